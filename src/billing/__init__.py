@@ -1,0 +1,1 @@
+"""Billing and projects system of a cloud provider."""

@@ -1,0 +1,1 @@
+"""Tools that know no domain: configuration, database, web, jobs."""

@@ -1,0 +1,89 @@
+"""The database as operations see it: a transaction with the instant it happens at and a source of ids.
+
+Clock and randomness come in from the edge, so that a scripted clock gives the same rows again.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import asyncpg
+
+from billing.core import ids
+
+if TYPE_CHECKING:
+    from asyncpg.pool import PoolConnectionProxy
+
+    type Connection = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
+    type Pool = asyncpg.Pool[asyncpg.Record]
+
+Clock = Callable[[], datetime]
+RandomBits = Callable[[int], int]
+
+APP_ROLE = "lineserve_app"
+
+
+def system_clock() -> datetime:
+    """The current instant, aware, UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Tx:
+    """One transaction: its connection, its instant (aware, UTC) and new ids."""
+
+    connection: Connection
+    now: datetime
+    random_bits: RandomBits = field(default=secrets.randbits)
+
+    def new_id(self) -> UUID:
+        """A UUIDv7 of this transaction's instant."""
+        return ids.uuid7(self.now, self.random_bits(74))
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """A pool, a clock and a source of randomness."""
+
+    pool: Pool
+    clock: Clock = system_clock
+    random_bits: RandomBits = field(default=secrets.randbits)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Tx]:
+        """A transaction that commits when the block ends and rolls back when it raises."""
+        async with self.pool.acquire() as connection, connection.transaction():
+            yield Tx(connection, self.clock(), self.random_bits)
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Tx]:
+        """A read-only transaction in which every statement sees the same state."""
+        async with self.pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
+            yield Tx(connection, self.clock(), self.random_bits)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Tx]:
+        """A connection for single statements, each of which sees its own instant's state; no round trips for a transaction."""
+        async with self.pool.acquire() as connection:
+            yield Tx(connection, self.clock(), self.random_bits)
+
+
+async def open_pool(dsn: str, *, size: int, role: str | None = APP_ROLE, statement_timeout_ms: int = 30_000) -> Pool:
+    """A pool whose sessions work in UTC and, unless `role` is None, with the application's rights only."""
+    settings = {
+        "application_name": "lineserve-billing",
+        "timezone": "UTC",
+        "statement_timeout": str(statement_timeout_ms),
+        "idle_in_transaction_session_timeout": "60000",
+        "lock_timeout": "10000",
+        "jit": "off",
+    }
+    if role is not None:
+        settings["role"] = role
+    return await asyncpg.create_pool(dsn, min_size=1, max_size=size, server_settings=settings, command_timeout=60)

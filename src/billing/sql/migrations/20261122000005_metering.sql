@@ -1,0 +1,105 @@
+-- migrate:up
+CREATE TABLE projects (
+    account_id uuid NOT NULL CONSTRAINT fk_projects_account REFERENCES accounts,
+    project_id uuid NOT NULL,
+    name text NOT NULL,
+    description text,
+    region text,
+    budget_minor bigint CONSTRAINT ck_projects_budget CHECK (budget_minor > 0),
+    is_default boolean NOT NULL,
+    created_at timestamptz NOT NULL,
+    deleted_at timestamptz,
+    CONSTRAINT pk_projects PRIMARY KEY (account_id, project_id)
+);
+CREATE UNIQUE INDEX uq_projects_default ON projects (account_id) WHERE is_default;
+GRANT SELECT, INSERT, UPDATE ON projects TO lineserve_app;
+
+CREATE TABLE resources (
+    account_id uuid NOT NULL,
+    resource_id text NOT NULL,
+    project_id uuid NOT NULL,
+    type text NOT NULL,
+    service text NOT NULL,
+    name text NOT NULL,
+    region text NOT NULL,
+    created_at timestamptz NOT NULL,  -- when it first existed in the world
+    recorded_at timestamptz NOT NULL,
+    CONSTRAINT pk_resources PRIMARY KEY (account_id, resource_id),
+    CONSTRAINT fk_resources_project FOREIGN KEY (account_id, project_id) REFERENCES projects
+);
+CREATE INDEX ix_resources_project ON resources (account_id, project_id, created_at, resource_id);
+GRANT SELECT, INSERT, UPDATE ON resources TO lineserve_app;
+
+CREATE TABLE state_points (
+    account_id uuid NOT NULL,
+    resource_id text NOT NULL,
+    effective_at timestamptz NOT NULL,
+    plan text,
+    units numeric NOT NULL CONSTRAINT ck_state_points_units CHECK (units > 0),
+    status text NOT NULL CONSTRAINT ck_state_points_status CHECK (status IN ('running', 'stopped', 'deleting', 'deleted')),
+    recorded_at timestamptz NOT NULL,
+    CONSTRAINT pk_state_points PRIMARY KEY (account_id, resource_id, effective_at),
+    CONSTRAINT fk_state_points_resource FOREIGN KEY (account_id, resource_id) REFERENCES resources
+);
+GRANT SELECT, INSERT, UPDATE ON state_points TO lineserve_app;
+
+CREATE TABLE usage_events (
+    account_id uuid NOT NULL,
+    source text NOT NULL,
+    event_id text NOT NULL,
+    resource_id text NOT NULL,
+    meter text NOT NULL,
+    quantity numeric NOT NULL CONSTRAINT ck_usage_events_quantity CHECK (quantity >= 0),
+    occurred_at timestamptz NOT NULL,
+    recorded_at timestamptz NOT NULL,
+    voided_at timestamptz,
+    CONSTRAINT pk_usage_events PRIMARY KEY (account_id, source, event_id)
+);
+-- Readings of one gauge in one day are folded again when another arrives.
+CREATE INDEX ix_usage_events_series ON usage_events (account_id, resource_id, meter, occurred_at);
+GRANT SELECT, INSERT, UPDATE ON usage_events TO lineserve_app;
+
+CREATE TABLE quarantined_events (
+    account_id uuid NOT NULL,
+    source text NOT NULL,
+    event_id text NOT NULL,
+    resource_id text NOT NULL,
+    meter text NOT NULL,
+    quantity numeric NOT NULL,
+    occurred_at timestamptz NOT NULL,
+    reason text NOT NULL,
+    recorded_at timestamptz NOT NULL,
+    resolved_at timestamptz,
+    CONSTRAINT pk_quarantined_events PRIMARY KEY (account_id, source, event_id)
+);
+CREATE INDEX ix_quarantined_events_open ON quarantined_events (recorded_at, account_id, source, event_id) WHERE resolved_at IS NULL;
+GRANT SELECT, INSERT, UPDATE ON quarantined_events TO lineserve_app;
+
+-- A resource's aggregates of one UTC day. For a gauge `total` is unit-seconds from the day's first reading to its end.
+CREATE TABLE day_rows (
+    account_id uuid NOT NULL,
+    day date NOT NULL,
+    resource_id text NOT NULL,
+    meter text NOT NULL,
+    total numeric NOT NULL,
+    highest numeric NOT NULL,
+    latest numeric NOT NULL,
+    latest_at timestamptz NOT NULL,
+    first_at timestamptz NOT NULL,
+    events bigint NOT NULL,
+    CONSTRAINT pk_day_rows PRIMARY KEY (account_id, day, resource_id, meter)
+) WITH (fillfactor = 80);
+GRANT SELECT, INSERT, UPDATE, DELETE ON day_rows TO lineserve_app;
+
+-- Versions of past periods: each write of usage or state adds one; a close notes the version its snapshot saw.
+CREATE TABLE period_versions (
+    account_id uuid NOT NULL,
+    period date NOT NULL CONSTRAINT ck_period_versions_period CHECK (extract(day FROM period) = 1),
+    version bigint NOT NULL,
+    rated_version bigint NOT NULL,
+    CONSTRAINT pk_period_versions PRIMARY KEY (account_id, period)
+);
+GRANT SELECT, INSERT, UPDATE ON period_versions TO lineserve_app;
+
+-- migrate:down
+-- Forward only: dbmate asks for this block; going back is a new migration.

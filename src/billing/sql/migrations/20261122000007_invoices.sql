@@ -1,0 +1,163 @@
+-- migrate:up
+CREATE TABLE issuers (
+    issuer text NOT NULL CONSTRAINT pk_issuers PRIMARY KEY,
+    name text NOT NULL,
+    address text NOT NULL,
+    tax_id text,
+    bank_details text,
+    support_email text,
+    updated_at timestamptz NOT NULL
+);
+GRANT SELECT, INSERT, UPDATE ON issuers TO lineserve_app;
+
+-- A run is one resumable execution; run_accounts is its worklist, claimed with SKIP LOCKED. Neither is tenant data.
+CREATE TABLE runs (
+    run_id uuid NOT NULL,
+    kind text NOT NULL CONSTRAINT ck_runs_kind CHECK (kind IN ('close')),
+    period date NOT NULL,
+    dry_run boolean NOT NULL,
+    only_accounts uuid[],
+    status text NOT NULL CONSTRAINT ck_runs_status CHECK (status IN ('queued', 'running', 'completed', 'failed')),
+    created_at timestamptz NOT NULL,
+    started_at timestamptz,
+    finished_at timestamptz,
+    errors jsonb NOT NULL DEFAULT '[]',
+    CONSTRAINT pk_runs PRIMARY KEY (run_id)
+);
+CREATE INDEX ix_runs_unfinished ON runs (created_at, run_id) WHERE status IN ('queued', 'running');
+GRANT SELECT, INSERT, UPDATE ON runs TO lineserve_app;
+
+CREATE TABLE run_accounts (
+    run_id uuid NOT NULL CONSTRAINT fk_run_accounts_run REFERENCES runs,
+    account_id uuid NOT NULL,
+    state text NOT NULL CONSTRAINT ck_run_accounts_state CHECK (state IN ('queued', 'rated', 'numbered', 'done', 'parked')),
+    reason text,
+    invoice_id uuid,
+    currency text,
+    total_minor bigint,
+    CONSTRAINT pk_run_accounts PRIMARY KEY (run_id, account_id)
+);
+CREATE INDEX ix_run_accounts_state ON run_accounts (run_id, state, account_id);
+GRANT SELECT, INSERT, UPDATE ON run_accounts TO lineserve_app;
+
+CREATE TABLE number_series (
+    series text NOT NULL,  -- such as INV-2024
+    last_number bigint NOT NULL,
+    CONSTRAINT pk_number_series PRIMARY KEY (series)
+);
+GRANT SELECT, INSERT, UPDATE ON number_series TO lineserve_app;
+CREATE TABLE invoice_numbers (
+    series text NOT NULL,
+    number bigint NOT NULL,
+    account_id uuid NOT NULL,
+    invoice_id uuid NOT NULL,
+    issued_at timestamptz NOT NULL,
+    CONSTRAINT pk_invoice_numbers PRIMARY KEY (series, number),
+    CONSTRAINT uq_invoice_numbers_invoice UNIQUE (invoice_id)
+);
+GRANT SELECT, INSERT ON invoice_numbers TO lineserve_app;
+
+-- One row per account and closed period, made with its lines: it holds the period to one invoice for ever.
+CREATE TABLE closes (
+    account_id uuid NOT NULL CONSTRAINT fk_closes_account REFERENCES accounts,
+    period date NOT NULL,
+    invoice_id uuid,  -- null: nothing to bill
+    currency text NOT NULL,
+    subtotal_minor bigint NOT NULL,
+    rated_at timestamptz NOT NULL,
+    finalized_at timestamptz,
+    CONSTRAINT pk_closes PRIMARY KEY (account_id, period)
+);
+GRANT SELECT, INSERT, UPDATE ON closes TO lineserve_app;
+
+CREATE TABLE invoice_lines (
+    account_id uuid NOT NULL,
+    invoice_id uuid NOT NULL,
+    ordinal integer NOT NULL,
+    kind text NOT NULL CONSTRAINT ck_invoice_lines_kind CHECK (kind IN ('usage', 'minimum', 'correction')),
+    price_id uuid NOT NULL,
+    item_kind text NOT NULL,
+    item text NOT NULL,
+    charge_resource_id text NOT NULL,  -- '' when the charge pools the account's resources
+    units numeric NOT NULL,
+    service_period date NOT NULL,
+    service text NOT NULL,
+    type text NOT NULL,  -- '' when the line pools resources of several types
+    project_id uuid NOT NULL,
+    project_name text NOT NULL,
+    resource_name text,
+    region text NOT NULL,
+    description text NOT NULL,
+    quantity numeric NOT NULL,
+    unit text NOT NULL,
+    unit_price numeric,
+    amount_minor bigint NOT NULL,
+    unrounded numeric NOT NULL,
+    CONSTRAINT pk_invoice_lines PRIMARY KEY (account_id, invoice_id, ordinal)
+);
+CREATE INDEX ix_invoice_lines_service ON invoice_lines (account_id, service_period, price_id);
+GRANT SELECT, INSERT ON invoice_lines TO lineserve_app;
+
+-- What an invoice says is never changed: the application may only insert. Its state lives in invoice_states.
+CREATE TABLE invoices (
+    account_id uuid NOT NULL CONSTRAINT fk_invoices_account REFERENCES accounts,
+    invoice_id uuid NOT NULL,
+    number text NOT NULL,
+    period date NOT NULL,
+    currency text NOT NULL,
+    subtotal_minor bigint NOT NULL,
+    tax_minor bigint NOT NULL,
+    total_minor bigint NOT NULL,
+    paid_at_issue_minor bigint NOT NULL,
+    issued_at timestamptz NOT NULL,
+    due_at timestamptz NOT NULL,
+    parties jsonb NOT NULL,  -- issuer, customer, time zone and template version as at issue
+    CONSTRAINT pk_invoices PRIMARY KEY (account_id, invoice_id),
+    CONSTRAINT uq_invoices_period UNIQUE (account_id, period),
+    CONSTRAINT ck_invoices_total CHECK (total_minor = subtotal_minor + tax_minor)
+);
+CREATE INDEX ix_invoices_issued ON invoices (account_id, issued_at DESC, invoice_id DESC);
+GRANT SELECT, INSERT ON invoices TO lineserve_app;
+
+CREATE TABLE invoice_taxes (
+    account_id uuid NOT NULL,
+    invoice_id uuid NOT NULL,
+    ordinal integer NOT NULL,
+    name text NOT NULL,
+    percent numeric NOT NULL,
+    base_minor bigint NOT NULL,
+    amount_minor bigint NOT NULL,
+    CONSTRAINT pk_invoice_taxes PRIMARY KEY (account_id, invoice_id, ordinal),
+    CONSTRAINT fk_invoice_taxes_invoice FOREIGN KEY (account_id, invoice_id) REFERENCES invoices
+);
+GRANT SELECT, INSERT ON invoice_taxes TO lineserve_app;
+
+CREATE TABLE invoice_states (
+    account_id uuid NOT NULL,
+    invoice_id uuid NOT NULL,
+    status text NOT NULL CONSTRAINT ck_invoice_states_status
+        CHECK (status IN ('pending', 'processing', 'paid', 'uncollectible', 'void')),
+    paid_minor bigint NOT NULL CONSTRAINT ck_invoice_states_paid CHECK (paid_minor >= 0),
+    paid_at timestamptz,
+    pdf_sha256 bytea,
+    CONSTRAINT pk_invoice_states PRIMARY KEY (account_id, invoice_id),
+    CONSTRAINT fk_invoice_states_invoice FOREIGN KEY (account_id, invoice_id) REFERENCES invoices
+);
+GRANT SELECT, INSERT, UPDATE ON invoice_states TO lineserve_app;
+
+-- Money set against an invoice; each row has its transfer in the ledger.
+CREATE TABLE invoice_payments (
+    account_id uuid NOT NULL,
+    invoice_id uuid NOT NULL,
+    ordinal integer NOT NULL,
+    source text NOT NULL CONSTRAINT ck_invoice_payments_source CHECK (source IN ('credit', 'wallet', 'method')),
+    source_id uuid,
+    amount_minor bigint NOT NULL CONSTRAINT ck_invoice_payments_amount CHECK (amount_minor > 0),
+    created_at timestamptz NOT NULL,
+    CONSTRAINT pk_invoice_payments PRIMARY KEY (account_id, invoice_id, ordinal),
+    CONSTRAINT fk_invoice_payments_invoice FOREIGN KEY (account_id, invoice_id) REFERENCES invoices
+);
+GRANT SELECT, INSERT ON invoice_payments TO lineserve_app;
+
+-- migrate:down
+-- Forward only: dbmate asks for this block; going back is a new migration.
