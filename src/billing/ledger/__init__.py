@@ -1,0 +1,63 @@
+"""Double-entry books: heads, transfers, balances and the one posting path. Every movement is a named template."""
+
+from billing.ledger.model import (
+    EXTERNAL_GATEWAY,
+    OWED,
+    RECEIVABLE,
+    WALLET_CASH,
+    WALLET_HELD,
+    WALLET_PENDING,
+    InsufficientBalance,
+    PostedTransfer,
+    Transfer,
+    TransferConflict,
+    promo,
+)
+from billing.ledger.operations import open_head, post, post_all
+from billing.ledger.rules import (
+    credit_granted,
+    hold_captured,
+    hold_placed,
+    hold_released,
+    invoice_issued,
+    invoice_paid_from_cash,
+    invoice_paid_from_credit,
+    payment_recorded,
+    topup_failed,
+    topup_settled,
+    topup_started,
+)
+from billing.ledger.store import Check, list_balances, list_transfers, lock_head, run_checks
+
+__all__ = [
+    "EXTERNAL_GATEWAY",
+    "OWED",
+    "RECEIVABLE",
+    "WALLET_CASH",
+    "WALLET_HELD",
+    "WALLET_PENDING",
+    "Check",
+    "InsufficientBalance",
+    "PostedTransfer",
+    "Transfer",
+    "TransferConflict",
+    "credit_granted",
+    "hold_captured",
+    "hold_placed",
+    "hold_released",
+    "invoice_issued",
+    "invoice_paid_from_cash",
+    "invoice_paid_from_credit",
+    "list_balances",
+    "list_transfers",
+    "lock_head",
+    "open_head",
+    "payment_recorded",
+    "post",
+    "post_all",
+    "promo",
+    "run_checks",
+    "topup_failed",
+    "topup_settled",
+    "topup_started",
+]

@@ -1,0 +1,122 @@
+"""The named templates: each money movement of the system, and nothing builds a transfer any other way.
+
+    topup.started              gateway:<name>  → wallet:pending
+    topup.settled              wallet:pending  → wallet:cash
+    topup.failed               wallet:pending  → gateway:<name>
+    payment.recorded           gateway:external → wallet:cash
+    credit.granted             promotions      → promo:<grant>
+    hold.placed                wallet:cash     → wallet:held
+    hold.captured              wallet:held     → revenue
+    hold.released              wallet:held     → wallet:cash
+    invoice.issued             receivable      → revenue, tax:<name> for each tax
+    invoice.paid_from_credit   promo:<grant>   → receivable
+    invoice.paid_from_cash     wallet:cash     → receivable
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from uuid import UUID
+
+from billing.ledger.model import (
+    EXTERNAL_GATEWAY,
+    PROMOTIONS,
+    RECEIVABLE,
+    REVENUE,
+    WALLET_CASH,
+    WALLET_HELD,
+    WALLET_PENDING,
+    Transfer,
+    gateway,
+    promo,
+    tax,
+)
+
+
+def topup_started(
+    *, account_id: UUID, payment_id: UUID, gateway_name: str, currency: str, amount_minor: int, at: datetime
+) -> Transfer:
+    """Money asked of a gateway: pending until it settles or fails."""
+    return Transfer(
+        account_id, currency, gateway(gateway_name), WALLET_PENDING, amount_minor, "topup.started", str(payment_id), at
+    )
+
+
+def topup_settled(*, account_id: UUID, payment_id: UUID, currency: str, amount_minor: int, at: datetime) -> Transfer:
+    """Money that arrived: it can be spent."""
+    return Transfer(account_id, currency, WALLET_PENDING, WALLET_CASH, amount_minor, "topup.settled", str(payment_id), at)
+
+
+def topup_failed(
+    *, account_id: UUID, payment_id: UUID, gateway_name: str, currency: str, amount_minor: int, at: datetime
+) -> Transfer:
+    """Money that did not come: the reversal of `topup.started`."""
+    return Transfer(
+        account_id, currency, WALLET_PENDING, gateway(gateway_name), amount_minor, "topup.failed", str(payment_id), at
+    )
+
+
+def payment_recorded(*, account_id: UUID, payment_id: UUID, currency: str, amount_minor: int, at: datetime) -> Transfer:
+    """Money that came another way, such as a bank transfer, recorded by the operator."""
+    return Transfer(
+        account_id, currency, gateway(EXTERNAL_GATEWAY), WALLET_CASH, amount_minor, "payment.recorded", str(payment_id), at
+    )
+
+
+def credit_granted(*, account_id: UUID, credit_id: UUID, currency: str, amount_minor: int, at: datetime) -> Transfer:
+    """Promotional credit given by the operator."""
+    return Transfer(account_id, currency, PROMOTIONS, promo(credit_id), amount_minor, "credit.granted", str(credit_id), at)
+
+
+def hold_placed(*, account_id: UUID, hold_id: UUID, currency: str, amount_minor: int, at: datetime) -> Transfer:
+    """Money set aside."""
+    return Transfer(account_id, currency, WALLET_CASH, WALLET_HELD, amount_minor, "hold.placed", str(hold_id), at)
+
+
+def hold_captured(*, account_id: UUID, hold_id: UUID, currency: str, amount_minor: int, at: datetime) -> Transfer:
+    """Held money taken as revenue."""
+    return Transfer(account_id, currency, WALLET_HELD, REVENUE, amount_minor, "hold.captured", str(hold_id), at)
+
+
+def hold_released(*, account_id: UUID, hold_id: UUID, currency: str, amount_minor: int, at: datetime) -> Transfer:
+    """Held money given back."""
+    return Transfer(account_id, currency, WALLET_HELD, WALLET_CASH, amount_minor, "hold.released", str(hold_id), at)
+
+
+def invoice_issued(
+    *, account_id: UUID, invoice_id: UUID, currency: str, net_minor: int, taxes_minor: Mapping[str, int], at: datetime
+) -> list[Transfer]:
+    """What an invoice says is owed: net to revenue and each tax to its own ledger account. Parts of 0 are left out."""
+    parts = [(REVENUE, net_minor), *((tax(name), minor) for name, minor in taxes_minor.items())]
+    return [
+        Transfer(account_id, currency, RECEIVABLE, destination, minor, "invoice.issued", str(invoice_id), at, ordinal)
+        for ordinal, (destination, minor) in enumerate(parts)
+        if minor > 0
+    ]
+
+
+def invoice_paid_from_credit(
+    *, account_id: UUID, invoice_id: UUID, credit_id: UUID, ordinal: int, currency: str, amount_minor: int, at: datetime
+) -> Transfer:
+    """Promotional credit set against an invoice; `ordinal` numbers the invoice's payments."""
+    return Transfer(
+        account_id,
+        currency,
+        promo(credit_id),
+        RECEIVABLE,
+        amount_minor,
+        "invoice.paid_from_credit",
+        str(invoice_id),
+        at,
+        ordinal,
+    )
+
+
+def invoice_paid_from_cash(
+    *, account_id: UUID, invoice_id: UUID, ordinal: int, currency: str, amount_minor: int, at: datetime
+) -> Transfer:
+    """Wallet cash set against an invoice; `ordinal` numbers the invoice's payments."""
+    return Transfer(
+        account_id, currency, WALLET_CASH, RECEIVABLE, amount_minor, "invoice.paid_from_cash", str(invoice_id), at, ordinal
+    )

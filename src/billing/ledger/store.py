@@ -1,0 +1,97 @@
+"""The ledger's SQL; what writes money is the function post_transfers in sql/functions/ledger.sql."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from billing.kit.statements import load_statement
+from billing.ledger.model import PostedTransfer, Transfer
+
+if TYPE_CHECKING:
+    from billing.kit.db import Connection
+
+_CHECKS = load_statement(Path(__file__).parent / "sql" / "checks.sql")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One invariant and in how many places it is broken."""
+
+    name: str
+    violations: int
+
+
+async def insert_head(connection: Connection, *, account_id: UUID) -> None:
+    """Open an account's head; again is harmless."""
+    await connection.execute(
+        """
+        INSERT INTO heads (account_id, last_number, chain_hash) VALUES ($1, 0, chain_start($1))
+        ON CONFLICT (account_id) DO NOTHING
+        """,
+        account_id,
+    )
+
+
+async def lock_head(connection: Connection, *, account_id: UUID) -> None:
+    """Hold the account's books until the transaction ends: what is decided on its balances then stays true."""
+    await connection.execute("SELECT FROM heads WHERE account_id = $1 FOR UPDATE", account_id)
+
+
+async def insert_transfers(connection: Connection, transfers: Sequence[Transfer], *, recorded_at: datetime) -> int:
+    """Post; returns how many were new."""
+    return await connection.fetchval(
+        "SELECT post_transfers($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        [t.account_id for t in transfers],
+        [t.currency for t in transfers],
+        [t.source for t in transfers],
+        [t.destination for t in transfers],
+        [t.amount_minor for t in transfers],
+        [t.template for t in transfers],
+        [t.reference for t in transfers],
+        [t.ordinal for t in transfers],
+        [t.effective_at for t in transfers],
+        recorded_at,
+    )
+
+
+async def list_balances(connection: Connection, *, account_id: UUID) -> dict[tuple[str, str], int]:
+    """Balance in minor units by (currency, ledger account), in that order."""
+    rows = await connection.fetch(
+        """
+        SELECT currency, ledger_account, balance_minor FROM balances
+        WHERE account_id = $1
+        ORDER BY currency, ledger_account
+        """,
+        account_id,
+    )
+    return {(row["currency"], row["ledger_account"]): row["balance_minor"] for row in rows}
+
+
+async def list_transfers(
+    connection: Connection, *, account_id: UUID, limit: int, before_number: int | None = None
+) -> list[PostedTransfer]:
+    """Transfers, newest first, those numbered below `before_number` if given."""
+    rows = await connection.fetch(
+        """
+        SELECT number, currency, source, destination, amount_minor, template, reference, effective_at, recorded_at
+        FROM transfers
+        WHERE account_id = $1 AND number < coalesce($2, 9223372036854775807)
+        ORDER BY number DESC
+        LIMIT $3
+        """,
+        account_id,
+        before_number,
+        limit,
+    )
+    return [PostedTransfer(**dict(row)) for row in rows]
+
+
+async def run_checks(connection: Connection) -> list[Check]:
+    """Every invariant of the books over all accounts."""
+    rows = await connection.fetch(_CHECKS)
+    return [Check(row["name"], row["violations"]) for row in rows]

@@ -1,0 +1,115 @@
+-- The ledger's only way to write: everything that moves money calls post_transfers.
+
+-- The canonical text of a transfer, as the hash chain reads it.
+CREATE OR REPLACE FUNCTION transfer_text(
+    number bigint, currency text, source text, destination text, amount_minor bigint,
+    template text, reference text, ordinal integer, effective_at timestamptz, recorded_at timestamptz
+) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN jsonb_build_array(
+    number, currency, source, destination, amount_minor, template, reference, ordinal,
+    (extract(epoch FROM effective_at) * 1000000)::bigint, (extract(epoch FROM recorded_at) * 1000000)::bigint
+)::text;
+
+-- Where an account's chain begins.
+CREATE OR REPLACE FUNCTION chain_start(account_id uuid) RETURNS bytea
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN sha256(uuid_send(account_id));
+
+-- Post transfers, given as parallel arrays, for any number of accounts: all of them or none.
+-- Idempotent on (account, template, reference, ordinal): one that is there with the same content is a replay and changes
+-- nothing; with other content it raises LS001. A balance that may not fall below zero raises 23514. Returns how many were new.
+CREATE OR REPLACE FUNCTION post_transfers(
+    p_account_ids uuid[], p_currencies text[], p_sources text[], p_destinations text[], p_amounts bigint[],
+    p_templates text[], p_references text[], p_ordinals integer[], p_effective_ats timestamptz[], p_recorded_at timestamptz
+) RETURNS integer
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_locked integer;
+    v_new integer;
+BEGIN
+    -- One lock per account, always in the same order; the statements below then see all that was posted before.
+    SELECT count(*) INTO v_locked FROM (
+        SELECT FROM heads WHERE heads.account_id = ANY (p_account_ids) ORDER BY heads.account_id FOR UPDATE
+    ) AS locked;
+    IF v_locked <> (SELECT count(DISTINCT wanted) FROM unnest(p_account_ids) AS wanted) THEN
+        RAISE EXCEPTION 'an account has no ledger head' USING ERRCODE = 'LS002';
+    END IF;
+
+    WITH incoming AS (
+        SELECT * FROM unnest(
+            p_account_ids, p_currencies, p_sources, p_destinations, p_amounts, p_templates, p_references, p_ordinals, p_effective_ats
+        ) WITH ORDINALITY AS t (
+            account_id, currency, source, destination, amount_minor, template, reference, ordinal, effective_at, position
+        )
+    ), fresh AS (
+        SELECT incoming.*,
+            heads.chain_hash AS chain_before,
+            heads.last_number + row_number() OVER (PARTITION BY incoming.account_id ORDER BY position) AS number
+        FROM incoming
+        JOIN heads ON heads.account_id = incoming.account_id
+        WHERE NOT EXISTS (
+            SELECT FROM transfers
+            WHERE transfers.account_id = incoming.account_id AND transfers.template = incoming.template
+                AND transfers.reference = incoming.reference AND transfers.ordinal = incoming.ordinal
+        )
+    ), chained AS (
+        SELECT account_id, max(number) AS last_number, sha256(chain_before || convert_to(string_agg(
+            transfer_text(number, currency, source, destination, amount_minor, template, reference, ordinal, effective_at, p_recorded_at),
+            E'\n' ORDER BY number), 'UTF8')) AS chain_hash
+        FROM fresh
+        GROUP BY account_id, chain_before
+    ), inserted AS (
+        INSERT INTO transfers (
+            account_id, number, currency, source, destination, amount_minor,
+            template, reference, ordinal, effective_at, recorded_at, chain_hash
+        )
+        SELECT fresh.account_id, number, currency, source, destination, amount_minor,
+            template, reference, ordinal, effective_at, p_recorded_at,
+            CASE WHEN number = chained.last_number THEN chained.chain_hash END
+        FROM fresh
+        JOIN chained ON chained.account_id = fresh.account_id
+    ), advanced AS (
+        UPDATE heads SET last_number = chained.last_number, chain_hash = chained.chain_hash
+        FROM chained
+        WHERE heads.account_id = chained.account_id
+    ), changes AS (
+        SELECT account_id, currency, ledger_account, sum(change_minor)::bigint AS change_minor
+        FROM (
+            SELECT account_id, currency, source AS ledger_account, -amount_minor AS change_minor FROM fresh
+            UNION ALL
+            SELECT account_id, currency, destination, amount_minor FROM fresh
+        ) AS moves
+        GROUP BY account_id, currency, ledger_account
+    ), updated AS (
+        -- Not an upsert: a CHECK would look at the change itself before the conflict is found.
+        UPDATE balances SET balance_minor = balances.balance_minor + changes.change_minor
+        FROM changes
+        WHERE balances.account_id = changes.account_id AND balances.currency = changes.currency
+            AND balances.ledger_account = changes.ledger_account
+        RETURNING balances.account_id, balances.currency, balances.ledger_account
+    ), opened AS (
+        INSERT INTO balances (account_id, currency, ledger_account, balance_minor)
+        SELECT account_id, currency, ledger_account, change_minor FROM changes
+        WHERE NOT EXISTS (
+            SELECT FROM balances
+            WHERE balances.account_id = changes.account_id AND balances.currency = changes.currency
+                AND balances.ledger_account = changes.ledger_account
+        )
+    )
+    SELECT count(*) INTO v_new FROM fresh;
+
+    IF v_new < cardinality(p_account_ids) AND EXISTS (
+        SELECT FROM unnest(p_account_ids, p_currencies, p_sources, p_destinations, p_amounts, p_templates, p_references, p_ordinals)
+            AS sent (account_id, currency, source, destination, amount_minor, template, reference, ordinal)
+        JOIN transfers ON transfers.account_id = sent.account_id AND transfers.template = sent.template
+            AND transfers.reference = sent.reference AND transfers.ordinal = sent.ordinal
+        WHERE (transfers.currency, transfers.source, transfers.destination, transfers.amount_minor)
+            IS DISTINCT FROM (sent.currency, sent.source, sent.destination, sent.amount_minor)
+    ) THEN
+        RAISE EXCEPTION 'a transfer was posted before with other content' USING ERRCODE = 'LS001';
+    END IF;
+    RETURN v_new;
+END
+$$;
