@@ -1,0 +1,71 @@
+"""Answers: how values become JSON without a float, and how they are sent."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, cast
+
+import msgspec
+
+if TYPE_CHECKING:
+    from litestar.types import Receive, Scope, Send
+
+JSON_TYPE = "application/json"
+
+_encoder = msgspec.json.Encoder(decimal_format="number")
+# A time that is not yet in whole seconds of UTC. It may also be somebody's text, so it only chooses the careful way.
+_OTHER_TIME = re.compile(rb'"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?!Z")')
+
+
+def encode(value: object) -> bytes:
+    """JSON of an answer: Decimal('25.00') is written 25.00, an instant in whole seconds of UTC with `Z`."""
+    encoded = _encoder.encode(value)
+    if _OTHER_TIME.search(encoded) is None:
+        return encoded
+    return _encoder.encode(_whole_seconds(msgspec.to_builtins(value, builtin_types=(Decimal, datetime), str_keys=True)))
+
+
+def _whole_seconds(value: object) -> object:
+    match value:
+        case dict():
+            return {key: _whole_seconds(member) for key, member in cast("dict[str, object]", value).items()}
+        case list() | tuple():
+            return [_whole_seconds(member) for member in cast("list[object]", value)]
+        case datetime():
+            if value.tzinfo is None:
+                raise ValueError("an instant without a zone cannot be shown")
+            return value.astimezone(UTC).replace(microsecond=0)
+        case _:
+            return value
+
+
+class Answer:
+    """A complete answer: status, headers and the bytes of the body. HEAD gets the headers alone."""
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(
+        self, *, status: int = 200, body: bytes = b"", media_type: str = JSON_TYPE, headers: Mapping[str, str] | None = None
+    ) -> None:
+        self.status = status
+        self.body = body
+        self.headers: dict[str, str] = dict(headers or {})
+        if body or status != 204:
+            self.headers.setdefault("Content-Type", media_type)
+
+    @classmethod
+    def of(cls, value: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
+        """The JSON answer of a struct or dict; none for 204."""
+        return cls(status=status, body=b"" if status == 204 else encode(value), headers=headers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it (ASGI)."""
+        headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in self.headers.items()]
+        if self.status != 204:
+            headers.append((b"content-length", str(len(self.body)).encode()))
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        body = b"" if scope.get("method") == "HEAD" else self.body
+        await send({"type": "http.response.body", "body": body, "more_body": False})
