@@ -23,6 +23,7 @@ CREATE TABLE resources (
     name text NOT NULL,
     region text NOT NULL,
     created_at timestamptz NOT NULL,  -- when it first existed in the world
+    deleted_at timestamptz,  -- when it ended in the world: its first point that says so
     recorded_at timestamptz NOT NULL,
     CONSTRAINT pk_resources PRIMARY KEY (account_id, resource_id),
     CONSTRAINT fk_resources_project FOREIGN KEY (account_id, project_id) REFERENCES projects
@@ -75,7 +76,8 @@ CREATE TABLE quarantined_events (
 CREATE INDEX ix_quarantined_events_open ON quarantined_events (recorded_at, account_id, source, event_id) WHERE resolved_at IS NULL;
 GRANT SELECT, INSERT, UPDATE ON quarantined_events TO lineserve_app;
 
--- A resource's aggregates of one UTC day. For a gauge `total` is unit-seconds from the day's first reading to its end.
+-- A resource's aggregates of one UTC day. For a gauge (a time_weighted meter) `total` is unit-seconds from the day's first reading to
+-- the day's end; what it carried into the day, and into days without readings, is the `latest` of the row before.
 CREATE TABLE day_rows (
     account_id uuid NOT NULL,
     day date NOT NULL,
@@ -86,10 +88,21 @@ CREATE TABLE day_rows (
     latest numeric NOT NULL,
     latest_at timestamptz NOT NULL,
     first_at timestamptz NOT NULL,
+    is_gauge boolean NOT NULL,
     events bigint NOT NULL,
     CONSTRAINT pk_day_rows PRIMARY KEY (account_id, day, resource_id, meter)
 ) WITH (fillfactor = 80);
+CREATE INDEX ix_day_rows_gauge ON day_rows (account_id, resource_id, meter, day) WHERE is_gauge;
 GRANT SELECT, INSERT, UPDATE, DELETE ON day_rows TO lineserve_app;
+
+-- The gauges of each resource: a level holds over months without a reading, so the close has to know whom to ask.
+CREATE TABLE gauges (
+    account_id uuid NOT NULL,
+    resource_id text NOT NULL,
+    meter text NOT NULL,
+    CONSTRAINT pk_gauges PRIMARY KEY (account_id, resource_id, meter)
+);
+GRANT SELECT, INSERT ON gauges TO lineserve_app;
 
 -- Versions of past periods: each write of usage or state adds one; a close notes the version its snapshot saw.
 CREATE TABLE period_versions (

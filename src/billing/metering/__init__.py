@@ -1,0 +1,48 @@
+"""What the platform reports: resources and their states, usage events and their day rows, versions of past periods."""
+
+from billing.metering.model import (
+    IngestResult,
+    PriceMissing,
+    QuarantinedEvent,
+    Resource,
+    ResourceDeleted,
+    ResourceRegionFixed,
+    Span,
+    Status,
+    UsageEvent,
+)
+from billing.metering.operations import RecordedState, ingest, record_state, replay_quarantine
+from billing.metering.rules import has_storable_decimals
+from billing.metering.store import (
+    count_live_resources,
+    count_quarantined,
+    count_resources,
+    find_resource,
+    list_quarantined,
+    list_resources,
+    list_spans,
+)
+
+__all__ = [
+    "IngestResult",
+    "PriceMissing",
+    "QuarantinedEvent",
+    "RecordedState",
+    "Resource",
+    "ResourceDeleted",
+    "ResourceRegionFixed",
+    "Span",
+    "Status",
+    "UsageEvent",
+    "count_live_resources",
+    "count_quarantined",
+    "count_resources",
+    "find_resource",
+    "has_storable_decimals",
+    "ingest",
+    "list_quarantined",
+    "list_resources",
+    "list_spans",
+    "record_state",
+    "replay_quarantine",
+]

@@ -1,0 +1,201 @@
+-- Each write of usage or state to a past month adds one to that month's version; the running month has none.
+CREATE OR REPLACE FUNCTION touch_periods(p_account_ids uuid[], p_periods date[], p_now timestamptz) RETURNS void
+LANGUAGE sql
+AS $$
+    INSERT INTO period_versions (account_id, period, version, rated_version)
+    SELECT DISTINCT account_id, period, 1, 0
+    FROM unnest(p_account_ids, p_periods) AS touched (account_id, period)
+    WHERE period < date_trunc('month', p_now AT TIME ZONE 'UTC')::date
+    ORDER BY account_id, period
+    ON CONFLICT (account_id, period) DO UPDATE SET version = period_versions.version + 1
+$$;
+
+-- Fold the readings of gauges anew for some of their days. The caller holds the day rows, so every committed reading is seen.
+CREATE OR REPLACE FUNCTION refold_gauges(p_account_ids uuid[], p_resource_ids text[], p_meters text[], p_days date[]) RETURNS void
+LANGUAGE sql
+AS $$
+    WITH wanted AS (
+        SELECT DISTINCT * FROM unnest(p_account_ids, p_resource_ids, p_meters, p_days) AS t (account_id, resource_id, meter, day)
+    ), readings AS (
+        SELECT wanted.*, usage_events.quantity, usage_events.occurred_at,
+            -- of two readings at one instant the larger holds
+            lead(usage_events.occurred_at, 1, (wanted.day + 1)::timestamp AT TIME ZONE 'UTC') OVER (
+                PARTITION BY wanted.account_id, wanted.resource_id, wanted.meter, wanted.day
+                ORDER BY usage_events.occurred_at, usage_events.quantity
+            ) AS next_at
+        FROM wanted
+        JOIN resources ON resources.account_id = wanted.account_id AND resources.resource_id = wanted.resource_id
+        JOIN usage_events ON usage_events.account_id = wanted.account_id AND usage_events.resource_id = wanted.resource_id
+            AND usage_events.meter = wanted.meter AND usage_events.voided_at IS NULL
+            AND usage_events.occurred_at >= wanted.day::timestamp AT TIME ZONE 'UTC'
+            AND usage_events.occurred_at < (wanted.day + 1)::timestamp AT TIME ZONE 'UTC'
+            AND usage_events.occurred_at < coalesce(resources.deleted_at, 'infinity')
+    ), folded AS (
+        SELECT account_id, resource_id, meter, day,
+            sum(quantity * extract(epoch FROM next_at - occurred_at)) AS total,
+            max(quantity) AS highest,
+            (array_agg(quantity ORDER BY occurred_at DESC, quantity DESC))[1] AS latest,
+            max(occurred_at) AS latest_at, min(occurred_at) AS first_at, count(*) AS events
+        FROM readings
+        GROUP BY account_id, resource_id, meter, day
+    ), emptied AS (
+        DELETE FROM day_rows USING wanted
+        WHERE day_rows.account_id = wanted.account_id AND day_rows.day = wanted.day
+            AND day_rows.resource_id = wanted.resource_id AND day_rows.meter = wanted.meter
+            AND NOT EXISTS (
+                SELECT FROM folded
+                WHERE folded.account_id = wanted.account_id AND folded.day = wanted.day
+                    AND folded.resource_id = wanted.resource_id AND folded.meter = wanted.meter
+            )
+    )
+    UPDATE day_rows SET total = folded.total, highest = folded.highest, latest = folded.latest,
+        latest_at = folded.latest_at, first_at = folded.first_at, events = folded.events
+    FROM folded
+    WHERE day_rows.account_id = folded.account_id AND day_rows.day = folded.day
+        AND day_rows.resource_id = folded.resource_id AND day_rows.meter = folded.meter
+$$;
+
+-- Take in usage events, given as parallel arrays: each is stored, counted into its day row, and answered, in one transaction.
+-- p_reasons names what the caller already holds against an event (null: nothing). Answers in the order sent: accepted,
+-- duplicate (same key and content as before), rejected (event_conflict, account_unknown) or quarantined, with the reason.
+CREATE OR REPLACE FUNCTION ingest_usage(
+    p_account_ids uuid[], p_sources text[], p_event_ids text[], p_resource_ids text[], p_meters text[],
+    p_quantities numeric[], p_occurred_ats timestamptz[], p_reasons text[], p_now timestamptz
+) RETURNS TABLE ("position" bigint, outcome text, reason text)
+LANGUAGE plpgsql
+AS $$
+#variable_conflict use_column
+DECLARE
+    v_taken record;
+BEGIN
+    WITH incoming AS (
+        SELECT * FROM unnest(
+            p_account_ids, p_sources, p_event_ids, p_resource_ids, p_meters, p_quantities, p_occurred_ats, p_reasons
+        ) WITH ORDINALITY AS t (account_id, source, event_id, resource_id, meter, quantity, occurred_at, reason, position)
+    ), firsts AS (
+        SELECT DISTINCT ON (account_id, source, event_id) * FROM incoming ORDER BY account_id, source, event_id, position
+    ), judged AS (
+        SELECT firsts.account_id, firsts.source, firsts.event_id, firsts.resource_id, firsts.meter, firsts.quantity,
+            firsts.occurred_at, (firsts.occurred_at AT TIME ZONE 'UTC')::date AS day, firsts.position,
+            meters.aggregation = 'time_weighted' AS is_gauge,
+            accounts.account_id IS NOT NULL AND (quarantined.event_id IS NULL OR (
+                quarantined.resource_id, quarantined.meter, quarantined.quantity, quarantined.occurred_at
+            ) = (firsts.resource_id, firsts.meter, firsts.quantity, firsts.occurred_at)) AS is_admitted,
+            CASE
+                WHEN firsts.reason IS NOT NULL THEN firsts.reason
+                WHEN resources.resource_id IS NULL THEN 'resource_unknown'
+                WHEN firsts.occurred_at < resources.created_at OR firsts.occurred_at >= resources.deleted_at
+                    THEN 'outside_resource_life'
+                WHEN meters.meter IS NULL THEN 'meter_unknown'
+                WHEN NOT EXISTS (
+                    SELECT FROM prices
+                    WHERE prices.kind = 'meter' AND prices.item = firsts.meter AND prices.currency = accounts.currency
+                        AND (prices.account_id IS NULL OR prices.account_id = firsts.account_id)
+                        AND (prices.region IS NULL OR prices.region = resources.region)
+                        AND prices.valid_from <= date_trunc('month', firsts.occurred_at, 'UTC')
+                        AND coalesce(prices.valid_to, 'infinity') > date_trunc('month', firsts.occurred_at, 'UTC')
+                ) THEN 'price_missing'
+            END AS objection
+        FROM firsts
+        LEFT JOIN accounts ON accounts.account_id = firsts.account_id
+        LEFT JOIN resources ON resources.account_id = firsts.account_id AND resources.resource_id = firsts.resource_id
+        LEFT JOIN meters ON meters.meter = firsts.meter
+        LEFT JOIN quarantined_events AS quarantined ON quarantined.account_id = firsts.account_id
+            AND quarantined.source = firsts.source AND quarantined.event_id = firsts.event_id
+    ), stored AS (
+        INSERT INTO usage_events (account_id, source, event_id, resource_id, meter, quantity, occurred_at, recorded_at)
+        SELECT account_id, source, event_id, resource_id, meter, quantity, occurred_at, p_now FROM judged
+        WHERE is_admitted AND objection IS NULL
+        ORDER BY account_id, source, event_id
+        ON CONFLICT (account_id, source, event_id) DO NOTHING
+        RETURNING account_id, source, event_id
+    ), counted AS (
+        SELECT judged.* FROM judged JOIN stored USING (account_id, source, event_id)
+    ), folded AS (
+        INSERT INTO day_rows AS d (
+            account_id, day, resource_id, meter, total, highest, latest, latest_at, first_at, is_gauge, events
+        )
+        SELECT account_id, day, resource_id, meter, sum(quantity), max(quantity),
+            (array_agg(quantity ORDER BY occurred_at DESC, quantity DESC))[1],
+            max(occurred_at), min(occurred_at), is_gauge, count(*)
+        FROM counted
+        GROUP BY account_id, day, resource_id, meter, is_gauge
+        ORDER BY account_id, day, resource_id, meter
+        ON CONFLICT (account_id, day, resource_id, meter) DO UPDATE SET
+            total = d.total + excluded.total,
+            highest = greatest(d.highest, excluded.highest),
+            latest = CASE
+                WHEN excluded.latest_at > d.latest_at THEN excluded.latest
+                WHEN excluded.latest_at = d.latest_at THEN greatest(d.latest, excluded.latest)
+                ELSE d.latest
+            END,
+            latest_at = greatest(d.latest_at, excluded.latest_at),
+            first_at = least(d.first_at, excluded.first_at),
+            events = d.events + excluded.events
+    ), registered AS (
+        INSERT INTO gauges (account_id, resource_id, meter)
+        SELECT DISTINCT account_id, resource_id, meter FROM counted WHERE is_gauge ORDER BY account_id, resource_id, meter
+        ON CONFLICT DO NOTHING
+    ), released AS (
+        UPDATE quarantined_events SET resolved_at = p_now FROM stored
+        WHERE quarantined_events.account_id = stored.account_id AND quarantined_events.source = stored.source
+            AND quarantined_events.event_id = stored.event_id AND quarantined_events.resolved_at IS NULL
+    ), quarantined AS (
+        INSERT INTO quarantined_events (
+            account_id, source, event_id, resource_id, meter, quantity, occurred_at, reason, recorded_at
+        )
+        SELECT account_id, source, event_id, resource_id, meter, quantity, occurred_at, objection, p_now FROM judged
+        WHERE is_admitted AND objection IS NOT NULL AND NOT EXISTS (
+            SELECT FROM usage_events
+            WHERE usage_events.account_id = judged.account_id AND usage_events.source = judged.source
+                AND usage_events.event_id = judged.event_id
+        )
+        ORDER BY account_id, source, event_id
+        ON CONFLICT (account_id, source, event_id) DO NOTHING
+    )
+    SELECT array_agg(position) AS positions,
+        array_agg(account_id) AS account_ids, array_agg(date_trunc('month', day)::date) AS periods,
+        array_agg(account_id) FILTER (WHERE is_gauge) AS gauge_account_ids,
+        array_agg(resource_id) FILTER (WHERE is_gauge) AS gauge_resource_ids,
+        array_agg(meter) FILTER (WHERE is_gauge) AS gauge_meters,
+        array_agg(day) FILTER (WHERE is_gauge) AS gauge_days
+    INTO v_taken
+    FROM counted;
+
+    IF v_taken.positions IS NOT NULL THEN
+        PERFORM touch_periods(v_taken.account_ids, v_taken.periods, p_now);
+    END IF;
+    IF v_taken.gauge_days IS NOT NULL THEN
+        PERFORM refold_gauges(
+            v_taken.gauge_account_ids, v_taken.gauge_resource_ids, v_taken.gauge_meters, v_taken.gauge_days);
+    END IF;
+
+    -- What was not taken in is compared with what is there under its key.
+    RETURN QUERY
+    SELECT incoming.position,
+        CASE
+            WHEN taken.position IS NOT NULL THEN 'accepted'
+            WHEN stored.event_id IS NOT NULL AND stored_same.is_same THEN 'duplicate'
+            WHEN stored.event_id IS NULL AND held_same.is_same THEN 'quarantined'
+            ELSE 'rejected'
+        END,
+        CASE
+            WHEN taken.position IS NOT NULL OR stored.event_id IS NOT NULL AND stored_same.is_same THEN NULL
+            WHEN stored.event_id IS NULL AND held_same.is_same THEN held.reason
+            WHEN stored.event_id IS NULL AND held.event_id IS NULL THEN 'account_unknown'
+            ELSE 'event_conflict'
+        END
+    FROM unnest(p_account_ids, p_sources, p_event_ids, p_resource_ids, p_meters, p_quantities, p_occurred_ats)
+        WITH ORDINALITY AS incoming (account_id, source, event_id, resource_id, meter, quantity, occurred_at, position)
+    LEFT JOIN unnest(v_taken.positions) AS taken (position) ON taken.position = incoming.position
+    LEFT JOIN usage_events AS stored ON stored.account_id = incoming.account_id
+        AND stored.source = incoming.source AND stored.event_id = incoming.event_id
+    LEFT JOIN quarantined_events AS held ON held.account_id = incoming.account_id
+        AND held.source = incoming.source AND held.event_id = incoming.event_id
+    CROSS JOIN LATERAL (SELECT (stored.resource_id, stored.meter, stored.quantity, stored.occurred_at)
+        = (incoming.resource_id, incoming.meter, incoming.quantity, incoming.occurred_at)) AS stored_same (is_same)
+    CROSS JOIN LATERAL (SELECT (held.resource_id, held.meter, held.quantity, held.occurred_at)
+        = (incoming.resource_id, incoming.meter, incoming.quantity, incoming.occurred_at)) AS held_same (is_same)
+    ORDER BY incoming.position;
+END
+$$;

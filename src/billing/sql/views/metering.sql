@@ -1,0 +1,32 @@
+-- What a resource is over time: each point holds until the next, and nothing holds after the resource's end.
+CREATE OR REPLACE VIEW resource_spans_v AS
+SELECT
+    points.account_id, points.resource_id, points.plan, points.units, points.status, points.start_at,
+    least(points.next_at, resources.deleted_at) AS end_at  -- null: still so
+FROM (
+    SELECT account_id, resource_id, plan, units, status, effective_at AS start_at,
+        lead(effective_at) OVER (PARTITION BY account_id, resource_id ORDER BY effective_at) AS next_at
+    FROM state_points
+) AS points
+JOIN resources ON resources.account_id = points.account_id AND resources.resource_id = points.resource_id
+WHERE points.status <> 'deleted' AND points.start_at < coalesce(resources.deleted_at, 'infinity');
+GRANT SELECT ON resource_spans_v TO lineserve_app;
+
+-- An account's resources with their state at an instant; a resource whose first state lies ahead shows that one.
+CREATE OR REPLACE FUNCTION resource_states_v(p_account_id uuid, p_at timestamptz) RETURNS TABLE (
+    account_id uuid, resource_id text, project_id uuid, type text, service text, name text, region text,
+    created_at timestamptz, status text, plan text, units numeric
+)
+LANGUAGE sql STABLE
+AS $$
+    SELECT resources.account_id, resources.resource_id, project_id, type, service, name, region, created_at,
+        CASE WHEN resources.deleted_at <= p_at THEN 'deleted' ELSE point.status END, point.plan, point.units
+    FROM resources
+    CROSS JOIN LATERAL (
+        SELECT status, plan, units FROM state_points
+        WHERE state_points.account_id = resources.account_id AND state_points.resource_id = resources.resource_id
+        ORDER BY effective_at <= p_at DESC, abs(extract(epoch FROM effective_at - p_at))
+        LIMIT 1
+    ) AS point
+    WHERE resources.account_id = p_account_id
+$$;
