@@ -1,0 +1,103 @@
+"""Fixtures of the whole suite: one PostgreSQL server per session, one migrated template, clones of it.
+
+- `connection`, `tx`: the application's role inside a transaction that is rolled back; quick, for store and operation tests.
+- `owner_connection`: the schema's owner in the same database, rolled back too.
+- `database_dsn`: a database of the test's own, for tests that commit.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from billing.kit.db import APP_ROLE, Tx
+from tests.support import databases, postgres
+
+if TYPE_CHECKING:
+    from billing.kit.db import Connection
+
+NOW = datetime(2024, 2, 1, 10, 0, tzinfo=UTC)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        config.add_cleanup(_remove_folder_of(postgres.make_folder()))
+
+
+def _remove_folder_of(folder: Path):
+    def remove() -> None:
+        postgres.remove_folder(folder)
+
+    return remove
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def database_server() -> Path:
+    """The folder of the running server, its template database ready to be cloned."""
+    folder = Path(os.environ[postgres.VARIABLE])
+    await databases.ensure_template(folder)
+    return folder
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def shared_dsn(database_server: Path) -> AsyncIterator[str]:
+    """A clone that all tests of this worker share; they roll back what they do."""
+    name = await databases.clone(database_server)
+    yield postgres.dsn(database_server, name)
+    await databases.drop(database_server, name)
+
+
+@pytest_asyncio.fixture
+async def database_dsn(database_server: Path) -> AsyncIterator[str]:
+    """A fresh clone of the test's own, as the schema's owner; use role `lineserve_app` for what the application does."""
+    name = await databases.clone(database_server)
+    yield postgres.dsn(database_server, name)
+    await databases.drop(database_server, name)
+
+
+@pytest_asyncio.fixture
+async def connection(shared_dsn: str) -> AsyncIterator[Connection]:
+    """A connection with the application's rights inside a transaction that is rolled back."""
+    async with _rolled_back(shared_dsn, role=APP_ROLE) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture
+async def owner_connection(shared_dsn: str) -> AsyncIterator[Connection]:
+    """A connection with the owner's rights inside a transaction that is rolled back; it does not see `connection`'s rows."""
+    async with _rolled_back(shared_dsn, role=None) as opened:
+        yield opened
+
+
+@pytest.fixture
+def now(request: pytest.FixtureRequest) -> datetime:
+    """The instant of `tx`: `@pytest.mark.parametrize("now", [...], indirect=True)` sets another."""
+    return getattr(request, "param", NOW)
+
+
+@pytest.fixture
+def tx(connection: Connection, now: datetime) -> Tx:
+    """A transaction at a fixed instant with repeatable ids, rolled back when the test ends."""
+    return Tx(connection, now, random.Random(1).getrandbits)
+
+
+@asynccontextmanager
+async def _rolled_back(dsn: str, *, role: str | None) -> AsyncIterator[Connection]:
+    settings = {"timezone": "UTC", "jit": "off", **({"role": role} if role else {})}
+    opened = await asyncpg.connect(dsn, server_settings=settings)
+    transaction = opened.transaction()
+    await transaction.start()
+    try:
+        yield opened
+    finally:
+        await transaction.rollback()
+        await opened.close()
