@@ -1,6 +1,6 @@
 """Fixtures of the whole suite: one PostgreSQL server per session, one migrated template, clones of it.
 
-- `connection`, `tx`: the application's role inside a transaction that is rolled back; quick, for store and operation tests.
+- `connection`, `tx`: the application's role inside a transaction that is rolled back; quick, for stores and operations.
 - `owner_connection`: the schema's owner in the same database, rolled back too.
 - `database_dsn`: a database of the test's own, for tests that commit.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,16 +28,36 @@ if TYPE_CHECKING:
 NOW = datetime(2024, 2, 1, 10, 0, tzinfo=UTC)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--nightly", action="store_true", help="run checks with their whole figures, and the slow ones")
+    parser.addoption(
+        "--rewrite-golden", action="store_true", help="write the expected files as the code now makes them"
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
-        config.add_cleanup(_remove_folder_of(postgres.make_folder()))
+        folder = postgres.make_folder()
+        config.add_cleanup(lambda: postgres.remove_folder(folder))
 
 
-def _remove_folder_of(folder: Path):
-    def remove() -> None:
-        postgres.remove_folder(folder)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--nightly"):
+        for item in items:
+            if item.get_closest_marker("nightly"):
+                item.add_marker(pytest.mark.skip(reason="runs with --nightly"))
 
-    return remove
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[Path, str], None]:
+    """Compare a text with the committed file of that path; `make golden` writes the file instead. Mark the test `golden`."""
+
+    def compare(path: Path, text: str) -> None:
+        if request.config.getoption("--rewrite-golden"):
+            path.write_text(text, encoding="utf-8")
+        assert text == path.read_text(encoding="utf-8"), f"{path.name} is not what the code makes; see `make golden`"
+
+    return compare
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -58,7 +78,7 @@ async def shared_dsn(database_server: Path) -> AsyncIterator[str]:
 
 @pytest_asyncio.fixture
 async def database_dsn(database_server: Path) -> AsyncIterator[str]:
-    """A fresh clone of the test's own, as the schema's owner; use role `lineserve_app` for what the application does."""
+    """A fresh clone of the test's own, as the schema's owner; role `lineserve_app` is what the application has."""
     name = await databases.clone(database_server)
     yield postgres.dsn(database_server, name)
     await databases.drop(database_server, name)
@@ -73,7 +93,7 @@ async def connection(shared_dsn: str) -> AsyncIterator[Connection]:
 
 @pytest_asyncio.fixture
 async def owner_connection(shared_dsn: str) -> AsyncIterator[Connection]:
-    """A connection with the owner's rights inside a transaction that is rolled back; it does not see `connection`'s rows."""
+    """The owner's rights, in a transaction that is rolled back; it does not see `connection`'s rows."""
     async with _rolled_back(shared_dsn, role=None) as opened:
         yield opened
 

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 class TestConnection:
     @pytest.mark.parametrize("round_number", [1, 2])
-    async def test_starts_from_an_empty_database_each_time(self, owner_connection: Connection, round_number: int) -> None:
+    async def test_starts_from_an_empty_database_each_time(
+        self, owner_connection: Connection, round_number: int
+    ) -> None:
         assert await owner_connection.fetchval("SELECT count(*) FROM api_keys") == 0
         await owner_connection.execute(
             "INSERT INTO operator_keys VALUES (sha256($1), gen_random_uuid(), 'x', '{}', now())", bytes([round_number])

@@ -1,12 +1,13 @@
 """The PostgreSQL server of one test session: started by whichever test needs it first, shared by all xdist workers.
 
-The folder in `LINESERVE_TEST_SERVER` is made by the process that runs the session; a lock in it lets exactly one worker start
-the server and build the template database. Whoever made the folder stops the server.
+The folder in `LINESERVE_TEST_SERVER` is made by the process that runs the session; a lock in it lets exactly one worker
+start the server and build the template database. Whoever made the folder stops the server.
 """
 
 from __future__ import annotations
 
 import fcntl
+import grp
 import importlib.util
 import os
 import shutil
@@ -17,6 +18,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypedDict
+
+
+class Identity(TypedDict, total=False):
+    """Whom a program runs as: arguments of `subprocess.run`, none for the caller itself."""
+
+    user: str
+    group: str
+    extra_groups: list[str]
+
 
 VARIABLE = "LINESERVE_TEST_SERVER"
 TEMPLATE = "lineserve_template"
@@ -74,7 +85,8 @@ def start(folder: Path) -> None:
     binaries = _reachable_binaries(folder)
     (folder / "home").mkdir(mode=0o700)
     _give_away(folder / "home")
-    _run([binaries / "initdb", "-D", _data(folder), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"])
+    options = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
+    _run([binaries / "initdb", "-D", _data(folder), *options])
     (folder / "socket").mkdir(mode=0o700)
     _give_away(folder / "socket")
     settings = _OPTIONS | {"unix_socket_directories": str(folder / "socket")}
@@ -107,25 +119,23 @@ def _data(folder: Path) -> Path:
     return folder / "home" / "data"
 
 
-def _identity() -> dict[str, object]:
+def _identity() -> Identity:
     """PostgreSQL refuses to run as root: there it runs as `nobody`."""
-    return {"user": "nobody", "group": "nogroup" if _has_group("nogroup") else "nobody", "extra_groups": []} if os.getuid() == 0 else {}
-
-
-def _has_group(name: str) -> bool:
-    import grp
-
-    return any(group.gr_name == name for group in grp.getgrall())
+    if os.getuid() != 0:
+        return {}
+    groups = {group.gr_name for group in grp.getgrall()}
+    return {"user": "nobody", "group": "nogroup" if "nogroup" in groups else "nobody", "extra_groups": []}
 
 
 def _give_away(path: Path) -> None:
     identity = _identity()
-    if identity:
-        shutil.chown(path, str(identity["user"]), str(identity["group"]))
+    if "user" in identity and "group" in identity:
+        shutil.chown(path, identity["user"], identity["group"])
 
 
 def _run(command: list[str | Path]) -> None:
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, cwd="/", check=False, **_identity())
+    words = [str(part) for part in command]
+    done = subprocess.run(words, capture_output=True, text=True, cwd="/", check=False, **_identity())
     if done.returncode != 0:
         raise RuntimeError(f"{command[0]} failed: {done.stderr.strip()}")
 

@@ -1,0 +1,56 @@
+# make run · test · check · fmt · golden · bench · migration NAME=... · test-nightly
+# Needs make and Python 3.11, 3.12 or 3.13; everything else is installed into .venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: run test check fmt golden bench migration test-nightly
+
+run: .venv/.runtime
+	@exec $(BIN)/billing serve --demo $(ARGS)
+
+test: check
+
+check: .venv/.dev
+	$(BIN)/ruff format --check --quiet src tests
+	$(BIN)/ruff check --quiet src tests
+	$(BIN)/basedpyright --warnings
+	$(BIN)/lint-imports --no-logo
+	$(PYTEST) -q -n 2 --dist worksteal $(ARGS)
+
+fmt: .venv/.dev
+	$(BIN)/ruff check --quiet --fix-only src tests
+	$(BIN)/ruff format --quiet src tests
+
+# Write the expected files (schema, API description, stories) as the code now makes them; read the difference before a commit.
+golden: .venv/.dev
+	$(PYTEST) -q -n 0 -m golden --rewrite-golden
+
+bench: .venv/.dev
+	$(BIN)/python -m bench $(ARGS)
+
+# The checks of `make test` with their whole figures, and the slow ones.
+test-nightly: .venv/.dev
+	$(PYTEST) -q -n 2 --dist worksteal --nightly $(ARGS)
+
+migration: .venv/.dev
+	@test -n "$(NAME)" || { echo "make migration NAME=what_it_does" >&2; exit 2; }
+	@$(BIN)/dbmate --migrations-dir src/billing/sql/migrations new "$(NAME)"
+
+.venv/pyvenv.cfg:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null || \
+	  { echo "Python 3.11, 3.12 or 3.13 is needed; name one with: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@$(PYTHON) -m venv .venv || \
+	  { rm -rf .venv; echo "$(PYTHON) could not make .venv; its venv module may be a package of its own (python3-venv)" >&2; exit 1; }
+
+.venv/.runtime: requirements.txt pyproject.toml | .venv/pyvenv.cfg
+	@echo "Installing into .venv ..."
+	@$(PIP) --require-hashes -r requirements.txt
+	@$(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/.dev: requirements-dev.txt .venv/.runtime
+	@$(PIP) --require-hashes -r requirements-dev.txt
+	@touch $@
