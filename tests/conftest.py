@@ -50,7 +50,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Callable[[Path, str], None]:
-    """Compare a text with the committed file of that path; `make golden` writes the file instead. Mark the test `golden`."""
+    """Compare a text with a committed file; `make golden` writes the file instead. Mark the test `golden`."""
 
     def compare(path: Path, text: str) -> None:
         if request.config.getoption("--rewrite-golden"):
