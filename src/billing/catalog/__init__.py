@@ -1,14 +1,44 @@
-"""Prices: rate cards, meters, tax rates. What other slices may use is named here."""
-
-from __future__ import annotations
+"""Prices: rate cards, their bands, meters and tax rates. See README.md."""
 
 from billing.catalog.model import (
+    Aggregation,
     Band,
     CompiledPrice,
+    ItemKind,
+    Meter,
     PriceDefinition,
     PriceTerms,
+    RateCard,
+    TaxRate,
     Tier,
 )
-from billing.catalog.rules import compile_price
+from billing.catalog.operations import define_meter, publish_rate_card, set_rate_card_end, set_tax_rates
+from billing.catalog.rules import compile_price, terms_faults
+from billing.catalog.store.billed_items import mark_billed
+from billing.catalog.store.meters import get_meter, list_meters
+from billing.catalog.store.rate_cards import list_services
+from billing.catalog.store.tax_rates import list_tax_rates
 
-__all__ = ["Band", "CompiledPrice", "PriceDefinition", "PriceTerms", "Tier", "compile_price"]
+__all__ = [
+    "Aggregation",
+    "Band",
+    "CompiledPrice",
+    "ItemKind",
+    "Meter",
+    "PriceDefinition",
+    "PriceTerms",
+    "RateCard",
+    "TaxRate",
+    "Tier",
+    "compile_price",
+    "define_meter",
+    "get_meter",
+    "list_meters",
+    "list_services",
+    "list_tax_rates",
+    "mark_billed",
+    "publish_rate_card",
+    "set_rate_card_end",
+    "set_tax_rates",
+    "terms_faults",
+]

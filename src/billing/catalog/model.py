@@ -1,7 +1,6 @@
 """Prices, rate cards, meters and tax rates, and the errors of this slice.
 
 Refused                        422
-├── CurrencyNotSupported       no ISO 4217 code, or not enabled here
 ├── PriceChangeInsidePeriod    a price starts or ends inside a month
 ├── PeriodFinalized            a finalised month would change
 ├── PriceExists                the same plan or meter, region, currency, account and start twice
@@ -11,6 +10,7 @@ Refused                        422
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -62,7 +62,7 @@ class PriceTerms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class PriceDefinition(PriceTerms, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A price of a rate card, as it was given and as it is kept: terms for one plan or meter, in one region or in all."""
+    """A price of a rate card as it was given and is kept: terms for one plan or meter, in one region or in all."""
 
     service: str
     plan: str | None = None
@@ -105,8 +105,8 @@ class PriceShape:
 class CompiledPrice:
     """A price as the rating statement reads it; the discount is in base, unit and cap.
 
-    The band is the one with low < q ≤ high; q = 0 costs 0. With x = q − low: x is rounded up to the step, then raised to the
-    minimum quantity, and costs min(min(base + unit × x / per, cap) × units, maximum). Hourly plans count in seconds.
+    The band is the one with low < q ≤ high; q = 0 costs 0. With x = q − low: x is rounded up to the step, then raised
+    to the minimum quantity, and costs min(min(base + unit × x / per, cap) × units, maximum). Hourly: q in seconds.
     `minimum` is the least that a charge with a quantity above 0 may come to; the close makes up the difference.
     """
 
@@ -135,7 +135,7 @@ class Meter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateCard:
-    """A dated set of prices in one currency: the general one, or an account's contract. Half-open, by whole UTC months."""
+    """A dated set of prices in one currency, general or an account's contract; half-open, by whole UTC months."""
 
     rate_card_id: UUID
     name: str
@@ -149,10 +149,19 @@ class RateCard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Price:
-    """A price of a stored rate card."""
+    """A price of a rate card, as it was given."""
 
     price_id: UUID
     definition: PriceDefinition
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BilledItem:
+    """A plan or meter, and the last month that is finalised with a line of it."""
+
+    kind: ItemKind
+    item: str
+    last_period: date
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,12 +174,6 @@ class TaxRate:
     valid_from: date
 
 
-class CurrencyNotSupported(Refused):
-    """No ISO 4217 code, or not one that is enabled here."""
-
-    message = "This currency is not supported"
-
-
 class PriceChangeInsidePeriod(Refused):
     """A price starts or ends inside a UTC month."""
 
@@ -180,22 +183,30 @@ class PriceChangeInsidePeriod(Refused):
 class PeriodFinalized(Refused):
     """A month that is finalised for one of the plans or meters would change."""
 
-    message = "A month that is already invoiced would change"
+    def __init__(self, items: Sequence[BilledItem]) -> None:
+        listed = [{billed.kind: billed.item, "last_period": f"{billed.last_period:%Y-%m}"} for billed in items]
+        super().__init__("A month that is already invoiced would change", details={"finalized": listed})
 
 
 class PriceExists(Refused):
     """The same plan or meter, region, currency and account has a price with this start."""
 
-    message = "There is already a price with this start"
+    def __init__(self, definitions: Sequence[PriceDefinition]) -> None:
+        listed = [{price.kind: price.item, "region": price.region} for price in definitions]
+        super().__init__("There is already a price with this start", details={"prices": listed})
 
 
 class MeterServiceDiffers(Refused):
-    """A price names a meter that belongs to another service."""
+    """Prices name meters that belong to other services."""
 
-    message = "The meter belongs to another service"
+    def __init__(self, meters: Sequence[Meter]) -> None:
+        listed = [{"meter": meter.meter, "service": meter.service} for meter in meters]
+        super().__init__("A price names a meter of another service", details={"meters": listed})
 
 
 class MeterInUse(Refused):
-    """Usage or prices hold the meter to its aggregation or service."""
+    """Usage or prices hold the meter to what it is."""
 
-    message = "The meter is in use and cannot change in this way"
+    def __init__(self, meter: Meter, *, member: str) -> None:
+        message = f"The meter is in use: its {member} cannot change"
+        super().__init__(message, details={"meter": meter.meter, member: getattr(meter, member)})

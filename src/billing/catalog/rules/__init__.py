@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from billing.catalog.rules.compiling import compile_price
-from billing.catalog.rules.price_faults import definition_faults, terms_faults
+from billing.catalog.rules.price_faults import card_faults, meter_faults, terms_faults
+from billing.catalog.rules.validity import first_changed_period, starting_period
 
-__all__ = ["compile_price", "definition_faults", "terms_faults"]
+__all__ = ["card_faults", "compile_price", "first_changed_period", "meter_faults", "starting_period", "terms_faults"]

@@ -21,7 +21,7 @@ BILLABLE_DEFAULT: tuple[BillableState, ...] = ("running", "stopped")
 
 
 def compile_price(terms: PriceTerms) -> CompiledPrice:
-    """The bands of a price without faults: exact, with the discount in base, unit and cap. Maximum and minimum stay as given."""
+    """The bands of a price without faults, exact. The discount is in base, unit and cap, not in maximum and minimum."""
     with localcontext(EXACT):
         shape = _discounted(_shape(terms), terms.discount_percent or ZERO)
     is_plan = terms.model in PLAN_MODELS

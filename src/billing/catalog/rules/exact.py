@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow, localcontext
 
-# 29 + 12 digits of a quantity times 15 + 20 of a price times 22 of a discount, summed over the tiers, fit many times over.
+# 41 digits of a quantity times 35 of a price times 25 of a discount, summed over the tiers, fit many times over.
 EXACT = Context(prec=400, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow])
 
 ZERO = Decimal(0)

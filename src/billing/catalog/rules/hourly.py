@@ -8,7 +8,7 @@ from billing.catalog.model import Band, PriceShape
 from billing.catalog.rules.exact import ZERO
 
 HOUR_S = 3600
-# An hour of a plan with a monthly price alone costs a 672nd, so that every month from February on reaches the full price.
+# An hour of a plan with a monthly price alone costs a 672nd: the shortest month, too, reaches the full price.
 HOURS_OF_MONTHLY_PRICE = 672
 
 
@@ -19,7 +19,7 @@ def hourly(
     increment_s: int = HOUR_S,
     minimum_s: int = 0,
 ) -> PriceShape:
-    """One band without end in steps of the increment, capped at the monthly price. At least one of the prices is given."""
+    """One band without end in steps of the increment, capped at the monthly price. At least one price is given."""
     if hourly_price is not None:
         unit, per = hourly_price, HOUR_S
     else:

@@ -10,6 +10,6 @@ from billing.catalog.rules.per_unit import free_band
 
 
 def package(*, package_size: Decimal, package_price: Decimal, included: Decimal = ZERO) -> PriceShape:
-    """Bands as of per_unit, in steps of the size. The price stays whole and is divided by the size last: 10 for 3 has no decimal."""
+    """Bands as of per_unit, in steps of the size. The rating divides by the size last, as 10 for 3 is no decimal."""
     bands = (*free_band(included), Band(included, None, ZERO, package_price))
     return PriceShape(bands=bands, step=package_size, per=package_size)

@@ -16,6 +16,7 @@ PRICE_BOUND = Decimal(10) ** 15
 QUANTITY_DECIMALS_MAX = 12
 QUANTITY_BOUND = Decimal(10) ** 29
 TIERS_MAX = 100
+PRICES_MAX = 1000
 SECONDS_MAX = 31 * 86_400  # the longest month
 
 ITEM_NAME = re.compile(r"[a-z0-9][a-z0-9_.:/-]{0,99}")
@@ -44,13 +45,44 @@ PRICE_MEMBERS = ("unit_price", "package_price", "amount", "hourly_price", "month
 QUANTITY_MEMBERS = ("included", "package_size")
 
 
-def definition_faults(definition: PriceDefinition, *, path: str) -> list[Fault]:
-    """All faults of a price of a rate card; `path` is the price's own, such as `prices[2]`."""
-    return [*_item_faults(definition, path), *terms_faults(definition, path=path, kind=None)]
+def card_faults(prices: Sequence[PriceDefinition]) -> list[Fault]:
+    """All faults of the prices of a rate card, each with its path, such as `prices[2].tiers[1].up_to`."""
+    if not prices:
+        return [Fault("body", "prices", "must have at least one price")]
+    if len(prices) > PRICES_MAX:
+        return [Fault("body", "prices", f"must have at most {PRICES_MAX} prices")]
+    faults = [
+        fault
+        for index, price in enumerate(prices)
+        for fault in (*_item_faults(price, f"prices[{index}]"), *terms_faults(price, path=f"prices[{index}]"))
+    ]
+    return [*faults, *_conflict_faults(prices)]
 
 
-def terms_faults(terms: PriceTerms, *, path: str, kind: ItemKind | None) -> list[Fault]:
-    """All faults of a price's model and members. `kind` says what it is to price; None when that is checked elsewhere."""
+def _conflict_faults(prices: Sequence[PriceDefinition]) -> Iterator[Fault]:
+    """The same plan or meter and region twice, and one meter under two services."""
+    first_of_key: dict[tuple[str, str, str | None], int] = {}
+    service_of_meter: dict[str, str] = {}
+    for index, price in enumerate(prices):
+        first = first_of_key.setdefault((price.kind, price.item, price.region), index)
+        if first != index:
+            yield Fault("body", f"prices[{index}]", f"is for the same {price.kind} and region as prices[{first}]")
+        if price.kind == "meter" and service_of_meter.setdefault(price.item, price.service) != price.service:
+            yield Fault(
+                "body", f"prices[{index}].service", f"must be {service_of_meter[price.item]}, as before for this meter"
+            )
+
+
+def meter_faults(meter: str, *, service: str) -> Iterator[Fault]:
+    """Faults of a meter's name, which is in the path, and of its service."""
+    if ITEM_NAME.fullmatch(meter) is None:
+        yield Fault("path", "meter", ITEM_NAME_REASON)
+    if ITEM_NAME.fullmatch(service) is None:
+        yield Fault("body", "service", ITEM_NAME_REASON)
+
+
+def terms_faults(terms: PriceTerms, *, path: str, kind: ItemKind | None = None) -> list[Fault]:
+    """All faults of a price's model and members; `path` is its own. With a `kind` the model must be one for it."""
     faults = [
         *_kind_faults(terms, path, kind),
         *_member_faults(terms, path),
