@@ -1,0 +1,25 @@
+"""Accounts: who is billed. See README.md."""
+
+from billing.accounts.model import Account, AccountChanges, AccountClosed, AccountStatus, CurrencyNotSupported
+from billing.accounts.operations import change, open_account, restore, suspend
+from billing.accounts.rules import CURRENCIES_DEFAULT, member_reason, require_currency, text_reason
+from billing.accounts.store import get_account, get_account_for_update, list_accounts
+
+__all__ = [
+    "CURRENCIES_DEFAULT",
+    "Account",
+    "AccountChanges",
+    "AccountClosed",
+    "AccountStatus",
+    "CurrencyNotSupported",
+    "change",
+    "get_account",
+    "get_account_for_update",
+    "list_accounts",
+    "member_reason",
+    "open_account",
+    "require_currency",
+    "restore",
+    "suspend",
+    "text_reason",
+]
