@@ -1,0 +1,198 @@
+"""The verbs of keys: issue, mint, revoke, authenticate."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hmac
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import asyncpg
+
+from billing.api_keys import rules, store
+from billing.api_keys.model import OPERATOR_PREFIX, PUBLIC_PREFIX, ApiKey, IssuedKey, IssuedOperatorKey, Scope
+from billing.core.errors import Forbidden, InvalidParameter, IpNotAllowed, Unauthorized
+from billing.kit.auth import Caller, Operator, Permission
+
+if TYPE_CHECKING:
+    from billing.kit.db import Connection, Database, Tx
+
+_NOTED_MAX = 10_000
+_DATABASE_AWAY = (asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError, asyncpg.InterfaceError, OSError)
+
+
+async def issue(
+    tx: Tx,
+    *,
+    account_id: UUID,
+    name: str,
+    permissions: Sequence[Permission],
+    expires_at: datetime | None = None,
+    ip_whitelist: Sequence[str] = (),
+) -> IssuedKey:
+    """Make a key of an account. Its secret is in the answer and nowhere else; `ip_whitelist` has been checked."""
+    ranges = [rules.parse_range(text) for text in ip_whitelist]
+    key = ApiKey(
+        key_id=tx.new_id(),
+        account_id=account_id,
+        name=name,
+        prefix=PUBLIC_PREFIX,
+        permissions=tuple(permission for permission in rules.PERMISSIONS if permission in permissions),
+        ip_whitelist=tuple(dict.fromkeys(rules.show_range(network) for network in ranges)),
+        created_at=tx.now,
+        expires_at=expires_at,
+        last_used_at=None,
+    )
+    secret = rules.new_secret(PUBLIC_PREFIX, tx.random_bits)
+    await store.insert_key(tx.connection, key=key, digest=rules.digest_of(secret))
+    return IssuedKey(key=key, secret=secret)
+
+
+async def mint(
+    tx: Tx,
+    *,
+    account_id: UUID,
+    by_key_id: UUID,
+    name: str,
+    permissions: Sequence[Permission],
+    expires_at: datetime | None = None,
+    ip_whitelist: Sequence[str] = (),
+) -> IssuedKey:
+    """Make a key on behalf of another key of the account, which is held unrevoked meanwhile.
+
+    Raises Forbidden when the new key would have rights, lifetime or IP ranges beyond that key's own.
+    """
+    own = await store.find_key_for_share(tx.connection, account_id=account_id, key_id=by_key_id)
+    if own is None:
+        raise Unauthorized
+    excess = rules.widens(
+        permissions=frozenset(permissions),
+        expires_at=expires_at,
+        ranges=[rules.parse_range(text) for text in ip_whitelist],
+        own_permissions=frozenset(own.permissions),
+        own_expires_at=own.expires_at,
+        own_ranges=[rules.parse_range(text) for text in own.ip_whitelist],
+    )
+    if excess is not None:
+        raise Forbidden(f"A key cannot make one whose {excess} go beyond its own", details={"member": excess})
+    return await issue(
+        tx, account_id=account_id, name=name, permissions=permissions, expires_at=expires_at, ip_whitelist=ip_whitelist
+    )
+
+
+async def revoke(tx: Tx, *, account_id: UUID, key_id: UUID) -> None:
+    """End a key for good: no call is let in with it after the commit. Raises NotFound, also the second time."""
+    await store.mark_revoked(tx.connection, account_id=account_id, key_id=key_id, now=tx.now)
+
+
+async def create_operator_key(
+    tx: Tx, *, name: str, scopes: Sequence[Scope], expires_at: datetime | None = None
+) -> IssuedOperatorKey:
+    """Make an operator's key. Raises InvalidParameter for no scope or one that does not exist."""
+    unknown = [scope for scope in scopes if scope not in rules.SCOPES]
+    if unknown or not scopes:
+        raise InvalidParameter.one("body", "scopes", f"must be some of {', '.join(rules.SCOPES)}")
+    secret = rules.new_secret(OPERATOR_PREFIX, tx.random_bits)
+    issued = IssuedOperatorKey(key_id=tx.new_id(), name=name, scopes=tuple(dict.fromkeys(scopes)), secret=secret)
+    await store.insert_operator_key(
+        tx.connection,
+        key_id=issued.key_id,
+        digest=rules.digest_of(secret),
+        name=name,
+        scopes=issued.scopes,
+        created_at=tx.now,
+        expires_at=expires_at,
+    )
+    return issued
+
+
+async def authenticate(
+    connection: Connection, *, token: str, ip: str, now: datetime
+) -> tuple[Caller, store.PresentedKey]:
+    """The caller of a public key, from one read, and the key as it was found.
+
+    Raises Unauthorized for one that is unknown, expired or revoked, or whose account is closed; IpNotAllowed.
+    """
+    digest = rules.digest_of(token)
+    key = await store.find_presented(connection, digest=digest)
+    if key is None or not hmac.compare_digest(key.digest, digest):
+        raise Unauthorized
+    if rules.has_expired(key.expires_at, now=now) or key.account_status == "closed":
+        raise Unauthorized
+    if not rules.is_ip_allowed(ip, ranges=key.ranges):
+        raise IpNotAllowed
+    caller = Caller(
+        account_id=key.account_id,
+        key_id=key.key_id,
+        permissions=frozenset(key.permissions),
+        account_status=key.account_status,
+        currency=key.currency,
+        expires_at=key.expires_at,
+        ip_whitelist=tuple(rules.show_range(network) for network in key.ranges),
+    )
+    return caller, key
+
+
+async def authenticate_operator(
+    connection: Connection, *, token: str, now: datetime
+) -> tuple[Operator, store.PresentedOperatorKey]:
+    """The operator of a key, from one read, and the key as it was found. Raises Unauthorized."""
+    digest = rules.digest_of(token)
+    key = await store.find_presented_operator(connection, digest=digest)
+    if key is None or not hmac.compare_digest(key.digest, digest) or rules.has_expired(key.expires_at, now=now):
+        raise Unauthorized
+    return Operator(key_id=key.key_id, name=key.name, scopes=frozenset(key.scopes)), key
+
+
+class Keyring:
+    """Reads the keys of calls for the web edge, and notes their use at most once a minute, after the call went on."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._noted: dict[bytes, datetime] = {}
+        self._notes: set[asyncio.Task[None]] = set()
+
+    async def read_caller(self, *, token: str, ip: str) -> Caller:
+        """As `authenticate`; a key with a wrong form or checksum is refused without a look at the database."""
+        if not rules.is_well_formed(token, prefix=PUBLIC_PREFIX):
+            raise Unauthorized
+        now = self._database.clock()
+        async with self._database.reading() as reading:
+            caller, key = await authenticate(reading.connection, token=token, ip=ip, now=now)
+        self._note(key, now)
+        return caller
+
+    async def read_operator(self, *, token: str, ip: str) -> Operator:  # noqa: ARG002 the edge passes it to both readers
+        """As `authenticate_operator`, with the same first look at the form."""
+        if not rules.is_well_formed(token, prefix=OPERATOR_PREFIX):
+            raise Unauthorized
+        now = self._database.clock()
+        async with self._database.reading() as reading:
+            operator, key = await authenticate_operator(reading.connection, token=token, now=now)
+        self._note(key, now)
+        return operator
+
+    async def close(self) -> None:
+        """Wait for the notes under way."""
+        await asyncio.gather(*self._notes, return_exceptions=True)
+
+    def _note(self, key: store.PresentedKey | store.PresentedOperatorKey, now: datetime) -> None:
+        noted = max(filter(None, (key.last_used_at, self._noted.get(key.digest))), default=None)
+        if noted is not None and now - noted < store.USE_NOTED_EVERY:
+            return
+        if len(self._noted) >= _NOTED_MAX:
+            self._noted.clear()
+        self._noted[key.digest] = now
+        mark = store.mark_used if isinstance(key, store.PresentedKey) else store.mark_operator_used
+        task = asyncio.create_task(self._store_note(mark, key.digest, now))
+        self._notes.add(task)
+        task.add_done_callback(self._notes.discard)
+
+    async def _store_note(self, mark: store.MarkUsed, digest: bytes, now: datetime) -> None:
+        # A lost note costs nothing: the next use after a minute makes another.
+        with contextlib.suppress(*_DATABASE_AWAY):
+            async with self._database.reading() as reading:
+                await mark(reading.connection, digest=digest, now=now)

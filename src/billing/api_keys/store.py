@@ -1,0 +1,265 @@
+"""The SQL of keys. Keys are found by digest before their account is known; every other statement names the account."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Protocol
+from uuid import UUID
+
+from billing.api_keys import rules
+from billing.api_keys.model import ApiKey, Scope
+from billing.core.errors import NotFound
+from billing.core.page import PageRequest
+from billing.kit.auth import Permission
+
+if TYPE_CHECKING:
+    import asyncpg
+
+    from billing.kit.db import Connection
+
+USE_NOTED_EVERY = timedelta(minutes=1)
+
+
+class MarkUsed(Protocol):
+    """Notes a use of a key of one kind."""
+
+    async def __call__(self, connection: Connection, *, digest: bytes, now: datetime) -> None:
+        """Note a use at an instant."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PresentedKey:
+    """A key as authentication needs it, with the state of its account."""
+
+    digest: bytes
+    key_id: UUID
+    account_id: UUID
+    permissions: tuple[Permission, ...]
+    ranges: tuple[rules.IPNetwork, ...]
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    account_status: str
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class PresentedOperatorKey:
+    """An operator's key as authentication needs it."""
+
+    digest: bytes
+    key_id: UUID
+    name: str
+    scopes: tuple[Scope, ...]
+    expires_at: datetime | None
+    last_used_at: datetime | None
+
+
+async def insert_key(connection: Connection, *, key: ApiKey, digest: bytes) -> None:
+    """Store a new key by the digest of its secret."""
+    await connection.execute(
+        """
+        INSERT INTO api_keys (digest, key_id, account_id, name, prefix, permissions, ip_whitelist, created_at,
+                              expires_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7::cidr[], $8, $9)
+        """,
+        digest,
+        key.key_id,
+        key.account_id,
+        key.name,
+        key.prefix,
+        list(key.permissions),
+        list(key.ip_whitelist),
+        key.created_at,
+        key.expires_at,
+    )
+
+
+async def find_presented(connection: Connection, *, digest: bytes) -> PresentedKey | None:
+    """The unrevoked key with this digest and its account's state, or None. Authentication's one read."""
+    record = await connection.fetchrow(
+        """
+        SELECT api_keys.digest, api_keys.key_id, api_keys.account_id, api_keys.permissions, api_keys.ip_whitelist,
+               api_keys.expires_at, api_keys.last_used_at, accounts_v.status AS account_status, accounts_v.currency
+        FROM api_keys
+        JOIN accounts_v ON accounts_v.account_id = api_keys.account_id
+        WHERE api_keys.digest = $1 AND api_keys.revoked_at IS NULL
+        """,
+        digest,
+    )
+    if record is None:
+        return None
+    return PresentedKey(
+        digest=record["digest"],
+        key_id=record["key_id"],
+        account_id=record["account_id"],
+        permissions=tuple(record["permissions"]),
+        ranges=tuple(record["ip_whitelist"]),
+        expires_at=record["expires_at"],
+        last_used_at=record["last_used_at"],
+        account_status=record["account_status"],
+        currency=record["currency"],
+    )
+
+
+async def get_key(connection: Connection, *, account_id: UUID, key_id: UUID) -> ApiKey:
+    """One key of the account that is not revoked. Raises NotFound."""
+    record = await connection.fetchrow(
+        """
+        SELECT account_id, key_id, name, prefix, permissions, ip_whitelist, created_at, expires_at, last_used_at
+        FROM api_keys
+        WHERE account_id = $1 AND key_id = $2 AND revoked_at IS NULL
+        """,
+        account_id,
+        key_id,
+    )
+    if record is None:
+        raise NotFound
+    return _key(record)
+
+
+async def find_key_for_share(connection: Connection, *, account_id: UUID, key_id: UUID) -> ApiKey | None:
+    """One unrevoked key of the account, held against revocation until the transaction ends, or None."""
+    record = await connection.fetchrow(
+        """
+        SELECT account_id, key_id, name, prefix, permissions, ip_whitelist, created_at, expires_at, last_used_at
+        FROM api_keys
+        WHERE account_id = $1 AND key_id = $2 AND revoked_at IS NULL
+        FOR SHARE
+        """,
+        account_id,
+        key_id,
+    )
+    return None if record is None else _key(record)
+
+
+async def list_keys(connection: Connection, *, account_id: UUID, page: PageRequest) -> tuple[Sequence[ApiKey], int]:
+    """One page of the account's keys that are not revoked, newest first, and how many there are."""
+    records = await connection.fetch(
+        """
+        WITH live AS (
+            SELECT account_id, key_id, name, prefix, permissions, ip_whitelist, created_at, expires_at, last_used_at
+            FROM api_keys
+            WHERE account_id = $1 AND revoked_at IS NULL
+        )
+        SELECT page.*, counted.total
+        FROM (SELECT count(*) AS total FROM live) AS counted
+        LEFT JOIN (SELECT * FROM live ORDER BY created_at DESC, key_id DESC LIMIT $2 OFFSET $3) AS page ON true
+        ORDER BY page.created_at DESC, page.key_id DESC
+        """,
+        account_id,
+        page.per_page,
+        page.offset,
+    )
+    return [_key(record) for record in records if record["key_id"] is not None], records[0]["total"]
+
+
+async def mark_revoked(connection: Connection, *, account_id: UUID, key_id: UUID, now: datetime) -> None:
+    """Revoke a key: effective with the commit. Raises NotFound when the account has no such unrevoked key."""
+    revoked = await connection.fetchval(
+        """
+        UPDATE api_keys SET revoked_at = $3
+        WHERE account_id = $1 AND key_id = $2 AND revoked_at IS NULL
+        RETURNING key_id
+        """,
+        account_id,
+        key_id,
+        now,
+    )
+    if revoked is None:
+        raise NotFound
+
+
+async def mark_used(connection: Connection, *, digest: bytes, now: datetime) -> None:
+    """Note a use of a key, unless one was noted within the last minute."""
+    await connection.execute(
+        """
+        UPDATE api_keys SET last_used_at = $2::timestamptz
+        WHERE digest = $1 AND (last_used_at IS NULL OR last_used_at <= $2::timestamptz - $3::interval)
+        """,
+        digest,
+        now,
+        USE_NOTED_EVERY,
+    )
+
+
+async def insert_operator_key(
+    connection: Connection,
+    *,
+    key_id: UUID,
+    digest: bytes,
+    name: str,
+    scopes: Sequence[Scope],
+    created_at: datetime,
+    expires_at: datetime | None,
+) -> None:
+    """Store a new operator's key by the digest of its secret."""
+    await connection.execute(
+        """
+        INSERT INTO operator_keys (digest, key_id, name, scopes, created_at, expires_at)
+        VALUES ($1, $2, $3, $4, $5, $6)
+        """,
+        digest,
+        key_id,
+        name,
+        list(scopes),
+        created_at,
+        expires_at,
+    )
+
+
+async def find_presented_operator(connection: Connection, *, digest: bytes) -> PresentedOperatorKey | None:
+    """The unrevoked operator's key with this digest, or None."""
+    record = await connection.fetchrow(
+        """
+        SELECT digest, key_id, name, scopes, expires_at, last_used_at
+        FROM operator_keys
+        WHERE digest = $1 AND revoked_at IS NULL
+        """,
+        digest,
+    )
+    if record is None:
+        return None
+    return PresentedOperatorKey(
+        digest=record["digest"],
+        key_id=record["key_id"],
+        name=record["name"],
+        scopes=tuple(record["scopes"]),
+        expires_at=record["expires_at"],
+        last_used_at=record["last_used_at"],
+    )
+
+
+async def mark_operator_used(connection: Connection, *, digest: bytes, now: datetime) -> None:
+    """Note a use of an operator's key, unless one was noted within the last minute."""
+    await connection.execute(
+        """
+        UPDATE operator_keys SET last_used_at = $2::timestamptz
+        WHERE digest = $1 AND (last_used_at IS NULL OR last_used_at <= $2::timestamptz - $3::interval)
+        """,
+        digest,
+        now,
+        USE_NOTED_EVERY,
+    )
+
+
+async def has_operator_keys(connection: Connection) -> bool:
+    """Whether any operator's key was ever made."""
+    return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM operator_keys)"))
+
+
+def _key(record: asyncpg.Record) -> ApiKey:
+    ranges: Sequence[rules.IPNetwork] = record["ip_whitelist"]
+    return ApiKey(
+        key_id=record["key_id"],
+        account_id=record["account_id"],
+        name=record["name"],
+        prefix=record["prefix"],
+        permissions=tuple(record["permissions"]),
+        ip_whitelist=tuple(rules.show_range(network) for network in ranges),
+        created_at=record["created_at"],
+        expires_at=record["expires_at"],
+        last_used_at=record["last_used_at"],
+    )
