@@ -305,8 +305,8 @@ async def is_plan_priced(connection: Connection, *, account_id: UUID, plan: str,
     return await connection.fetchval(
         """
         SELECT EXISTS (
-            SELECT FROM prices
-            JOIN accounts ON accounts.account_id = $1 AND accounts.currency = prices.currency
+            SELECT FROM prices_v AS prices
+            JOIN accounts_v AS accounts ON accounts.account_id = $1 AND accounts.currency = prices.currency
             WHERE prices.kind = 'plan' AND prices.item = $2 AND (prices.region IS NULL OR prices.region = $3)
                 AND (prices.account_id IS NULL OR prices.account_id = $1)
                 AND prices.valid_from <= date_trunc('month', $4::timestamptz, 'UTC')

@@ -88,7 +88,7 @@ BEGIN
                     THEN 'outside_resource_life'
                 WHEN meters.meter IS NULL THEN 'meter_unknown'
                 WHEN NOT EXISTS (
-                    SELECT FROM prices
+                    SELECT FROM prices_v AS prices
                     WHERE prices.kind = 'meter' AND prices.item = firsts.meter AND prices.currency = accounts.currency
                         AND (prices.account_id IS NULL OR prices.account_id = firsts.account_id)
                         AND (prices.region IS NULL OR prices.region = resources.region)
@@ -97,9 +97,9 @@ BEGIN
                 ) THEN 'price_missing'
             END AS objection
         FROM firsts
-        LEFT JOIN accounts ON accounts.account_id = firsts.account_id
+        LEFT JOIN accounts_v AS accounts ON accounts.account_id = firsts.account_id
         LEFT JOIN resources ON resources.account_id = firsts.account_id AND resources.resource_id = firsts.resource_id
-        LEFT JOIN meters ON meters.meter = firsts.meter
+        LEFT JOIN meters_v AS meters ON meters.meter = firsts.meter
         LEFT JOIN quarantined_events AS quarantined ON quarantined.account_id = firsts.account_id
             AND quarantined.source = firsts.source AND quarantined.event_id = firsts.event_id
     ), stored AS (

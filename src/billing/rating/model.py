@@ -1,0 +1,83 @@
+"""What rating yields."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal
+from uuid import UUID
+
+ChargeKind = Literal["usage", "minimum"]
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """The cost of one price for one account (or resource and units) in a period.
+
+    `quantity` / `denominator` is the quantity in the price's unit; hourly plans count in seconds. `cost` has 12 decimals, in major
+    units; `amount_minor` is it rounded half up. `charge_resource_id` is empty when the charge pools the account's resources.
+    """
+
+    kind: ChargeKind
+    account_id: UUID
+    price_id: UUID
+    charge_resource_id: str
+    units: Decimal
+    quantity: Decimal
+    denominator: Decimal
+    billed_quantity: Decimal
+    cost: Decimal
+    amount_minor: int
+    cap_applied: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The part of a charge in one project and region. `type` is empty where it pools resources of several types."""
+
+    kind: ChargeKind
+    account_id: UUID
+    price_id: UUID
+    charge_resource_id: str
+    units: Decimal
+    project_id: UUID
+    region: str
+    type: str
+    resource_name: str | None
+    quantity: Decimal
+    denominator: Decimal
+    amount_minor: int
+    unrounded: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """The part of a line that one resource used, and what kind of price it came from."""
+
+    kind: ChargeKind
+    account_id: UUID
+    price_id: UUID
+    units: Decimal
+    project_id: UUID
+    region: str
+    resource_id: str
+    resource_name: str
+    type: str
+    service: str
+    item_kind: Literal["plan", "meter"]
+    item: str
+    shows_as: str | None
+    quantity: Decimal
+    denominator: Decimal
+    billed_quantity: Decimal
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unpriced:
+    """A quantity for which no price is in force: it cannot be billed until one is there."""
+
+    account_id: UUID
+    kind: Literal["plan", "meter"]
+    item: str
+    resource_id: str

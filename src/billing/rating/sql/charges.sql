@@ -1,0 +1,43 @@
+-- The rating statement: what the accounts $1 used in the month from $2 to $3, counted up to the instant $4, and what it costs.
+-- With $5 the minimum charges are there too; $6 is 0 but for an outlook, which lets plans run on past the month's end.
+-- A statement that uses it begins with this text and goes on with a query over
+--   charges   one per account, price and (scope resource) resource and units, and its rounded amount
+--   lines     charges split by project and region
+--   shares    lines split by resource
+--   unpriced  quantities for which no price is in force
+-- Every split is by quantity, with the largest remainder, so that parts sum to the whole.
+WITH
+\ir scope.sql
+-- Quantities: seconds of a plan by state, and each meter's own aggregate, per resource.
+plan_quantities AS (
+    SELECT account_id, resource_id, plan, units, status,
+        sum(extract(epoch FROM least(coalesce(end_at, 'infinity'), $3::timestamptz + $6::interval, $4::timestamptz)
+            - greatest(start_at, $2::timestamptz))) AS quantity
+    FROM resource_spans_v
+    WHERE account_id = ANY ($1) AND plan IS NOT NULL
+        AND start_at < least($3 + $6, $4) AND coalesce(end_at, 'infinity') > $2
+    GROUP BY account_id, resource_id, plan, units, status
+),
+meter_quantities AS (
+    SELECT day_rows_v.account_id, day_rows_v.resource_id, day_rows_v.meter,
+        CASE meters_v.aggregation
+            WHEN 'sum' THEN sum(day_rows_v.total)
+            WHEN 'max' THEN max(day_rows_v.highest)
+            ELSE (array_agg(day_rows_v.latest ORDER BY day_rows_v.day DESC) FILTER (WHERE meters_v.aggregation = 'last'))[1]
+        END AS quantity
+    FROM day_rows_v
+    JOIN meters_v ON meters_v.meter = day_rows_v.meter
+    WHERE day_rows_v.account_id = ANY ($1) AND NOT day_rows_v.is_gauge
+        AND day_rows_v.day >= ($2 AT TIME ZONE 'UTC')::date AND day_rows_v.day < ($3 AT TIME ZONE 'UTC')::date
+    GROUP BY day_rows_v.account_id, day_rows_v.resource_id, day_rows_v.meter, meters_v.aggregation
+),
+counted AS (SELECT $2 AS since, least($3, $4) AS until),
+\ir gauge_quantities.sql
+quantities AS (
+    SELECT account_id, resource_id, 'plan' AS kind, plan AS item, units, status, quantity, false AS is_gauge FROM plan_quantities
+    UNION ALL
+    SELECT account_id, resource_id, 'meter', meter, 1, NULL, quantity, false FROM meter_quantities
+    UNION ALL
+    SELECT account_id, resource_id, 'meter', meter, 1, NULL, quantity, true FROM gauge_quantities
+),
+\ir priced.sql

@@ -1,0 +1,48 @@
+-- What the resources of account $1 cost in a full month at the prices of the month from $2 to $3, seen from the instant $4:
+-- plans for the whole month as they are now, meters with what the last 30 days used. $5 and $6 as in charges.sql.
+WITH
+\ir scope.sql
+plan_quantities AS (
+    SELECT account_id, resource_id, plan, units, status, extract(epoch FROM $3::timestamptz - $2::timestamptz) AS quantity
+    FROM resource_spans_v
+    WHERE account_id = ANY ($1) AND plan IS NOT NULL AND start_at <= $4::timestamptz AND coalesce(end_at, 'infinity') > $4
+),
+meter_quantities AS (
+    SELECT day_rows_v.account_id, day_rows_v.resource_id, day_rows_v.meter,
+        CASE meters_v.aggregation
+            WHEN 'sum' THEN sum(day_rows_v.total)
+            WHEN 'max' THEN max(day_rows_v.highest)
+            ELSE (array_agg(day_rows_v.latest ORDER BY day_rows_v.day DESC))[1]
+        END AS quantity,
+        day_rows_v.is_gauge
+    FROM day_rows_v
+    JOIN meters_v ON meters_v.meter = day_rows_v.meter
+    WHERE day_rows_v.account_id = ANY ($1) AND day_rows_v.day > ($4 AT TIME ZONE 'UTC')::date - 30
+    GROUP BY day_rows_v.account_id, day_rows_v.resource_id, day_rows_v.meter, meters_v.aggregation, day_rows_v.is_gauge
+),
+-- A gauge's level today is taken for the whole month.
+gauge_quantities AS (
+    SELECT gauges_v.account_id, gauges_v.resource_id, gauges_v.meter,
+        last_row.latest * extract(epoch FROM $3 - $2) AS quantity
+    FROM gauges_v
+    CROSS JOIN LATERAL (
+        SELECT latest FROM day_rows_v
+        WHERE day_rows_v.account_id = gauges_v.account_id AND day_rows_v.resource_id = gauges_v.resource_id
+            AND day_rows_v.meter = gauges_v.meter AND day_rows_v.is_gauge
+        ORDER BY day_rows_v.day DESC LIMIT 1
+    ) AS last_row
+    WHERE gauges_v.account_id = ANY ($1)
+),
+quantities AS (
+    SELECT account_id, resource_id, 'plan' AS kind, plan AS item, units, status, quantity, false AS is_gauge FROM plan_quantities
+    UNION ALL
+    SELECT account_id, resource_id, 'meter', meter, 1, NULL, quantity, false FROM meter_quantities WHERE NOT is_gauge
+    UNION ALL
+    SELECT account_id, resource_id, 'meter', meter, 1, NULL, quantity, true FROM gauge_quantities
+),
+\ir priced.sql
+SELECT shares.project_id, shares.resource_id, sum(shares.amount_minor)::bigint AS amount_minor
+FROM shares
+JOIN resources_v ON resources_v.account_id = shares.account_id AND resources_v.resource_id = shares.resource_id
+WHERE resources_v.deleted_at IS NULL OR resources_v.deleted_at > $4
+GROUP BY shares.project_id, shares.resource_id

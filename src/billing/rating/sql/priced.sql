@@ -1,0 +1,120 @@
+-- From `scope` and `quantities` to charges, lines and shares.
+located AS (
+    SELECT quantities.*, resources_v.region, resources_v.project_id, resources_v.type, resources_v.name AS resource_name,
+        scope.currency, scope.minor_per_major, scope.contract
+    FROM quantities
+    JOIN scope ON scope.account_id = quantities.account_id
+    JOIN resources_v ON resources_v.account_id = quantities.account_id AND resources_v.resource_id = quantities.resource_id
+    WHERE quantities.quantity > 0
+),
+
+-- The price in force: contract before general, this region before any, the newest start; looked up once per distinct key.
+price_keys AS (
+    SELECT keys.*, found.*
+    FROM (SELECT DISTINCT kind, item, region AS resource_region, currency AS account_currency, contract FROM located) AS keys
+    LEFT JOIN LATERAL (
+        SELECT price_id, service, model, scope, definition, billable, step, minimum_quantity, per, cap, maximum, minimum,
+            unit_price, valid_from
+        FROM prices_v
+        WHERE prices_v.kind = keys.kind AND prices_v.item = keys.item AND prices_v.currency = keys.account_currency
+            AND (prices_v.account_id IS NULL OR prices_v.account_id = keys.contract)
+            AND (prices_v.region IS NULL OR prices_v.region = keys.resource_region)
+            AND prices_v.valid_from <= $2 AND coalesce(prices_v.valid_to, 'infinity') > $2
+        ORDER BY prices_v.account_id NULLS LAST, prices_v.region NULLS LAST, prices_v.valid_from DESC
+        LIMIT 1
+    ) AS found ON true
+),
+unpriced AS (
+    SELECT located.account_id, located.kind, located.item, located.resource_id
+    FROM located
+    JOIN price_keys ON price_keys.kind = located.kind AND price_keys.item = located.item
+        AND price_keys.resource_region = located.region AND price_keys.account_currency = located.currency
+        AND price_keys.contract = located.contract
+    WHERE price_keys.price_id IS NULL
+),
+parts AS (
+    SELECT located.account_id, price_keys.price_id, located.units, located.resource_id, located.region, located.project_id,
+        located.type, located.resource_name, located.minor_per_major,
+        CASE price_keys.scope WHEN 'resource' THEN located.resource_id ELSE '' END AS charge_resource_id,
+        -- a quantity is a fraction, divided once and at the end
+        CASE WHEN price_keys.model = 'flat' OR located.is_gauge THEN extract(epoch FROM $3 - $2) ELSE 1 END AS denominator,
+        sum(located.quantity) AS quantity
+    FROM located
+    JOIN price_keys ON price_keys.kind = located.kind AND price_keys.item = located.item
+        AND price_keys.resource_region = located.region AND price_keys.account_currency = located.currency
+        AND price_keys.contract = located.contract
+    WHERE located.status IS NULL OR located.status = ANY (price_keys.billable)
+    GROUP BY located.account_id, price_keys.price_id, located.units, located.resource_id, located.region, located.project_id,
+        located.type, located.resource_name, located.minor_per_major, charge_resource_id, denominator
+),
+
+-- A charge is one price over a whole quantity: its band, the cost as a fraction, and the only division.
+totals AS (
+    SELECT account_id, price_id, charge_resource_id, units, denominator, minor_per_major, sum(quantity) AS quantity
+    FROM parts
+    GROUP BY account_id, price_id, charge_resource_id, units, denominator, minor_per_major
+),
+costs AS (
+\ir cost.sql
+),
+charges AS (
+    SELECT 'usage' AS kind, costs.*, floor(cost * minor_per_major + 0.5) AS amount_minor FROM costs
+    UNION ALL
+    SELECT 'minimum', account_id, price_id, charge_resource_id, units, denominator, minor_per_major, quantity, billed_quantity,
+        minimum - cost, minimum, cap_applied, floor((minimum - cost) * minor_per_major + 0.5)
+    FROM costs
+    WHERE $5::boolean AND minimum > cost
+),
+
+-- Lines: the parts of a charge by project and region.
+line_parts AS (
+    SELECT account_id, price_id, charge_resource_id, units, project_id, region, sum(quantity) AS quantity,
+        CASE WHEN min(type) = max(type) THEN min(type) ELSE '' END AS type,
+        CASE WHEN charge_resource_id <> '' THEN min(resource_name) END AS resource_name
+    FROM parts
+    GROUP BY account_id, price_id, charge_resource_id, units, project_id, region
+),
+line_splits AS (
+    SELECT charges.kind, charges.account_id, charges.price_id, charges.charge_resource_id, charges.units, charges.denominator,
+        charges.amount_minor AS charge_amount_minor, charges.cost AS charge_cost, charges.quantity AS charge_quantity,
+        charges.billed_quantity, charges.cap_applied, line_parts.quantity, line_parts.project_id, line_parts.region,
+        line_parts.type, line_parts.resource_name,
+        div(charges.amount_minor * line_parts.quantity, charges.quantity) AS whole_minor,
+        mod(charges.amount_minor * line_parts.quantity, charges.quantity) AS rest_minor,
+        div(charges.cost * 1e12 * line_parts.quantity, charges.quantity) AS whole_cost,
+        mod(charges.cost * 1e12 * line_parts.quantity, charges.quantity) AS rest_cost
+    FROM charges
+    JOIN line_parts ON line_parts.account_id = charges.account_id AND line_parts.price_id = charges.price_id
+        AND line_parts.charge_resource_id = charges.charge_resource_id AND line_parts.units = charges.units
+),
+lines AS (
+    SELECT kind, account_id, price_id, charge_resource_id, units, denominator, quantity, charge_quantity, billed_quantity,
+        charge_cost, cap_applied, project_id, region, type, resource_name,
+        whole_minor + (charge_amount_minor - sum(whole_minor) OVER charge
+            >= row_number() OVER (charge ORDER BY rest_minor DESC, project_id, region))::integer AS amount_minor,
+        (whole_cost + (charge_cost * 1e12 - sum(whole_cost) OVER charge
+            >= row_number() OVER (charge ORDER BY rest_cost DESC, project_id, region))::integer) * 0.000000000001 AS unrounded
+    FROM line_splits
+    WINDOW charge AS (PARTITION BY kind, account_id, price_id, charge_resource_id, units)
+),
+
+-- Shares: the parts of a line by resource.
+share_splits AS (
+    SELECT lines.kind, lines.account_id, lines.price_id, lines.charge_resource_id, lines.units, lines.denominator,
+        lines.project_id, lines.region, lines.amount_minor AS line_amount_minor, lines.billed_quantity,
+        parts.resource_id, parts.resource_name, parts.type, parts.quantity,
+        div(lines.amount_minor * parts.quantity, lines.quantity) AS whole_minor,
+        mod(lines.amount_minor * parts.quantity, lines.quantity) AS rest_minor
+    FROM lines
+    JOIN parts ON parts.account_id = lines.account_id AND parts.price_id = lines.price_id
+        AND parts.charge_resource_id = lines.charge_resource_id AND parts.units = lines.units
+        AND parts.project_id = lines.project_id AND parts.region = lines.region
+),
+shares AS (
+    SELECT kind, account_id, price_id, charge_resource_id, units, denominator, project_id, region, resource_id, resource_name, type,
+        quantity, billed_quantity,
+        whole_minor + (line_amount_minor - sum(whole_minor) OVER line
+            >= row_number() OVER (line ORDER BY rest_minor DESC, resource_id))::integer AS amount_minor
+    FROM share_splits
+    WINDOW line AS (PARTITION BY kind, account_id, price_id, charge_resource_id, units, project_id, region)
+)

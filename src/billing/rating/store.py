@@ -1,0 +1,96 @@
+"""The rating statement and the queries over it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+from billing.core.period import Period
+from billing.kit.statements import load_statement
+from billing.rating.model import Charge, Line, Share, Unpriced
+
+if TYPE_CHECKING:
+    import asyncpg
+
+    from billing.kit.db import Connection
+
+CHARGES: Final = load_statement(Path(__file__).parent / "sql" / "charges.sql")
+
+
+def over_charges(query: str) -> str:
+    """The rating statement with a query over its `charges`, `lines`, `shares` and `unpriced`.
+
+    The whole takes $1 account ids, $2 and $3 the month's bounds, $4 the instant up to which it counts, $5 with minimum charges.
+    """
+    return f"{CHARGES}\n{query}"
+
+
+_CHARGES = over_charges(
+    """
+    SELECT kind, account_id, price_id, charge_resource_id, units, quantity, denominator, billed_quantity, cost, amount_minor,
+        cap_applied
+    FROM charges
+    ORDER BY account_id, price_id, charge_resource_id, units, kind DESC
+    """
+)
+_LINES = over_charges(
+    """
+    SELECT kind, account_id, price_id, charge_resource_id, units, project_id, region, type, resource_name, quantity, denominator,
+        amount_minor, unrounded
+    FROM lines
+    ORDER BY account_id, price_id, charge_resource_id, units, kind DESC, project_id, region
+    """
+)
+_SHARES = over_charges(
+    """
+    SELECT shares.kind, shares.account_id, shares.price_id, shares.units, shares.project_id, shares.region, shares.resource_id,
+        shares.resource_name, shares.type, prices_v.service, prices_v.kind AS item_kind, prices_v.item, meters_v.shows_as,
+        shares.quantity, shares.denominator, shares.billed_quantity, shares.amount_minor
+    FROM shares
+    JOIN prices_v ON prices_v.price_id = shares.price_id
+    LEFT JOIN meters_v ON prices_v.kind = 'meter' AND meters_v.meter = prices_v.item
+    ORDER BY shares.account_id, prices_v.service, shares.resource_id, shares.price_id, shares.units, shares.kind DESC
+    """
+)
+_UNPRICED = over_charges("SELECT account_id, kind, item, resource_id FROM unpriced ORDER BY account_id, kind, item, resource_id")
+
+
+async def _fetch(
+    connection: Connection, statement: str, account_ids: Sequence[UUID], period: Period, as_of: datetime, with_minimums: bool
+) -> list[asyncpg.Record]:
+    return await connection.fetch(statement, list(account_ids), period.start, period.end, as_of, with_minimums)
+
+
+async def list_charges(
+    connection: Connection, *, account_ids: Sequence[UUID], period: Period, as_of: datetime, with_minimums: bool = False
+) -> list[Charge]:
+    """The charges of some accounts in a period, counted up to an instant."""
+    rows = await _fetch(connection, _CHARGES, account_ids, period, as_of, with_minimums)
+    return [Charge(**{**row, "amount_minor": int(row["amount_minor"])}) for row in map(dict, rows)]
+
+
+async def list_lines(
+    connection: Connection, *, account_ids: Sequence[UUID], period: Period, as_of: datetime, with_minimums: bool = False
+) -> list[Line]:
+    """Those charges split by project and region: what an invoice would say."""
+    rows = await _fetch(connection, _LINES, account_ids, period, as_of, with_minimums)
+    return [Line(**{**row, "amount_minor": int(row["amount_minor"])}) for row in map(dict, rows)]
+
+
+async def list_shares(
+    connection: Connection, *, account_ids: Sequence[UUID], period: Period, as_of: datetime, with_minimums: bool = False
+) -> list[Share]:
+    """Those lines split by resource, by service and resource."""
+    rows = await _fetch(connection, _SHARES, account_ids, period, as_of, with_minimums)
+    return [Share(**{**row, "amount_minor": int(row["amount_minor"])}) for row in map(dict, rows)]
+
+
+async def list_unpriced(
+    connection: Connection, *, account_ids: Sequence[UUID], period: Period, as_of: datetime
+) -> list[Unpriced]:
+    """Quantities above 0 for which no price is in force."""
+    rows = await _fetch(connection, _UNPRICED, account_ids, period, as_of, False)
+    return [Unpriced(**dict(row)) for row in rows]
