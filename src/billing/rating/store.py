@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
@@ -17,13 +17,16 @@ if TYPE_CHECKING:
 
     from billing.kit.db import Connection
 
-CHARGES: Final = load_statement(Path(__file__).parent / "sql" / "charges.sql")
+_SQL = Path(__file__).parent / "sql"
+CHARGES: Final = load_statement(_SQL / "charges.sql")
+_MONTHLY_COSTS = load_statement(_SQL / "monthly_costs.sql")
 
 
 def over_charges(query: str) -> str:
     """The rating statement with a query over its `charges`, `lines`, `shares` and `unpriced`.
 
-    The whole takes $1 account ids, $2 and $3 the month's bounds, $4 the instant up to which it counts, $5 with minimum charges.
+    The whole takes $1 account ids, $2 and $3 the month's bounds, $4 the instant up to which it counts, $5 with minimum charges,
+    $6 how far plans run on past the month's end (see `charge_arguments`).
     """
     return f"{CHARGES}\n{query}"
 
@@ -58,10 +61,23 @@ _SHARES = over_charges(
 _UNPRICED = over_charges("SELECT account_id, kind, item, resource_id FROM unpriced ORDER BY account_id, kind, item, resource_id")
 
 
+def charge_arguments(
+    *,
+    account_ids: Sequence[UUID],
+    period: Period,
+    as_of: datetime,
+    with_minimums: bool = False,
+    runs_on: timedelta = timedelta(0),
+) -> tuple[object, ...]:
+    """The first six arguments of a statement made by `over_charges`."""
+    return list(account_ids), period.start, period.end, as_of, with_minimums, runs_on
+
+
 async def _fetch(
     connection: Connection, statement: str, account_ids: Sequence[UUID], period: Period, as_of: datetime, with_minimums: bool
 ) -> list[asyncpg.Record]:
-    return await connection.fetch(statement, list(account_ids), period.start, period.end, as_of, with_minimums)
+    arguments = charge_arguments(account_ids=account_ids, period=period, as_of=as_of, with_minimums=with_minimums)
+    return await connection.fetch(statement, *arguments)
 
 
 async def list_charges(
@@ -94,3 +110,10 @@ async def list_unpriced(
     """Quantities above 0 for which no price is in force."""
     rows = await _fetch(connection, _UNPRICED, account_ids, period, as_of, False)
     return [Unpriced(**dict(row)) for row in rows]
+
+
+async def list_monthly_costs(connection: Connection, *, account_id: UUID, now: datetime) -> dict[str, int]:
+    """What each live resource costs in a full month at today's prices, in minor units of the account's currency."""
+    period = Period.containing(now)
+    rows = await connection.fetch(_MONTHLY_COSTS, [account_id], period.start, period.end, now, False)
+    return {row["resource_id"]: row["amount_minor"] for row in rows}

@@ -20,25 +20,20 @@ meter_quantities AS (
     WHERE day_rows_v.account_id = ANY ($1) AND day_rows_v.day > ($4 AT TIME ZONE 'UTC')::date - 30
     GROUP BY day_rows_v.account_id, day_rows_v.resource_id, day_rows_v.meter, meters_v.aggregation, day_rows_v.is_gauge
 ),
--- A gauge's level today is taken for the whole month.
-gauge_quantities AS (
-    SELECT gauges_v.account_id, gauges_v.resource_id, gauges_v.meter,
-        last_row.latest * extract(epoch FROM $3 - $2) AS quantity
-    FROM gauges_v
-    CROSS JOIN LATERAL (
-        SELECT latest FROM day_rows_v
-        WHERE day_rows_v.account_id = gauges_v.account_id AND day_rows_v.resource_id = gauges_v.resource_id
-            AND day_rows_v.meter = gauges_v.meter AND day_rows_v.is_gauge
-        ORDER BY day_rows_v.day DESC LIMIT 1
-    ) AS last_row
-    WHERE gauges_v.account_id = ANY ($1)
+counted AS (
+    SELECT ((($4 AT TIME ZONE 'UTC')::date - 29)::timestamp AT TIME ZONE 'UTC') AS since, $4 AS until
 ),
+\ir gauge_quantities.sql
 quantities AS (
     SELECT account_id, resource_id, 'plan' AS kind, plan AS item, units, status, quantity, false AS is_gauge FROM plan_quantities
     UNION ALL
     SELECT account_id, resource_id, 'meter', meter, 1, NULL, quantity, false FROM meter_quantities WHERE NOT is_gauge
     UNION ALL
-    SELECT account_id, resource_id, 'meter', meter, 1, NULL, quantity, true FROM gauge_quantities
+    SELECT account_id, resource_id, 'meter', meter, 1, NULL,
+        -- the mean level of those days, over a whole month
+        round(quantity / extract(epoch FROM counted.until - counted.since) * extract(epoch FROM $3 - $2), 12), true
+    FROM gauge_quantities
+    CROSS JOIN counted
 ),
 \ir priced.sql
 SELECT shares.project_id, shares.resource_id, sum(shares.amount_minor)::bigint AS amount_minor

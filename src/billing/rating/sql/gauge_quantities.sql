@@ -1,0 +1,41 @@
+-- Unit-seconds of each gauge of the accounts $1 within `counted` (since, a midnight, to until): a reading holds until the next one or
+-- the resource's end.
+gauge_days AS (
+    SELECT gauges_v.account_id, gauges_v.resource_id, gauges_v.meter,
+        days.total, days.latest, days.latest_at, days.day >= (counted.since AT TIME ZONE 'UTC')::date AS is_inside,
+        (days.day + 1)::timestamp AT TIME ZONE 'UTC' AS day_end,
+        counted.since, least(counted.until, resources_v.deleted_at) AS until,
+        lead(days.first_at) OVER (
+            PARTITION BY gauges_v.account_id, gauges_v.resource_id, gauges_v.meter ORDER BY days.day
+        ) AS next_at
+    FROM gauges_v
+    CROSS JOIN counted
+    JOIN resources_v ON resources_v.account_id = gauges_v.account_id AND resources_v.resource_id = gauges_v.resource_id
+    CROSS JOIN LATERAL (
+        SELECT * FROM day_rows_v
+        WHERE day_rows_v.account_id = gauges_v.account_id AND day_rows_v.resource_id = gauges_v.resource_id
+            AND day_rows_v.meter = gauges_v.meter AND day_rows_v.is_gauge
+            AND day_rows_v.day >= (counted.since AT TIME ZONE 'UTC')::date
+            AND day_rows_v.day::timestamp AT TIME ZONE 'UTC' < counted.until
+        UNION ALL
+        -- the level that was carried in
+        (SELECT * FROM day_rows_v
+        WHERE day_rows_v.account_id = gauges_v.account_id AND day_rows_v.resource_id = gauges_v.resource_id
+            AND day_rows_v.meter = gauges_v.meter AND day_rows_v.is_gauge
+            AND day_rows_v.day < (counted.since AT TIME ZONE 'UTC')::date
+        ORDER BY day_rows_v.day DESC LIMIT 1)
+    ) AS days
+    WHERE gauges_v.account_id = ANY ($1) AND coalesce(resources_v.deleted_at, 'infinity') > counted.since
+),
+gauge_quantities AS (
+    SELECT account_id, resource_id, meter, sum(
+        -- the day itself, less what lies after the end of the count
+        CASE WHEN is_inside
+            THEN total - latest * greatest(extract(epoch FROM day_end - greatest(until, latest_at)), 0)
+            ELSE 0 END
+        -- then the level holds until the next day with a reading
+        + latest * greatest(extract(epoch FROM least(coalesce(next_at, 'infinity'), until) - greatest(day_end, since)), 0)
+    ) AS quantity
+    FROM gauge_days
+    GROUP BY account_id, resource_id, meter
+),
