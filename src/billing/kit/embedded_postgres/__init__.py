@@ -9,11 +9,11 @@
                              others still use it: leave it running ◄────────────────────┤
                                    we are the last: SIGINT, after 20 s SIGQUIT ◄────────┘
 
-A program that is killed with -9 leaves its server running; the next start on that home joins it and, being alone, stops it
-when it leaves. `owns_server` says that nobody else used the database when this process came.
+A program that is killed with -9 leaves its server running; the next start on that home joins it and, being alone, stops
+it when it leaves. `owns_server` says that nobody else used the database when this process came.
 
-As root the server runs as SUDO_UID, else postgres, else nobody; existing data decide by their owner. Whoever may run processes as
-that login, and root, may connect (peer). What cannot be started raises DatabaseStartError with one line that says what to do.
+As root the server runs as SUDO_UID, else postgres, else nobody; where there are data, as their owner. That login and
+root may connect (peer). What cannot be started raises DatabaseStartError: one line that says what to do.
 """
 
 from __future__ import annotations

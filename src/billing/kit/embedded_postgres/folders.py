@@ -7,16 +7,19 @@
         server.log  server.log.1
         binaries/             a copy of the programs, only where the database's login cannot run the originals
         data/                 0700, of the database's login
-        run/                  0700, of the database's login: the socket (or a short folder under /tmp, see `socket_folder`)
+        run/                  0700, of the database's login: the socket (see `socket_folder`)
 
 Folders above HOME are never changed, nor is HOME when it exists.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import os
 import re
+import shutil
 import stat
 import sys
 from dataclasses import dataclass
@@ -42,6 +45,11 @@ class Folders:
 
     home: Path
 
+    @classmethod
+    def of(cls, home: Path) -> Folders:
+        """The paths of a home, all links resolved, so that every process calls it by the same name."""
+        return cls(Path(home).resolve())
+
     @property
     def database(self) -> Path:
         """Everything of the embedded database."""
@@ -58,7 +66,7 @@ class Folders:
         return self.database / "server.log"
 
     def create(self) -> None:
-        """Makes the home and its database folder where they are missing, passable by the database's login when this runs as root."""
+        """Makes the home and its database folder where they are missing; what root makes, other logins may pass."""
         missing = [folder for folder in (self.home, *self.home.parents) if not folder.exists()]
         for folder in reversed(missing):
             folder.mkdir(exist_ok=True)
@@ -67,16 +75,23 @@ class Folders:
             self.database.mkdir(exist_ok=True)
             _give(self.database, like=self.home)
             self.database.chmod(0o711)
+        if not os.access(self.database, os.W_OK | os.X_OK):
+            raise DatabaseStartError(
+                f"{self.database} belongs to {self.database.owner()}: "
+                "run this as that login or as root, or choose another home with LINESERVE_HOME"
+            )
 
     def check_reachable(self, run_as: RunAs) -> None:
-        """Raises DatabaseStartError, naming the folder that is closed, when the database's login cannot come to the database's folder."""
-        if not run_as.is_other:
+        """Raises DatabaseStartError, naming the folder that is closed, when the database's login cannot come here."""
+        if not run_as.is_other or _can_pass(self.database, run_as):
             return
-        for folder in (*reversed(self.database.parents), self.database):
-            if processes.quick(["/bin/sh", "-c", 'cd "$1"', "sh", folder], run_as).returncode != 0:
-                raise DatabaseStartError(
-                    f"the database runs as {run_as.name}, which cannot pass {folder}: choose another home with LINESERVE_HOME (such as /var/lib/lineserve), or open that folder with chmod o+x"
-                )
+        closed = next(
+            folder for folder in (*reversed(self.database.parents), self.database) if not _can_pass(folder, run_as)
+        )
+        raise DatabaseStartError(
+            f"the database runs as {run_as.name}, which cannot pass {closed}: choose another home with LINESERVE_HOME "
+            f"(such as /var/lib/lineserve), or open the way with chmod o+x {closed}"
+        )
 
     def open_log(self) -> int:
         """A descriptor that appends to the log; a log that has grown too long is put aside first."""
@@ -100,40 +115,57 @@ class Folders:
         fresh.chmod(0o644)
         return fresh.rename(path)
 
-    def private_folder(self, path: Path, run_as: RunAs) -> Path:
-        """Makes a folder that only the database's login (and root) can enter; one that exists must be just that."""
-        try:
-            path.mkdir(mode=0o700)
-        except FileExistsError:
-            if not _is_private(path, run_as):
-                raise
-        else:
-            if run_as.is_other:
-                os.chown(path, run_as.uid, run_as.gid, follow_symlinks=False)
+    def fresh_private_folder(self, name: str, run_as: RunAs) -> Path:
+        """Makes an empty folder beside the data that only the database's login (and root) can enter."""
+        path = self.database / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        path.mkdir(mode=0o700)
+        if not _take(path, run_as):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
         return path
 
     def socket_folder(self, run_as: RunAs) -> Path:
-        """A private folder for the socket: under the home, or, when that path is too long or not plain, a short one under /tmp.
+        """A private folder for the socket: under the home, or a short one under /tmp when that path is too long.
 
-        /tmp is everyone's: a folder of that name made by another login is passed over for the next name.
+        Also when it holds signs that mean something in addresses. /tmp is everyone's: a folder made there by another
+        login is passed over for the next name.
         """
         wanted = self.database / "run"
         if len(os.fsencode(wanted / SOCKET_NAME)) <= _SOCKET_PATH_LIMIT and _PLAIN_PATH.fullmatch(str(wanted)):
-            return self.private_folder(wanted, run_as)
+            return self.fresh_private_folder("run", run_as)
         digest = hashlib.sha256(os.fsencode(self.home)).hexdigest()[:16]
         for number in range(_SHORT_NAMES):
-            try:
-                return self.private_folder(_SHORT_FOLDERS / f"lineserve-{digest}-{number}", run_as)
-            except FileExistsError:
-                continue
+            path = _SHORT_FOLDERS / f"lineserve-{digest}-{number}"
+            with contextlib.suppress(FileExistsError):
+                path.mkdir(mode=0o700)
+            if _take(path, run_as):
+                return path
         raise DatabaseStartError(
-            f"the path {wanted} is too long for a socket and others occupy {_SHORT_FOLDERS}/lineserve-{digest}-*: choose a shorter home with LINESERVE_HOME"
+            f"the path {wanted} is too long for a socket and others occupy {_SHORT_FOLDERS}/lineserve-{digest}-*: "
+            "choose a shorter home with LINESERVE_HOME"
         )
 
 
-def _is_private(path: Path, run_as: RunAs) -> bool:
-    found = path.lstat()
-    return stat.S_ISDIR(found.st_mode) and found.st_uid == run_as.uid and stat.S_IMODE(found.st_mode) == 0o700
+def _can_pass(folder: Path, run_as: RunAs) -> bool:
+    return processes.quick(["/bin/sh", "-c", 'cd "$1"', "sh", folder], run_as).returncode == 0
+
+
+def _take(path: Path, run_as: RunAs) -> bool:
+    """Gives a private folder to the database's login; False when another login than it or ours made or may enter it."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        found = os.fstat(descriptor)
+        if found.st_uid not in {run_as.uid, os.geteuid()} or stat.S_IMODE(found.st_mode) != 0o700:
+            return False
+        if run_as.is_other:
+            os.fchown(descriptor, run_as.uid, run_as.gid)
+    finally:
+        os.close(descriptor)
+    return True
 
 
 def _give(path: Path | int, *, like: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from billing.kit.embedded_postgres.faults import DatabaseStartError
@@ -20,13 +20,13 @@ _WAIT_LIMIT_S = 120
 
 
 @asynccontextmanager
-async def starting(folders: Folders) -> AsyncIterator[None]:
+async def starting(folders: Folders) -> AsyncGenerator[None]:
     """Holds start.lock, for which it waits at most two minutes."""
     descriptor = folders.open(folders.database / "start.lock", os.O_RDWR | os.O_CREAT)
     try:
         try:
             async with asyncio.timeout(_WAIT_LIMIT_S):
-                while not _lock(descriptor, fcntl.LOCK_EX):
+                while not _lock(descriptor, fcntl.LOCK_EX):  # noqa: ASYNC110  flock has no event
                     await asyncio.sleep(POLL_S)
         except TimeoutError as error:
             raise DatabaseStartError(

@@ -1,4 +1,4 @@
-"""Programs run as another login, and which processes work in a data folder."""
+"""Programs run as another login, and whether a process id is still the server that it was."""
 
 from __future__ import annotations
 
@@ -13,8 +13,12 @@ from billing.kit.embedded_postgres.faults import DatabaseStartError
 from billing.kit.embedded_postgres.run_as import RunAs
 
 POLL_S = 0.01
-_PROC = Path("/proc/self/cwd")
+_PROC = Path("/proc")
+_HAS_PROC = (_PROC / "self" / "cwd").exists()
 _UMASK = 0o077
+
+# The launcher ends at once, so that the server is not our child: nobody has to wait for it and it may outlive us.
+_LAUNCHER = 'exec 3>&1 >&2; "$@" 3>&- & echo $! >&3'
 
 
 def quick(argv: Sequence[str | Path], run_as: RunAs) -> subprocess.CompletedProcess[str]:
@@ -38,7 +42,7 @@ def quick(argv: Sequence[str | Path], run_as: RunAs) -> subprocess.CompletedProc
 
 async def run(argv: Sequence[str | Path], run_as: RunAs, *, log: int, limit_s: float) -> bool:
     """Runs a program to its end with its output in `log`; whether it succeeded."""
-    child = subprocess.Popen(
+    child = subprocess.Popen(  # noqa: ASYNC220  returns in a millisecond; uvloop's own way cannot switch the login
         argv,
         cwd="/",
         env=_environment(),
@@ -53,7 +57,7 @@ async def run(argv: Sequence[str | Path], run_as: RunAs, *, log: int, limit_s: f
     )
     try:
         async with asyncio.timeout(limit_s):
-            while child.poll() is None:
+            while child.poll() is None:  # noqa: ASYNC110  a child has no event on every loop
                 await asyncio.sleep(POLL_S)
     except TimeoutError as error:
         raise DatabaseStartError(f"{argv[0]} did not finish within {limit_s:.0f} s") from error
@@ -65,9 +69,9 @@ async def run(argv: Sequence[str | Path], run_as: RunAs, *, log: int, limit_s: f
 
 
 def detach(argv: Sequence[str | Path], run_as: RunAs, *, folder: Path, log: int) -> int:
-    """Starts a program in `folder` that outlives this one, and is nobody's child to wait for; its process id."""
+    """Starts a program in `folder` that outlives this one; its process id."""
     launcher = subprocess.run(
-        ["/bin/sh", "-c", 'exec 3>&1 >&2; "$@" 3>&- & echo $! >&3', "sh", *argv],
+        ["/bin/sh", "-c", _LAUNCHER, "sh", *argv],
         cwd=folder,
         env=_environment(),
         umask=_UMASK,
@@ -85,23 +89,68 @@ def detach(argv: Sequence[str | Path], run_as: RunAs, *, folder: Path, log: int)
     return int(launcher.stdout)
 
 
-def works_in(pid: int, folder: Path) -> bool:
-    """Whether the process is alive (not a zombie, not another one with a reused id) and its working folder is `folder`."""
-    if _PROC.exists():
+def is_server(pid: int, data: Path) -> bool:
+    """Whether the process is alive, a PostgreSQL server and at work on `data`: process ids are given anew."""
+    return is_postgres(pid) and is_at_work_in(pid, data)
+
+
+def is_postgres(pid: int) -> bool:
+    """Whether the process is a program called postgres."""
+    if not _HAS_PROC:
+        return _arguments(pid)[0].endswith("/postgres")
+    try:
+        return (_PROC / str(pid) / "comm").read_text(encoding="utf-8", errors="replace").strip() == "postgres"
+    except OSError:
+        return False
+
+
+def is_at_work_in(pid: int, folder: Path) -> bool:
+    """Whether the process is alive (a zombie is not) and `folder` is its working folder.
+
+    Where that cannot be seen (root of a container without CAP_SYS_PTRACE): whether its command line names the folder.
+    """
+    if _HAS_PROC:
         try:
-            return os.path.samestat(os.stat(f"/proc/{pid}/cwd"), folder.stat())
+            return os.path.samestat((_PROC / str(pid) / "cwd").stat(), folder.stat())
+        except PermissionError:
+            pass
         except OSError:
             return False
-    listing = subprocess.run(
-        ["ps", "-o", "stat=,command=", "-p", str(pid)], check=False, capture_output=True, text=True, errors="replace"
-    )
-    return str(folder) in listing.stdout and not listing.stdout.startswith("Z")
+    return str(folder) in _arguments(pid)
 
 
-def all_in(folder: Path) -> list[int]:
-    """All processes whose working folder is `folder`; none where the system has no /proc."""
-    pids = [int(name) for name in os.listdir("/proc") if name.isdecimal()] if _PROC.exists() else []
-    return [pid for pid in pids if works_in(pid, folder)]
+def folder_of(pid: int) -> Path | None:
+    """The data folder on a server's command line."""
+    arguments = _arguments(pid)
+    return Path(arguments[arguments.index("-D") + 1]) if "-D" in arguments[:-1] else None
+
+
+def servers_in(data: Path) -> list[int]:
+    """The server's processes that can be seen to work on `data`, sessions too."""
+    pids = [int(path.name) for path in _PROC.iterdir() if path.name.isdecimal()] if _HAS_PROC else []
+    return [pid for pid in pids if is_server(pid, data)]
+
+
+def is_alive(pid: int) -> bool:
+    """Whether any process has the id."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _arguments(pid: int) -> list[str]:
+    """The process's command line, at least one text; an empty one when it is gone or a zombie."""
+    if _HAS_PROC:
+        try:
+            return os.fsdecode((_PROC / str(pid) / "cmdline").read_bytes()).split("\0")
+        except OSError:
+            return [""]
+    listing = ["/bin/ps", "-ww", "-o", "command=", "-p", str(pid)]  # a folder with a space is not recognised there
+    return subprocess.run(listing, check=False, capture_output=True, text=True, errors="replace").stdout.split(" ")
 
 
 def _environment() -> dict[str, str]:

