@@ -1,0 +1,67 @@
+"""Logs: one JSON object per line, plain text on a terminal; whatever is bound to the context is on each line.
+
+The web edge binds `request_id`, jobs bind `job`. Secrets are hidden, by the name they come under and by their form.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from typing import TYPE_CHECKING, Literal, TextIO
+
+import structlog
+
+if TYPE_CHECKING:
+    from structlog.typing import EventDict, Processor, WrappedLogger
+
+HIDDEN = "(hidden)"
+# Key material by its form, and the password inside a database address.
+_SECRET_TEXT = re.compile(r"\bls_(?:prod|test|op)_\w+|(?<=://)[^/@\s]*:[^/@\s]*(?=@)")
+_SECRET_NAMES = frozenset({"authorization", "cookie", "password", "secret", "token", "api_key", "operator_key", "dsn"})
+
+
+def configure(*, level: str, style: Literal["auto", "json", "plain"], stream: TextIO | None = None) -> None:
+    """Set logging up for this process: ours and that of the libraries, to one stream (standard error unless given)."""
+    target = stream if stream is not None else sys.stderr
+    is_plain = style == "plain" or (style == "auto" and target.isatty())
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        hide_secrets,
+    ]
+    renderer: Processor = structlog.dev.ConsoleRenderer(colors=target.isatty()) if is_plain else _json()
+    handler = logging.StreamHandler(target)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for noisy in ("_granian", "granian.access", "pgqueuer", "httpx2", "httpcore2"):
+        logging.getLogger(noisy).setLevel("WARNING")
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+
+
+def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Hide values under telling names, and keys and passwords inside any text."""
+    for name, value in event.items():
+        if name.lower() in _SECRET_NAMES:
+            event[name] = HIDDEN
+        elif isinstance(value, str):
+            event[name] = _SECRET_TEXT.sub(HIDDEN, value)
+    return event
+
+
+def _json() -> Processor:
+    return structlog.processors.JSONRenderer(sort_keys=False)
