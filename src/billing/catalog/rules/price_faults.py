@@ -88,7 +88,7 @@ def terms_faults(terms: PriceTerms, *, path: str, kind: ItemKind | None = None) 
         *_member_faults(terms, path),
         *_number_faults(terms, path),
         *_scope_faults(terms, path),
-        *_tier_list_faults(terms.tiers or (), f"{path}.tiers"),
+        *_tier_list_faults(terms.tiers, f"{path}.tiers"),
         *_seconds_faults(terms, path),
     ]
     if terms.maximum is not None and terms.minimum is not None and terms.maximum < terms.minimum:
@@ -172,8 +172,12 @@ def _scope_faults(terms: PriceTerms, path: str) -> Iterator[Fault]:
         yield Fault("body", f"{path}.scope", f"must be resource for the model {terms.model}")
 
 
-def _tier_list_faults(tiers: Sequence[Tier], path: str) -> Iterator[Fault]:
+def _tier_list_faults(tiers: Sequence[Tier] | None, path: str) -> Iterator[Fault]:
     """Tiers rise, and the last alone is without end."""
+    if tiers is None:
+        return
+    if not tiers:
+        yield Fault("body", path, "must have at least one tier")
     if len(tiers) > TIERS_MAX:
         yield Fault("body", path, f"must have at most {TIERS_MAX} tiers")
         return
