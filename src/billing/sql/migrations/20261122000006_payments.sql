@@ -13,9 +13,10 @@ CREATE TABLE payment_methods (
     is_default boolean NOT NULL,
     created_at timestamptz NOT NULL,
     deleted_at timestamptz,
-    CONSTRAINT pk_payment_methods PRIMARY KEY (account_id, payment_method_id)
+    CONSTRAINT pk_payment_methods PRIMARY KEY (account_id, payment_method_id),
+    CONSTRAINT ck_payment_methods_default CHECK (NOT (is_default AND deleted_at IS NOT NULL))
 );
-CREATE UNIQUE INDEX uq_payment_methods_default ON payment_methods (account_id) WHERE is_default AND deleted_at IS NULL;
+CREATE UNIQUE INDEX uq_payment_methods_default ON payment_methods (account_id) WHERE is_default;
 GRANT SELECT, INSERT, UPDATE ON payment_methods TO lineserve_app;
 
 CREATE TABLE payments (
@@ -29,17 +30,21 @@ CREATE TABLE payments (
     status text NOT NULL CONSTRAINT ck_payments_status CHECK (status IN ('pending', 'completed', 'failed')),
     failure_reason text,
     description text NOT NULL,
-    reference text,
+    reference text,  -- of recorded money alone: what the bank statement or cheque says
     invoice_id uuid,
     created_at timestamptz NOT NULL,
+    received_at timestamptz,  -- of recorded money alone: when it came, in the world
     completed_at timestamptz,
     next_check_at timestamptz,
     checks integer NOT NULL DEFAULT 0,
     CONSTRAINT pk_payments PRIMARY KEY (account_id, payment_id),
+    CONSTRAINT ck_payments_recorded CHECK ((kind = 'recorded') = (reference IS NOT NULL AND received_at IS NOT NULL)),
+    CONSTRAINT ck_payments_failed CHECK ((status = 'failed') = (failure_reason IS NOT NULL)),
+    CONSTRAINT ck_payments_completed CHECK ((status = 'completed') = (completed_at IS NOT NULL)),
     CONSTRAINT fk_payments_method FOREIGN KEY (account_id, payment_method_id) REFERENCES payment_methods
 );
 CREATE INDEX ix_payments_created ON payments (account_id, created_at DESC, payment_id DESC);
-CREATE INDEX ix_payments_unsettled ON payments (next_check_at) WHERE status = 'pending';
+CREATE INDEX ix_payments_unsettled ON payments (next_check_at, account_id, payment_id) WHERE status = 'pending';
 CREATE UNIQUE INDEX uq_payments_reference ON payments (account_id, reference) WHERE reference IS NOT NULL;
 GRANT SELECT, INSERT, UPDATE ON payments TO lineserve_app;
 
@@ -53,6 +58,7 @@ CREATE TABLE sandbox.instruments (
 CREATE TABLE sandbox.charges (
     key text NOT NULL CONSTRAINT pk_charges PRIMARY KEY,
     reference text NOT NULL,
+    account_reference text NOT NULL,  -- whose charge it is, in the words of who asked for it
     currency text NOT NULL,
     amount_minor bigint NOT NULL,
     status text NOT NULL CONSTRAINT ck_charges_status CHECK (status IN ('pending', 'succeeded', 'failed')),
@@ -75,6 +81,26 @@ CREATE TABLE promotional_credits (
     CONSTRAINT pk_promotional_credits PRIMARY KEY (account_id, credit_id)
 );
 GRANT SELECT, INSERT ON promotional_credits TO lineserve_app;
+
+CREATE TABLE holds (
+    account_id uuid NOT NULL CONSTRAINT fk_holds_account REFERENCES accounts,
+    hold_id uuid NOT NULL,
+    reference text NOT NULL,
+    currency text NOT NULL,
+    amount_minor bigint NOT NULL CONSTRAINT ck_holds_amount CHECK (amount_minor > 0),
+    captured_minor bigint CONSTRAINT ck_holds_captured CHECK (captured_minor BETWEEN 1 AND amount_minor),
+    status text NOT NULL CONSTRAINT ck_holds_status CHECK (status IN ('open', 'captured', 'released')),
+    created_at timestamptz NOT NULL,
+    expires_at timestamptz NOT NULL,
+    ended_at timestamptz,
+    CONSTRAINT pk_holds PRIMARY KEY (account_id, hold_id),
+    CONSTRAINT uq_holds_reference UNIQUE (account_id, reference),
+    CONSTRAINT ck_holds_ended CHECK ((status = 'open') = (ended_at IS NULL)),
+    CONSTRAINT ck_holds_captured_status CHECK ((status = 'captured') = (captured_minor IS NOT NULL))
+);
+CREATE INDEX ix_holds_open ON holds (account_id, expires_at) WHERE status = 'open';
+CREATE INDEX ix_holds_id ON holds (hold_id);  -- the operator names a hold alone; not unique: ids are unique by making
+GRANT SELECT, INSERT, UPDATE ON holds TO lineserve_app;
 
 -- migrate:down
 -- Forward only: dbmate asks for this block; going back is a new migration.

@@ -1,0 +1,206 @@
+"""The sandbox gateway: the outside world of a demo or a test, with a schema and connections of its own.
+
+A token chooses what happens: see `_CARDS`. It is durable, so that what a killed process asked for is still there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+from billing.core.errors import NotFound
+from billing.kit.db import Clock, system_clock
+from billing.payments.model import (
+    Charge,
+    ChargeRequest,
+    ChargeStatus,
+    GatewayTimeout,
+    GatewayUnknown,
+    Instrument,
+    InvalidPaymentMethod,
+    PaymentNotPending,
+)
+
+if TYPE_CHECKING:
+    from billing.kit.db import Connection, Pool
+
+_BANK = "ba_bank"
+_CARD_PREFIX = "tok_"
+_INVALID = "tok_invalid"
+_PENDING = "tok_pending"
+_LOST = "tok_lost"
+_EXPIRED = "tok_expired"
+_CARDS = {"tok_mastercard": ("mastercard", "4444"), "tok_amex": ("amex", "0005")}
+_LAST4 = {"tok_declined": "0002", "tok_insufficient_funds": "9995", _EXPIRED: "0069"}
+_DECLINES = {"tok_declined": "declined", "tok_insufficient_funds": "insufficient_funds", _EXPIRED: "expired"}
+_TOKEN_MAX = 200
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxGateway:
+    """The gateway; `settles_after_s` lets pending charges succeed by themselves."""
+
+    pool: Pool
+    clock: Clock = system_clock
+    settles_after_s: int | None = None
+    name: str = "sandbox"
+
+    async def attach(self, *, key: str, token: str) -> Instrument:
+        """Keep a token under a reference made of the key."""
+        if not _is_valid(token):
+            raise InvalidPaymentMethod(details={"reason": "token_invalid"})
+        reference = f"sbx_{key}"
+        async with self._connection() as connection:
+            created_at = await connection.fetchval(
+                """
+                INSERT INTO sandbox.instruments (reference, token, created_at) VALUES ($1, $2, $3)
+                ON CONFLICT (reference) DO UPDATE SET reference = excluded.reference
+                RETURNING created_at
+                """,
+                reference,
+                token,
+                self.clock(),
+            )
+        return _instrument(reference, token, created_at)
+
+    async def charge(self, request: ChargeRequest) -> Charge:
+        """Charge once per key; `tok_lost` charges and never answers the first time."""
+        async with self._connection() as connection:
+            token = await connection.fetchval(
+                "SELECT token FROM sandbox.instruments WHERE reference = $1", request.instrument_reference
+            )
+            status, reason = _outcome(token)
+            is_new = await self._insert(connection, request, status=status, reason=reason)
+            if is_new and token == _LOST:
+                raise GatewayTimeout("the answer was lost")
+            if is_new and token != _PENDING:
+                return _charge_of(request, status=status, reason=reason)
+            return await self._get(connection, request.key)
+
+    async def find_charge(self, key: str) -> Charge | None:
+        """The charge of a key; a pending one settles here when its time has come."""
+        async with self._connection() as connection:
+            return await self._find(connection, key)
+
+    async def cancel(self, request: ChargeRequest) -> Charge:
+        """Use a key up."""
+        async with self._connection() as connection:
+            await self._insert(connection, request, status="failed", reason="cancelled")
+            return await self._get(connection, request.key)
+
+    async def settle(self, key: str) -> Charge:
+        """Let a pending charge succeed, as its issuer would; again is harmless. Raises NotFound, PaymentNotPending."""
+        return await self._end(key, status="succeeded", reason=None)
+
+    async def fail(self, key: str) -> Charge:
+        """Let a pending charge fail; again is harmless. Raises NotFound, PaymentNotPending."""
+        return await self._end(key, status="failed", reason="declined")
+
+    async def _end(self, key: str, *, status: ChargeStatus, reason: str | None) -> Charge:
+        async with self._connection() as connection:
+            await connection.execute(
+                """
+                UPDATE sandbox.charges SET status = $2, reason = $3, settled_at = $4
+                WHERE key = $1 AND status = 'pending'
+                """,
+                key,
+                status,
+                reason,
+                self.clock(),
+            )
+            charge = await self._find(connection, key)
+        if charge is None:
+            raise NotFound
+        if charge.status != status:
+            raise PaymentNotPending(details={"status": charge.status})
+        return charge
+
+    async def _insert(
+        self, connection: Connection, request: ChargeRequest, *, status: ChargeStatus, reason: str | None
+    ) -> bool:
+        now = self.clock()
+        done = await connection.execute(
+            """
+            INSERT INTO sandbox.charges
+                (key, reference, account_reference, currency, amount_minor, status, reason, created_at, settled_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+            ON CONFLICT (key) DO NOTHING
+            """,
+            request.key,
+            request.instrument_reference,
+            request.account_reference,
+            request.currency,
+            request.amount_minor,
+            status,
+            reason,
+            now,
+            None if status == "pending" else now,
+        )
+        return done == "INSERT 0 1"
+
+    async def _get(self, connection: Connection, key: str) -> Charge:
+        charge = await self._find(connection, key)
+        assert charge is not None, "a charge just asked for is there"
+        return charge
+
+    async def _find(self, connection: Connection, key: str) -> Charge | None:
+        if self.settles_after_s is not None:
+            await connection.execute(
+                """
+                UPDATE sandbox.charges SET status = 'succeeded', settled_at = $2
+                WHERE key = $1 AND status = 'pending' AND created_at <= $3
+                """,
+                key,
+                self.clock(),
+                self.clock() - timedelta(seconds=self.settles_after_s),
+            )
+        row = await connection.fetchrow(
+            "SELECT key, account_reference, currency, amount_minor, status, reason FROM sandbox.charges WHERE key = $1",
+            key,
+        )
+        return Charge(**dict(row)) if row else None
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Connection]:
+        try:
+            async with self.pool.acquire() as connection:
+                yield connection
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            raise GatewayUnknown(f"the sandbox gateway cannot be reached: {type(error).__name__}") from error
+
+
+def _is_valid(token: str) -> bool:
+    is_known = token == _BANK or (token.startswith(_CARD_PREFIX) and token != _INVALID)
+    return is_known and len(token) <= _TOKEN_MAX and token.isascii() and token.isprintable()
+
+
+def _charge_of(request: ChargeRequest, *, status: ChargeStatus, reason: str | None) -> Charge:
+    return Charge(
+        key=request.key,
+        account_reference=request.account_reference,
+        currency=request.currency,
+        amount_minor=request.amount_minor,
+        status=status,
+        reason=reason,
+    )
+
+
+def _outcome(token: str | None) -> tuple[ChargeStatus, str | None]:
+    if token is None:
+        return "failed", "unknown_payment_method"
+    if token in _DECLINES:
+        return "failed", _DECLINES[token]
+    return ("pending" if token == _PENDING else "succeeded"), None
+
+
+def _instrument(reference: str, token: str, created_at: datetime) -> Instrument:
+    if token == _BANK:
+        return Instrument(reference, "bank_account", None, "Sandbox Bank", "6789", None, None)
+    brand, last4 = _CARDS.get(token, ("visa", _LAST4.get(token, "4242")))
+    exp_year = created_at.year + (-1 if token == _EXPIRED else 4)
+    return Instrument(reference, "card", brand, None, last4, 12, exp_year)

@@ -1,0 +1,190 @@
+"""Payments, payment methods, and the port through which gateways are reached."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol
+from uuid import UUID
+
+from billing.core import ids
+from billing.core.errors import Refused
+
+MethodType = Literal["card", "bank_account"]
+PaymentKind = Literal["topup", "invoice", "recorded"]
+PaymentStatus = Literal["pending", "completed", "failed"]
+ChargeStatus = Literal["pending", "succeeded", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentMethod:
+    """A card or bank account that a gateway keeps for an account; only what may be shown of it is kept here."""
+
+    account_id: UUID
+    payment_method_id: UUID
+    type: MethodType
+    gateway: str
+    gateway_reference: str
+    brand: str | None
+    bank_name: str | None
+    last4: str
+    exp_month: int | None
+    exp_year: int | None
+    is_default: bool
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """Money from outside, asked for or recorded."""
+
+    account_id: UUID
+    payment_id: UUID
+    kind: PaymentKind
+    payment_method_id: UUID | None
+    gateway: str
+    currency: str
+    amount_minor: int
+    status: PaymentStatus
+    failure_reason: str | None
+    description: str
+    reference: str | None
+    invoice_id: UUID | None
+    created_at: datetime
+    received_at: datetime | None
+    completed_at: datetime | None
+
+    @property
+    def transaction_id(self) -> str:
+        """Its wire id as a transaction."""
+        return ids.encode("txn", self.payment_id)
+
+
+@dataclass(frozen=True, slots=True)
+class AmountRange:
+    """What one top-up may be, in minor units, both ends inclusive."""
+
+    minimum_minor: int
+    maximum_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """What a gateway says of a token that it attached. `reference` names it in later charges."""
+
+    reference: str
+    type: MethodType
+    brand: str | None
+    bank_name: str | None
+    last4: str
+    exp_month: int | None
+    exp_year: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeRequest:
+    """Money asked of a gateway. `key` is the payment's id: however often it is sent, there is one charge."""
+
+    key: str
+    instrument_reference: str
+    account_reference: str
+    currency: str
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What a gateway says of a charge; `reason` tells why it failed."""
+
+    key: str
+    account_reference: str
+    currency: str
+    amount_minor: int
+    status: ChargeStatus
+    reason: str | None
+
+
+class Gateway(Protocol):
+    """The outside world that moves money. Never called inside a database transaction of ours.
+
+    Every method raises GatewayUnknown when no answer came: the effect may have happened.
+    """
+
+    @property
+    def name(self) -> str:
+        """Names its ledger account."""
+        ...
+
+    @property
+    def settles_after_s(self) -> int | None:
+        """When it is worth asking for a pending charge, if that is known."""
+        ...
+
+    async def attach(self, *, key: str, token: str) -> Instrument:
+        """Keep what the token stands for; again with the same key gives the same. Raises InvalidPaymentMethod."""
+        ...
+
+    async def charge(self, request: ChargeRequest) -> Charge:
+        """Ask for money, once per key. A charge that the gateway declined is an answer, not an error."""
+        ...
+
+    async def find_charge(self, key: str) -> Charge | None:
+        """The charge of a key, or None when the gateway never saw the key."""
+        ...
+
+    async def cancel(self, request: ChargeRequest) -> Charge:
+        """Use up a key without taking money, so that no late call can; the charge that is there if there is one."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentSettings:
+    """How this installation takes payments. The currencies of `topup_ranges` are the supported ones."""
+
+    gateway: Gateway
+    topup_ranges: Mapping[str, AmountRange]
+
+
+class GatewayUnknown(Exception):
+    """The gateway did not answer: whether it did what was asked is not known."""
+
+
+class GatewayTimeout(GatewayUnknown):
+    """The gateway took too long."""
+
+
+class InvalidPaymentMethod(Refused):
+    """The gateway refuses the token, or it is not of the type that was named."""
+
+    message = "The payment method was refused"
+
+
+class PaymentDeclined(Refused):
+    """The gateway, or who issued the payment method, refused the charge."""
+
+    message = "The payment was declined"
+
+
+class AmountOutOfRange(Refused):
+    """A top-up below the minimum or above the maximum of its currency."""
+
+    message = "The amount is outside what can be topped up at once"
+
+
+class PaymentReferenceReused(Refused):
+    """The account has another recorded payment of this reference."""
+
+    message = "This reference was used for another payment"
+
+
+class PaymentNotPending(Refused):
+    """The payment has ended the other way."""
+
+    message = "The payment is not pending any more"
+
+
+class PaymentMethodInUse(Refused):
+    """The last payment method while invoices are open."""
+
+    message = "The last payment method cannot be removed while invoices are open"

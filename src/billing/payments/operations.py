@@ -1,0 +1,371 @@
+"""What is done with payments: attach a method, top up, settle, fail, record, ask again.
+
+Nothing here calls a gateway inside a transaction: intent ‖ gateway ‖ outcome (‖ = commit).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import structlog
+
+from billing import ledger
+from billing.core import ids
+from billing.core.errors import Unavailable
+from billing.payments import rules, store
+from billing.payments.model import (
+    AmountRange,
+    Charge,
+    Gateway,
+    GatewayUnknown,
+    Instrument,
+    InvalidPaymentMethod,
+    MethodType,
+    Payment,
+    PaymentMethod,
+    PaymentMethodInUse,
+    PaymentReferenceReused,
+)
+
+if TYPE_CHECKING:
+    from billing.kit.db import Database, Tx
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+
+
+async def attach_method(
+    database: Database,
+    gateway: Gateway,
+    *,
+    account_id: UUID,
+    payment_method_id: UUID,
+    type: MethodType,
+    token: str,
+    is_default: bool,
+) -> PaymentMethod:
+    """Let the gateway keep what a token stands for, then store what may be shown of it; again is harmless.
+
+    Raises InvalidPaymentMethod, and Unavailable when the gateway does not answer: nothing is stored then.
+    """
+    try:
+        instrument = await gateway.attach(key=str(payment_method_id), token=token)
+    except GatewayUnknown as error:
+        raise Unavailable("The payment gateway does not answer; try again shortly") from error
+    if instrument.type != type:
+        raise InvalidPaymentMethod(
+            "The token is not of this type", details={"reason": "type_mismatch", "type": instrument.type}
+        )
+    async with database.transaction() as tx:
+        return await _store_method(
+            tx,
+            account_id=account_id,
+            payment_method_id=payment_method_id,
+            gateway_name=gateway.name,
+            instrument=instrument,
+            is_default=is_default,
+        )
+
+
+async def _store_method(
+    tx: Tx,
+    *,
+    account_id: UUID,
+    payment_method_id: UUID,
+    gateway_name: str,
+    instrument: Instrument,
+    is_default: bool,
+) -> PaymentMethod:
+    await ledger.lock_head(tx.connection, account_id=account_id)  # one at a time decides which is the default
+    if await store.is_method_stored(tx.connection, account_id=account_id, payment_method_id=payment_method_id):
+        return await store.get_method(tx.connection, account_id=account_id, payment_method_id=payment_method_id)
+    is_first = await store.count_methods(tx.connection, account_id=account_id) == 0
+    method = PaymentMethod(
+        account_id=account_id,
+        payment_method_id=payment_method_id,
+        type=instrument.type,
+        gateway=gateway_name,
+        gateway_reference=instrument.reference,
+        brand=instrument.brand,
+        bank_name=instrument.bank_name,
+        last4=instrument.last4,
+        exp_month=instrument.exp_month,
+        exp_year=instrument.exp_year,
+        is_default=is_default or is_first,
+        created_at=tx.now,
+    )
+    if method.is_default:
+        await store.update_default(tx.connection, account_id=account_id, payment_method_id=None)
+    await store.insert_method(tx.connection, method)
+    return method
+
+
+async def make_default(tx: Tx, *, account_id: UUID, payment_method_id: UUID) -> PaymentMethod:
+    """Make a payment method the account's default. Raises NotFound."""
+    await ledger.lock_head(tx.connection, account_id=account_id)
+    method = await store.get_method(tx.connection, account_id=account_id, payment_method_id=payment_method_id)
+    await store.update_default(tx.connection, account_id=account_id, payment_method_id=payment_method_id)
+    return replace(method, is_default=True)
+
+
+async def delete_method(tx: Tx, *, account_id: UUID, payment_method_id: UUID) -> None:
+    """Take a payment method away; the newest remaining becomes the default if it was that.
+
+    Raises NotFound, PaymentMethodInUse for the last one while issued invoices still ask for money.
+    """
+    await ledger.lock_head(tx.connection, account_id=account_id)
+    method = await store.get_method(tx.connection, account_id=account_id, payment_method_id=payment_method_id)
+    remaining = [
+        other
+        for other in await store.list_methods(tx.connection, account_id=account_id, offset=0, limit=2)
+        if other.payment_method_id != payment_method_id
+    ]
+    if not remaining and await _owes(tx, account_id=account_id):
+        raise PaymentMethodInUse
+    await store.mark_method_deleted(
+        tx.connection, account_id=account_id, payment_method_id=payment_method_id, now=tx.now
+    )
+    if method.is_default and remaining:
+        await store.update_default(
+            tx.connection, account_id=account_id, payment_method_id=remaining[0].payment_method_id
+        )
+
+
+async def _owes(tx: Tx, *, account_id: UUID) -> bool:
+    balances_minor = await ledger.list_balances(tx.connection, account_id=account_id)
+    return any(
+        minor < 0 for (_, ledger_account), minor in balances_minor.items() if ledger_account == ledger.RECEIVABLE
+    )
+
+
+async def start_topup(
+    tx: Tx,
+    *,
+    gateway: Gateway,
+    account_id: UUID,
+    payment_method_id: UUID,
+    currency: str,
+    amount_minor: int,
+    allowed: AmountRange,
+) -> Payment:
+    """The intent of a top-up: the money stands on the wallet's pending side.
+
+    Raises AmountOutOfRange, NotFound for a payment method that the account does not have.
+    """
+    rules.require_in_range(amount_minor, currency=currency, allowed=allowed)
+    method = await store.get_method(tx.connection, account_id=account_id, payment_method_id=payment_method_id)
+    payment = Payment(
+        account_id=account_id,
+        payment_id=tx.new_id(),
+        kind="topup",
+        payment_method_id=payment_method_id,
+        gateway=gateway.name,
+        currency=currency,
+        amount_minor=amount_minor,
+        status="pending",
+        failure_reason=None,
+        description=rules.topup_description(method),
+        reference=None,
+        invoice_id=None,
+        created_at=tx.now,
+        received_at=None,
+        completed_at=None,
+    )
+    due_at = rules.next_check_at(tx.now, checks=0, settles_after_s=gateway.settles_after_s)
+    await store.insert_payment(tx.connection, payment, next_check_at=due_at)
+    transfer = ledger.topup_started(
+        account_id=account_id,
+        payment_id=payment.payment_id,
+        gateway_name=gateway.name,
+        currency=currency,
+        amount_minor=amount_minor,
+        at=tx.now,
+    )
+    await ledger.post(tx.connection, transfer, recorded_at=tx.now)
+    return payment
+
+
+async def charge(database: Database, gateway: Gateway, *, account_id: UUID, payment_id: UUID) -> Payment:
+    """Ask the gateway for a pending payment and take down its answer; no answer leaves the payment pending.
+
+    Harmless to call again, at once or at the same time: the gateway charges once per payment id.
+    """
+    async with database.reading() as reading:
+        payment, request = await store.get_charge_request(
+            reading.connection, account_id=account_id, payment_id=payment_id
+        )
+    if payment.status != "pending":
+        return payment
+    try:
+        answer = await gateway.charge(request)
+    except GatewayUnknown as error:
+        log.warning("charge_unknown", payment_id=str(payment_id), reason=str(error))
+        return payment
+    return await _take_answer(database, payment, answer)
+
+
+async def check(database: Database, gateway: Gateway, *, account_id: UUID, payment_id: UUID) -> Payment:
+    """Ask the gateway what became of a pending payment; never charges.
+
+    A key that the gateway has not seen long after the intent is used up there, so that no late call can charge it: then
+    the payment fails.
+    """
+    async with database.reading() as reading:
+        payment, request = await store.get_charge_request(
+            reading.connection, account_id=account_id, payment_id=payment_id
+        )
+        now = reading.now
+    if payment.status != "pending":
+        return payment
+    try:
+        answer = await gateway.find_charge(request.key)
+        if answer is None and rules.is_abandoned(payment, now):
+            answer = await gateway.cancel(request)
+    except GatewayUnknown as error:
+        log.warning("check_unknown", payment_id=str(payment_id), reason=str(error))
+        return payment
+    return payment if answer is None else await _take_answer(database, payment, answer)
+
+
+async def check_due(database: Database, gateway: Gateway, *, limit: int) -> tuple[int, int]:
+    """Check the pending payments that are due for it, of all accounts; returns how many were asked for and ended.
+
+    A due payment is claimed by putting off its next check: of any number of workers one asks, and a killed one's are
+    asked for again.
+    """
+    async with database.transaction() as tx:
+        due = await store.list_due(tx.connection, now=tx.now, limit=limit)
+        await store.update_next_checks(
+            tx.connection,
+            [
+                (
+                    account_id,
+                    payment_id,
+                    rules.next_check_at(tx.now, checks=checks + 1, settles_after_s=gateway.settles_after_s),
+                )
+                for account_id, payment_id, checks in due
+            ],
+        )
+    ended = 0
+    for account_id, payment_id, _ in due:
+        payment = await check(database, gateway, account_id=account_id, payment_id=payment_id)
+        ended += payment.status != "pending"
+    return len(due), ended
+
+
+async def _take_answer(database: Database, payment: Payment, answer: Charge) -> Payment:
+    if answer.status == "pending":
+        return payment
+    async with database.transaction() as tx:
+        return await take_answer(tx, payment=payment, answer=answer)
+
+
+async def take_answer(tx: Tx, *, payment: Payment, answer: Charge) -> Payment:
+    """Take down what a gateway says of a payment. An answer about another amount or currency is never posted."""
+    account_id, payment_id = payment.account_id, payment.payment_id
+    if not rules.is_answer_to(answer, payment):
+        log.error("charge_mismatch", payment_id=str(payment_id), answered=answer.key)
+        return payment
+    if answer.status == "succeeded":
+        return await settle(tx, account_id=account_id, payment_id=payment_id)
+    if answer.status == "failed":
+        return await fail(tx, account_id=account_id, payment_id=payment_id, reason=answer.reason or "declined")
+    return payment
+
+
+async def settle(tx: Tx, *, account_id: UUID, payment_id: UUID) -> Payment:
+    """The money of a pending payment arrived. Again, or after it had failed, it changes nothing."""
+    payment = await store.mark_completed(tx.connection, account_id=account_id, payment_id=payment_id, now=tx.now)
+    if payment is None:
+        ended = await store.get_payment(tx.connection, account_id=account_id, payment_id=payment_id)
+        if ended.status == "failed":
+            log.error("charge_after_failure", payment_id=str(payment_id))
+        return ended
+    transfer = ledger.topup_settled(
+        account_id=account_id,
+        payment_id=payment_id,
+        currency=payment.currency,
+        amount_minor=payment.amount_minor,
+        at=tx.now,
+    )
+    await ledger.post(tx.connection, transfer, recorded_at=tx.now)
+    await _announce(tx, payment)
+    return payment
+
+
+async def fail(tx: Tx, *, account_id: UUID, payment_id: UUID, reason: str) -> Payment:
+    """The money of a pending payment will not come. Again, or after it had settled, it changes nothing."""
+    payment = await store.mark_failed(tx.connection, account_id=account_id, payment_id=payment_id, reason=reason)
+    if payment is None:
+        return await store.get_payment(tx.connection, account_id=account_id, payment_id=payment_id)
+    transfer = ledger.topup_failed(
+        account_id=account_id,
+        payment_id=payment_id,
+        gateway_name=payment.gateway,
+        currency=payment.currency,
+        amount_minor=payment.amount_minor,
+        at=tx.now,
+    )
+    await ledger.post(tx.connection, transfer, recorded_at=tx.now)
+    return payment
+
+
+async def record(
+    tx: Tx, *, account_id: UUID, currency: str, amount_minor: int, reference: str, received_at: datetime
+) -> Payment:
+    """Take down money that came another way. The same reference with the same content is a replay.
+
+    Raises PaymentReferenceReused for other content.
+    """
+    await ledger.lock_head(tx.connection, account_id=account_id)  # of two with one reference the second sees the first
+    existing = await store.find_recorded(tx.connection, account_id=account_id, reference=reference)
+    if existing is not None:
+        if (existing.currency, existing.amount_minor, existing.received_at) != (currency, amount_minor, received_at):
+            raise PaymentReferenceReused(details={"reference": reference, "transaction_id": existing.transaction_id})
+        return existing
+    payment = Payment(
+        account_id=account_id,
+        payment_id=tx.new_id(),
+        kind="recorded",
+        payment_method_id=None,
+        gateway=ledger.EXTERNAL_GATEWAY,
+        currency=currency,
+        amount_minor=amount_minor,
+        status="completed",
+        failure_reason=None,
+        description=f"Payment received, {reference}",
+        reference=reference,
+        invoice_id=None,
+        created_at=tx.now,
+        received_at=received_at,
+        completed_at=tx.now,
+    )
+    await store.insert_payment(tx.connection, payment, next_check_at=None)
+    transfer = ledger.payment_recorded(
+        account_id=account_id,
+        payment_id=payment.payment_id,
+        currency=currency,
+        amount_minor=amount_minor,
+        at=received_at,
+    )
+    await ledger.post(tx.connection, transfer, recorded_at=tx.now)
+    await _announce(tx, payment)
+    return payment
+
+
+async def _announce(tx: Tx, payment: Payment) -> None:
+    await store.insert_event(
+        tx.connection,
+        account_id=payment.account_id,
+        event_id=tx.new_id(),
+        type="payment.succeeded",
+        object_id=ids.encode("pay", payment.payment_id),
+        payload={
+            "payment_id": str(payment.payment_id),
+            "currency": payment.currency,
+            "amount_minor": payment.amount_minor,
+        },
+        created_at=tx.now,
+    )

@@ -1,0 +1,161 @@
+"""The public routes of payments, below /v1: top-up, payment methods, one transaction."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from litestar import delete, get, post, put
+
+from billing import wallets
+from billing.core import ids
+from billing.core.errors import NotFound
+from billing.kit.auth import Caller
+from billing.kit.db import Database
+from billing.kit.web import Answer, Command, PageQuery, RawBody, RawQuery, meta, page_of
+from billing.payments import operations, schemas, store
+from billing.payments.model import PaymentDeclined, PaymentSettings
+from billing.payments.schemas import (
+    PaymentMethodAnswer,
+    PaymentMethodChange,
+    PaymentMethodIn,
+    PaymentMethodsOut,
+    TopUpAnswer,
+    TopUpIn,
+    TransactionAnswer,
+)
+from billing.wallets import WalletSettings
+
+if TYPE_CHECKING:
+    from billing.kit.db import Tx
+
+
+@post("/account/wallets/topup")
+async def top_up(
+    *,
+    writer: Caller,
+    body: RawBody,
+    db: Database,
+    command: Command,
+    payment_settings: PaymentSettings,
+    wallet_settings: WalletSettings,
+) -> Answer:
+    """Add money to a wallet by a payment method: intent ‖ gateway ‖ outcome."""
+    wanted = body.read(TopUpIn)
+    ranges = payment_settings.topup_ranges
+    amount_minor = wanted.read_minor(enabled=ranges.keys())
+    gateway, account_id = payment_settings.gateway, writer.account_id
+
+    async def start(tx: Tx) -> dict[str, Any]:
+        payment = await operations.start_topup(
+            tx,
+            gateway=gateway,
+            account_id=account_id,
+            payment_method_id=_decoded("pm", wanted.payment_method),
+            currency=wanted.currency,
+            amount_minor=amount_minor,
+            allowed=ranges[wanted.currency],
+        )
+        return {"payment_id": str(payment.payment_id)}
+
+    async def finish(intent: dict[str, Any]) -> TopUpAnswer:
+        payment = await operations.charge(db, gateway, account_id=account_id, payment_id=UUID(intent["payment_id"]))
+        if payment.status == "failed":
+            raise PaymentDeclined(details={"reason": payment.failure_reason, "transaction_id": payment.transaction_id})
+        async with db.snapshot() as snapshot:
+            wallet = await wallets.get_wallet(
+                snapshot.connection,
+                account_id=account_id,
+                currency=payment.currency,
+                own_currency=writer.currency,
+                now=snapshot.now,
+                reserve=wallet_settings.reserve,
+            )
+        return TopUpAnswer(transaction=schemas.show_transaction(payment), wallet=wallets.show_wallet(wallet))
+
+    return await command.run_staged(
+        start=start, finish=finish, location=lambda answer: f"/account/transactions/{answer.transaction.id}"
+    )
+
+
+@get("/account/transactions/{transaction_id:str}")
+async def show_transaction(reader: Caller, transaction_id: str, db: Database) -> TransactionAnswer:
+    """One payment, to see whether it has settled."""
+    payment_id = _decoded("txn", transaction_id)
+    async with db.reading() as reading:
+        payment = await store.get_payment(reading.connection, account_id=reader.account_id, payment_id=payment_id)
+    return TransactionAnswer(transaction=schemas.show_transaction(payment))
+
+
+@get("/account/payment-methods")
+async def list_methods(reader: Caller, query: RawQuery, db: Database) -> PaymentMethodsOut:
+    """The saved payment methods, newest first."""
+    page = page_of(query.read(PageQuery))
+    async with db.reading() as reading:
+        total = await store.count_methods(reading.connection, account_id=reader.account_id)
+        methods = await store.list_methods(
+            reading.connection, account_id=reader.account_id, offset=page.offset, limit=page.per_page
+        )
+    return PaymentMethodsOut(
+        payment_methods=[schemas.show_method(method) for method in methods], meta=meta(page, total=total)
+    )
+
+
+@post("/account/payment-methods")
+async def add_method(
+    writer: Caller, body: RawBody, db: Database, command: Command, payment_settings: PaymentSettings
+) -> Answer:
+    """Save the payment method that a token of the gateway's front end stands for."""
+    wanted = body.read(PaymentMethodIn)
+    wanted.check()
+
+    async def start(tx: Tx) -> dict[str, Any]:
+        return {"payment_method_id": str(tx.new_id())}
+
+    async def finish(intent: dict[str, Any]) -> PaymentMethodAnswer:
+        method = await operations.attach_method(
+            db,
+            payment_settings.gateway,
+            account_id=writer.account_id,
+            payment_method_id=UUID(intent["payment_method_id"]),
+            type=wanted.type,
+            token=wanted.token,
+            is_default=wanted.set_default,
+        )
+        return PaymentMethodAnswer(payment_method=schemas.show_method(method))
+
+    return await command.run_staged(start=start, finish=finish)
+
+
+@put("/account/payment-methods/{payment_method_id:str}")
+async def make_default(writer: Caller, payment_method_id: str, body: RawBody, command: Command) -> Answer:
+    """Make a payment method the default."""
+    identifier = _decoded("pm", payment_method_id)
+    body.read(PaymentMethodChange).check()
+
+    async def work(tx: Tx) -> PaymentMethodAnswer:
+        method = await operations.make_default(tx, account_id=writer.account_id, payment_method_id=identifier)
+        return PaymentMethodAnswer(payment_method=schemas.show_method(method))
+
+    return await command.run(work)
+
+
+@delete("/account/payment-methods/{payment_method_id:str}")
+async def delete_method(writer: Caller, payment_method_id: str, command: Command) -> Answer:
+    """Remove a payment method."""
+    identifier = _decoded("pm", payment_method_id)
+
+    async def work(tx: Tx) -> None:
+        await operations.delete_method(tx, account_id=writer.account_id, payment_method_id=identifier)
+
+    return await command.run(work, status=204)
+
+
+def _decoded(prefix: str, text: str) -> UUID:
+    identifier = ids.decode(prefix, text)
+    if identifier is None:
+        raise NotFound
+    return identifier
+
+
+HANDLERS = [top_up, show_transaction, list_methods, add_method, make_default, delete_method]

@@ -1,0 +1,69 @@
+"""Decisions about payments, without I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from billing.core import money
+from billing.payments.model import AmountOutOfRange, AmountRange, Charge, Payment, PaymentMethod
+
+ABANDONED_AFTER_S = 300  # longer than any call to a gateway may take
+_CHECK_AFTER_S = (ABANDONED_AFTER_S, 3600)
+_THEN_EVERY_S = 86_400
+_LIMITS_DEFAULT = (Decimal(1), Decimal(10_000))
+
+
+def next_check_at(now: datetime, *, checks: int, settles_after_s: int | None) -> datetime:
+    """When to ask the gateway for a pending payment that was asked for `checks` times: 5 min, 1 h, then daily.
+
+    A gateway that says when it settles is asked then too, if that is sooner.
+    """
+    spacing_s = _CHECK_AFTER_S
+    if settles_after_s is not None and settles_after_s < spacing_s[0]:
+        spacing_s = (settles_after_s, *spacing_s)
+    return now + timedelta(seconds=spacing_s[checks] if checks < len(spacing_s) else _THEN_EVERY_S)
+
+
+def is_abandoned(payment: Payment, now: datetime) -> bool:
+    """Whether the process that was to charge it must have died: then a gateway that never saw the key never will."""
+    return now - payment.created_at >= timedelta(seconds=ABANDONED_AFTER_S)
+
+
+def is_answer_to(charge: Charge, payment: Payment) -> bool:
+    """Whether the gateway speaks of what was asked: another amount or currency is never posted."""
+    return (charge.key, charge.currency, charge.amount_minor) == (
+        str(payment.payment_id),
+        payment.currency,
+        payment.amount_minor,
+    )
+
+
+def topup_ranges(
+    currencies: Iterable[str], *, limits_of: Callable[[str], tuple[Decimal, Decimal]] = lambda _: _LIMITS_DEFAULT
+) -> dict[str, AmountRange]:
+    """The range of each currency from its least and most in major units. Raises NotAnAmount for too many decimals."""
+    limits = {currency: limits_of(currency) for currency in currencies}
+    return {
+        currency: AmountRange(money.to_minor(least, currency), money.to_minor(most, currency))
+        for currency, (least, most) in limits.items()
+    }
+
+
+def require_in_range(amount_minor: int, *, currency: str, allowed: AmountRange) -> None:
+    """Raise AmountOutOfRange outside the range, whose ends are allowed."""
+    if not allowed.minimum_minor <= amount_minor <= allowed.maximum_minor:
+        raise AmountOutOfRange(
+            details={
+                "minimum": money.to_major(allowed.minimum_minor, currency),
+                "maximum": money.to_major(allowed.maximum_minor, currency),
+                "currency": currency,
+            }
+        )
+
+
+def topup_description(method: PaymentMethod) -> str:
+    """What the history says of a top-up."""
+    name = (method.brand or method.bank_name or method.type).replace("_", " ").capitalize()
+    return f"Wallet top-up, {name} ending {method.last4}"

@@ -1,0 +1,33 @@
+"""Wallets: what money an account has, holds on it, promotional credit. See README.md."""
+
+from billing.wallets.model import Credit, Hold, Reserve, Wallet, WalletSettings
+from billing.wallets.operations import (
+    get_wallet,
+    grant_credit,
+    list_wallets,
+    nothing_reserved,
+    release_expired,
+    require_available,
+)
+from billing.wallets.rules import read_amount, reserve_of
+from billing.wallets.schemas import WalletOut, show_wallet
+from billing.wallets.store import list_credits
+
+__all__ = [
+    "Credit",
+    "Hold",
+    "Reserve",
+    "Wallet",
+    "WalletOut",
+    "WalletSettings",
+    "get_wallet",
+    "grant_credit",
+    "list_credits",
+    "list_wallets",
+    "nothing_reserved",
+    "read_amount",
+    "release_expired",
+    "require_available",
+    "reserve_of",
+    "show_wallet",
+]

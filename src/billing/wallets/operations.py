@@ -1,0 +1,199 @@
+"""What is done with wallets: read them, set money aside, grant promotional credit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from billing import ledger
+from billing.core import money
+from billing.core.errors import NotFound
+from billing.kit.db import Tx
+from billing.wallets import rules, store
+from billing.wallets.model import (
+    CaptureAboveHold,
+    Credit,
+    Hold,
+    HoldNotOpen,
+    HoldReferenceReused,
+    Reserve,
+    Wallet,
+)
+
+if TYPE_CHECKING:
+    from billing.kit.db import Connection
+
+
+async def nothing_reserved(
+    connection: Connection, account_id: UUID, now: datetime, cash_minor: int, currency: str
+) -> int:
+    """The reserve of an installation that rates nothing."""
+    del connection, account_id, now, cash_minor, currency
+    return 0
+
+
+async def list_wallets(
+    connection: Connection, *, account_id: UUID, own_currency: str, now: datetime, reserve: Reserve
+) -> list[Wallet]:
+    """The account's wallets, its own currency's first. Call it in a snapshot, or with the account's head locked."""
+    balances_minor = await ledger.list_balances(connection, account_id=account_id)
+    expired_minor = await store.list_expired(connection, account_id=account_id, now=now)
+    found: list[Wallet] = []
+    by_currency = rules.cash_by_currency(balances_minor, expired_minor=expired_minor, own_currency=own_currency)
+    for currency, cash in by_currency.items():
+        is_own = currency == own_currency and cash.cash_minor > 0
+        reserve_minor = await reserve(connection, account_id, now, cash.cash_minor, currency) if is_own else 0
+        found.append(rules.shown(currency, cash, reserve_minor=reserve_minor))
+    return found
+
+
+async def get_wallet(
+    connection: Connection, *, account_id: UUID, currency: str, own_currency: str, now: datetime, reserve: Reserve
+) -> Wallet:
+    """One currency's wallet, empty if it never had money. Call it in a snapshot, or with the account's head locked."""
+    found = await list_wallets(connection, account_id=account_id, own_currency=own_currency, now=now, reserve=reserve)
+    return next((wallet for wallet in found if wallet.currency == currency), Wallet(currency, 0, 0, 0))
+
+
+async def place_hold(
+    tx: Tx,
+    *,
+    account_id: UUID,
+    own_currency: str,
+    currency: str,
+    amount_minor: int,
+    reference: str,
+    expires_at: datetime,
+    reserve: Reserve,
+) -> Hold:
+    """Set money aside until `expires_at`. The same reference with the same content is a replay.
+
+    Raises HoldReferenceReused for other content, InsufficientBalance with required, available and currency.
+    """
+    await ledger.lock_head(tx.connection, account_id=account_id)
+    existing = await store.find_hold_by_reference(tx.connection, account_id=account_id, reference=reference)
+    if existing is not None:
+        if (existing.currency, existing.amount_minor, existing.expires_at) != (currency, amount_minor, expires_at):
+            raise HoldReferenceReused
+        return existing
+    await release_expired(tx, account_id=account_id)
+    await require_available(
+        tx,
+        account_id=account_id,
+        own_currency=own_currency,
+        currency=currency,
+        amount_minor=amount_minor,
+        reserve=reserve,
+    )
+    hold = Hold(account_id, tx.new_id(), reference, currency, amount_minor, None, "open", tx.now, expires_at, None)
+    await store.insert_hold(tx.connection, hold)
+    await ledger.post(
+        tx.connection,
+        ledger.hold_placed(
+            account_id=account_id, hold_id=hold.hold_id, currency=currency, amount_minor=amount_minor, at=tx.now
+        ),
+        recorded_at=tx.now,
+    )
+    return hold
+
+
+async def lock_open_hold(tx: Tx, *, hold_id: UUID) -> Hold:
+    """An open hold, its account's books locked until the transaction ends. Raises NotFound, HoldNotOpen."""
+    account_id = await store.find_hold_account(tx.connection, hold_id=hold_id)
+    if account_id is None:
+        raise NotFound
+    await ledger.lock_head(tx.connection, account_id=account_id)  # before the hold, as everywhere: no two locks cross
+    hold = await store.get_hold(tx.connection, account_id=account_id, hold_id=hold_id)
+    if not hold.is_open(tx.now):
+        raise HoldNotOpen(details={"status": hold.shown_status(tx.now)})
+    return hold
+
+
+async def capture_hold(tx: Tx, *, hold: Hold, amount_minor: int | None) -> Hold:
+    """Take the money of a locked open hold as revenue, all of it or `amount_minor`, and give the rest back.
+
+    Raises CaptureAboveHold.
+    """
+    captured_minor = hold.amount_minor if amount_minor is None else amount_minor
+    if captured_minor > hold.amount_minor:
+        raise CaptureAboveHold(
+            details={"held": money.to_major(hold.amount_minor, hold.currency), "currency": hold.currency}
+        )
+    transfers = [
+        ledger.hold_captured(
+            account_id=hold.account_id,
+            hold_id=hold.hold_id,
+            currency=hold.currency,
+            amount_minor=captured_minor,
+            at=tx.now,
+        )
+    ]
+    if captured_minor < hold.amount_minor:
+        transfers.append(_release_transfer(hold, hold.amount_minor - captured_minor, at=tx.now))
+    await ledger.post_all(tx.connection, transfers, recorded_at=tx.now)
+    await store.mark_captured(
+        tx.connection, account_id=hold.account_id, hold_id=hold.hold_id, captured_minor=captured_minor, now=tx.now
+    )
+    return replace(hold, status="captured", captured_minor=captured_minor, ended_at=tx.now)
+
+
+async def release_hold(tx: Tx, *, hold: Hold) -> Hold:
+    """Give the money of a locked open hold back."""
+    await ledger.post(tx.connection, _release_transfer(hold, hold.amount_minor, at=tx.now), recorded_at=tx.now)
+    await store.mark_released(tx.connection, account_id=hold.account_id, hold_id=hold.hold_id, now=tx.now)
+    return replace(hold, status="released", ended_at=tx.now)
+
+
+async def release_expired(tx: Tx, *, account_id: UUID) -> None:
+    """Post the release of the account's expired holds: a spend does so first. The account's head must be locked."""
+    expired = await store.mark_expired_released(tx.connection, account_id=account_id, now=tx.now)
+    transfers = [_release_transfer(hold, hold.amount_minor, at=hold.expires_at) for hold in expired]
+    await ledger.post_all(tx.connection, transfers, recorded_at=tx.now)
+
+
+async def require_available(
+    tx: Tx, *, account_id: UUID, own_currency: str, currency: str, amount_minor: int, reserve: Reserve
+) -> None:
+    """Raise InsufficientBalance unless that much is available. With the account's head locked it stays true."""
+    wallet = await get_wallet(
+        tx.connection, account_id=account_id, currency=currency, own_currency=own_currency, now=tx.now, reserve=reserve
+    )
+    if wallet.available_minor < amount_minor:
+        raise ledger.InsufficientBalance(
+            details={
+                "required": money.to_major(amount_minor, currency),
+                "available": money.to_major(wallet.available_minor, currency),
+                "currency": currency,
+            }
+        )
+
+
+async def grant_credit(
+    tx: Tx,
+    *,
+    account_id: UUID,
+    currency: str,
+    amount_minor: int,
+    reason: str,
+    priority: int,
+    expires_at: datetime | None,
+) -> Credit:
+    """Give promotional credit: it pays for usage, it is no money of the wallet."""
+    credit = Credit(account_id, tx.new_id(), currency, amount_minor, reason, priority, tx.now, expires_at)
+    await store.insert_credit(tx.connection, credit)
+    await ledger.post(
+        tx.connection,
+        ledger.credit_granted(
+            account_id=account_id, credit_id=credit.credit_id, currency=currency, amount_minor=amount_minor, at=tx.now
+        ),
+        recorded_at=tx.now,
+    )
+    return credit
+
+
+def _release_transfer(hold: Hold, amount_minor: int, *, at: datetime) -> ledger.Transfer:
+    return ledger.hold_released(
+        account_id=hold.account_id, hold_id=hold.hold_id, currency=hold.currency, amount_minor=amount_minor, at=at
+    )

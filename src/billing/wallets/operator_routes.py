@@ -1,0 +1,133 @@
+"""The operator's routes of wallets, below /operator/v1: promotional credit, holds, the books."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from litestar import get, post
+
+from billing import accounts, ledger
+from billing.core import ids
+from billing.core.errors import NotFound
+from billing.kit.auth import Operator
+from billing.kit.db import Database
+from billing.kit.web import Answer, Command, PageQuery, RawBody, RawQuery, meta, page_of
+from billing.wallets import operations, schemas
+from billing.wallets.model import WalletSettings
+from billing.wallets.schemas import CaptureIn, CreditAnswer, CreditIn, EmptyIn, HoldAnswer, HoldIn, LedgerOut
+
+if TYPE_CHECKING:
+    from billing.kit.db import Tx
+
+
+@post("/accounts/{account_id:str}/credits")
+async def grant_credit(
+    billing_operator: Operator, account_id: str, body: RawBody, command: Command, wallet_settings: WalletSettings
+) -> Answer:
+    """Give promotional credit."""
+    command.require_key()
+    identifier = _decoded("acc", account_id)
+    wanted = body.read(CreditIn)
+
+    async def work(tx: Tx) -> CreditAnswer:
+        amount_minor = wanted.read_minor(enabled=wallet_settings.currencies, now=tx.now)
+        await accounts.get_account(tx.connection, account_id=identifier)
+        credit = await operations.grant_credit(
+            tx,
+            account_id=identifier,
+            currency=wanted.currency,
+            amount_minor=amount_minor,
+            reason=wanted.reason,
+            priority=wanted.priority,
+            expires_at=wanted.expires_at,
+        )
+        return schemas.show_credit(credit)
+
+    return await command.run(work, status=201)
+
+
+@post("/accounts/{account_id:str}/holds")
+async def place_hold(
+    payments_operator: Operator, account_id: str, body: RawBody, command: Command, wallet_settings: WalletSettings
+) -> Answer:
+    """Set money of a wallet aside."""
+    command.require_key()
+    identifier = _decoded("acc", account_id)
+    wanted = body.read(HoldIn)
+
+    async def work(tx: Tx) -> HoldAnswer:
+        amount_minor = wanted.read_minor(enabled=wallet_settings.currencies, now=tx.now)
+        account = await accounts.get_account(tx.connection, account_id=identifier)
+        hold = await operations.place_hold(
+            tx,
+            account_id=identifier,
+            own_currency=account.currency,
+            currency=wanted.currency,
+            amount_minor=amount_minor,
+            reference=wanted.reference,
+            expires_at=wanted.expires_at,
+            reserve=wallet_settings.reserve,
+        )
+        return schemas.show_hold(hold, now=tx.now)
+
+    return await command.run(work, status=201)
+
+
+@post("/holds/{hold_id:str}/capture", status_code=200)
+async def capture_hold(payments_operator: Operator, hold_id: str, body: RawBody, command: Command) -> Answer:
+    """Take held money, all of it or `amount`; the rest goes back."""
+    command.require_key()
+    identifier = _decoded("hold", hold_id)
+    wanted = body.read(CaptureIn, optional=True)
+
+    async def work(tx: Tx) -> HoldAnswer:
+        hold = await operations.lock_open_hold(tx, hold_id=identifier)
+        amount_minor = schemas.read_capture(wanted, hold.currency)
+        return schemas.show_hold(await operations.capture_hold(tx, hold=hold, amount_minor=amount_minor), now=tx.now)
+
+    return await command.run(work)
+
+
+@post("/holds/{hold_id:str}/release", status_code=200)
+async def release_hold(payments_operator: Operator, hold_id: str, body: RawBody, command: Command) -> Answer:
+    """Give held money back."""
+    command.require_key()
+    identifier = _decoded("hold", hold_id)
+    body.read(EmptyIn, optional=True)
+
+    async def work(tx: Tx) -> HoldAnswer:
+        hold = await operations.lock_open_hold(tx, hold_id=identifier)
+        return schemas.show_hold(await operations.release_hold(tx, hold=hold), now=tx.now)
+
+    return await command.run(work)
+
+
+@get("/accounts/{account_id:str}/ledger")
+async def show_ledger(billing_operator: Operator, account_id: str, query: RawQuery, db: Database) -> LedgerOut:
+    """The account's books: every balance, and its transfers, newest first."""
+    identifier = _decoded("acc", account_id)
+    page = page_of(query.read(PageQuery))
+    async with db.snapshot() as snapshot:
+        await accounts.get_account(snapshot.connection, account_id=identifier)
+        balances_minor = await ledger.list_balances(snapshot.connection, account_id=identifier)
+        newest = await ledger.list_transfers(snapshot.connection, account_id=identifier, limit=1)
+        # Transfers are numbered without holes: the newest one's number is how many there are, and where a page starts.
+        total = newest[0].number if newest else 0
+        transfers = await ledger.list_transfers(
+            snapshot.connection,
+            account_id=identifier,
+            limit=page.per_page,
+            before_number=max(total - page.offset, 0) + 1,
+        )
+    return schemas.show_books(balances_minor, transfers, meta=meta(page, total=total))
+
+
+def _decoded(prefix: str, text: str) -> UUID:
+    identifier = ids.decode(prefix, text)
+    if identifier is None:
+        raise NotFound
+    return identifier
+
+
+HANDLERS = [grant_credit, place_hold, capture_hold, release_hold, show_ledger]

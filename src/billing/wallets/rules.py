@@ -1,0 +1,77 @@
+"""Decisions about wallets, without I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from decimal import Decimal
+
+from billing import accounts, ledger
+from billing.core import money
+from billing.core.errors import Fault, InvalidParameter
+from billing.wallets.model import Cash, Wallet
+
+_WALLET = {ledger.WALLET_CASH, ledger.WALLET_PENDING, ledger.WALLET_HELD}
+_MOST_DECIMALS = max(money.DECIMALS, key=money.decimals_of)
+
+
+def read_amount(amount: Decimal, currency: str, *, enabled: Set[str], other_faults: Sequence[Fault] = ()) -> int:
+    """Minor units of the body members `amount` and `currency`.
+
+    Raises InvalidParameter with a fault for each of them that is not valid by itself, after `other_faults` of the same body;
+    CurrencyNotSupported for the code of a currency that this installation has not enabled.
+    """
+    faults = list(other_faults)
+    shape = accounts.member_reason("currency", currency)
+    if shape is not None:
+        faults.append(Fault("body", "currency", shape))
+    minor = 0
+    try:
+        minor = money.to_minor(amount, currency if currency in money.DECIMALS else _MOST_DECIMALS)
+    except money.NotAnAmount as error:
+        # Of an unknown currency only this much can be said: no amount of money is 0 or less.
+        if currency in money.DECIMALS or not amount.is_finite() or amount <= 0:
+            faults.append(Fault("body", "amount", str(error)))
+    if faults:
+        raise InvalidParameter(faults)
+    accounts.require_currency(currency, enabled=enabled)
+    return minor
+
+
+def cash_by_currency(
+    balances_minor: Mapping[tuple[str, str], int], *, expired_minor: Mapping[str, int], own_currency: str
+) -> dict[str, Cash]:
+    """Each wallet's money, the own currency's first, the others by code.
+
+    `expired_minor` is what expired holds still stand for on `wallet:held`. A currency appears once its wallet has had
+    money that arrived or is on its way; the own one always.
+    """
+    currencies = {
+        currency
+        for (currency, ledger_account), minor in balances_minor.items()
+        if ledger_account in _WALLET and (minor > 0 or ledger_account == ledger.WALLET_CASH)
+    }
+    found: dict[str, Cash] = {}
+    for currency in [own_currency, *sorted(currencies - {own_currency})]:
+        expired = expired_minor.get(currency, 0)
+        found[currency] = Cash(
+            cash_minor=balances_minor.get((currency, ledger.WALLET_CASH), 0) + expired,
+            pending_minor=balances_minor.get((currency, ledger.WALLET_PENDING), 0),
+            held_minor=balances_minor.get((currency, ledger.WALLET_HELD), 0) - expired,
+        )
+    return found
+
+
+def shown(currency: str, cash: Cash, *, reserve_minor: int) -> Wallet:
+    """The wallet that its owner sees; `reserve_minor` is R."""
+    assert 0 <= reserve_minor <= max(cash.cash_minor, 0), "R is part of the cash"
+    return Wallet(
+        currency=currency,
+        available_minor=cash.cash_minor - reserve_minor,
+        pending_minor=cash.pending_minor,
+        reserved_minor=cash.held_minor + reserve_minor,
+    )
+
+
+def reserve_of(*, cash_minor: int, unbilled_minor: int, credit_minor: int, next_day_minor: int) -> int:
+    """R = min(cash, max(0, U - P) + F), never below 0: design.md, after idea 5."""
+    return max(0, min(cash_minor, max(0, unbilled_minor - credit_minor) + next_day_minor))

@@ -1,0 +1,242 @@
+"""Wire shapes of wallets, holds, credits and the books."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from billing import accounts, ledger
+from billing.core import ids, money
+from billing.core.errors import Fault, InvalidParameter
+from billing.kit.web import Meta
+from billing.wallets.model import Credit, Hold, Wallet
+from billing.wallets.rules import read_amount
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence, Set
+
+REFERENCE_LONGEST = 200
+REASON_LONGEST = 500
+PRIORITY_DEFAULT = 100
+PRIORITY_MAX = 1000
+
+
+class WalletOut(msgspec.Struct, frozen=True, kw_only=True):
+    """One currency's wallet."""
+
+    currency: str
+    available_balance: Decimal
+    pending_balance: Decimal
+    reserved_balance: Decimal
+    total_balance: Decimal
+
+
+class WalletsOut(msgspec.Struct, frozen=True, kw_only=True):
+    """GET /account/wallets."""
+
+    wallets: list[WalletOut]
+    meta: Meta
+
+
+class HoldIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """POST /accounts/{id}/holds."""
+
+    amount: Decimal
+    currency: str
+    reference: str
+    expires_at: datetime
+
+    def read_minor(self, *, enabled: Set[str], now: datetime) -> int:
+        """The amount in minor units. Raises InvalidParameter with every fault of the body, CurrencyNotSupported."""
+        faults = text_faults("reference", self.reference, longest=REFERENCE_LONGEST)
+        if self.expires_at <= now:
+            faults.append(Fault("body", "expires_at", "must be in the future"))
+        return read_amount(self.amount, self.currency, enabled=enabled, other_faults=faults)
+
+
+class CaptureIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """POST /holds/{id}/capture; without an amount all that is held."""
+
+    amount: Decimal | None = None
+
+
+class EmptyIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A body without members."""
+
+
+class HoldOut(msgspec.Struct, frozen=True, kw_only=True):
+    """A hold."""
+
+    id: str
+    reference: str
+    amount: Decimal
+    captured: Decimal | None
+    currency: str
+    status: str
+    created_at: datetime
+    expires_at: datetime
+    ended_at: datetime | None
+
+
+class HoldAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A hold, wrapped by its name."""
+
+    hold: HoldOut
+
+
+class CreditIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """POST /accounts/{id}/credits."""
+
+    amount: Decimal
+    currency: str
+    reason: str
+    expires_at: datetime | None = None
+    priority: int = PRIORITY_DEFAULT
+
+    def read_minor(self, *, enabled: Set[str], now: datetime) -> int:
+        """The amount in minor units. Raises InvalidParameter with every fault of the body, CurrencyNotSupported."""
+        faults = text_faults("reason", self.reason, longest=REASON_LONGEST)
+        if self.expires_at is not None and self.expires_at <= now:
+            faults.append(Fault("body", "expires_at", "must be in the future"))
+        if not 0 <= self.priority <= PRIORITY_MAX:
+            faults.append(Fault("body", "priority", f"must be from 0 to {PRIORITY_MAX}"))
+        return read_amount(self.amount, self.currency, enabled=enabled, other_faults=faults)
+
+
+class CreditOut(msgspec.Struct, frozen=True, kw_only=True):
+    """Promotional credit."""
+
+    id: str
+    amount: Decimal
+    currency: str
+    reason: str
+    priority: int
+    granted_at: datetime
+    expires_at: datetime | None
+
+
+class CreditAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A credit, wrapped by its name."""
+
+    credit: CreditOut
+
+
+class BalanceOut(msgspec.Struct, frozen=True, kw_only=True):
+    """A ledger account's balance; below 0 for what stands outside the account."""
+
+    ledger_account: str
+    currency: str
+    balance: Decimal
+
+
+class TransferOut(msgspec.Struct, frozen=True, kw_only=True):
+    """A transfer."""
+
+    number: int
+    template: str
+    reference: str
+    source: str
+    destination: str
+    amount: Decimal
+    currency: str
+    effective_at: datetime
+    recorded_at: datetime
+
+
+class LedgerOut(msgspec.Struct, frozen=True, kw_only=True):
+    """GET /accounts/{id}/ledger."""
+
+    balances: list[BalanceOut]
+    transfers: list[TransferOut]
+    meta: Meta
+
+
+def text_faults(path: str, text: str, *, longest: int) -> list[Fault]:
+    """The fault of a text that people read, if it has one."""
+    reason = accounts.text_reason(text, longest=longest)
+    return [] if reason is None else [Fault("body", path, reason)]
+
+
+def read_capture(body: CaptureIn, currency: str) -> int | None:
+    """The amount to capture in minor units, None for all. Raises InvalidParameter."""
+    if body.amount is None:
+        return None
+    try:
+        return money.to_minor(body.amount, currency)
+    except money.NotAnAmount as error:
+        raise InvalidParameter.one("body", "amount", str(error)) from None
+
+
+def show_wallet(wallet: Wallet) -> WalletOut:
+    """A wallet as its owner sees it."""
+    return WalletOut(
+        currency=wallet.currency,
+        available_balance=money.to_major(wallet.available_minor, wallet.currency),
+        pending_balance=money.to_major(wallet.pending_minor, wallet.currency),
+        reserved_balance=money.to_major(wallet.reserved_minor, wallet.currency),
+        total_balance=money.to_major(wallet.total_minor, wallet.currency),
+    )
+
+
+def show_hold(hold: Hold, *, now: datetime) -> HoldAnswer:
+    """A hold as it stands at an instant."""
+    captured = None if hold.captured_minor is None else money.to_major(hold.captured_minor, hold.currency)
+    return HoldAnswer(
+        hold=HoldOut(
+            id=ids.encode("hold", hold.hold_id),
+            reference=hold.reference,
+            amount=money.to_major(hold.amount_minor, hold.currency),
+            captured=captured,
+            currency=hold.currency,
+            status=hold.shown_status(now),
+            created_at=hold.created_at,
+            expires_at=hold.expires_at,
+            ended_at=hold.ended_at,
+        )
+    )
+
+
+def show_credit(credit: Credit) -> CreditAnswer:
+    """A promotional credit as it was granted."""
+    return CreditAnswer(
+        credit=CreditOut(
+            id=ids.encode("cred", credit.credit_id),
+            amount=money.to_major(credit.amount_minor, credit.currency),
+            currency=credit.currency,
+            reason=credit.reason,
+            priority=credit.priority,
+            granted_at=credit.granted_at,
+            expires_at=credit.expires_at,
+        )
+    )
+
+
+def show_books(
+    balances_minor: Mapping[tuple[str, str], int], transfers: Sequence[ledger.PostedTransfer], *, meta: Meta
+) -> LedgerOut:
+    """An account's books: every balance and a page of transfers."""
+    return LedgerOut(
+        balances=[
+            BalanceOut(ledger_account=ledger_account, currency=currency, balance=money.to_major(minor, currency))
+            for (currency, ledger_account), minor in balances_minor.items()
+        ],
+        transfers=[
+            TransferOut(
+                number=transfer.number,
+                template=transfer.template,
+                reference=transfer.reference,
+                source=transfer.source,
+                destination=transfer.destination,
+                amount=money.to_major(transfer.amount_minor, transfer.currency),
+                currency=transfer.currency,
+                effective_at=transfer.effective_at,
+                recorded_at=transfer.recorded_at,
+            )
+            for transfer in transfers
+        ],
+        meta=meta,
+    )

@@ -1,0 +1,158 @@
+"""The SQL of holds and promotional credits; balances are read through the ledger."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from billing.core.errors import NotFound
+from billing.wallets.model import Credit, Hold
+
+if TYPE_CHECKING:
+    from billing.kit.db import Connection
+
+
+async def list_expired(connection: Connection, *, account_id: UUID, now: datetime) -> dict[str, int]:
+    """What expired holds still stand for, in minor units by currency."""
+    rows = await connection.fetch(
+        """
+        SELECT currency, sum(amount_minor)::bigint AS amount_minor FROM holds
+        WHERE account_id = $1 AND status = 'open' AND expires_at <= $2
+        GROUP BY currency
+        """,
+        account_id,
+        now,
+    )
+    return {row["currency"]: row["amount_minor"] for row in rows}
+
+
+async def find_hold_account(connection: Connection, *, hold_id: UUID) -> UUID | None:
+    """Whose hold this is: the operator names a hold alone."""
+    return await connection.fetchval("SELECT account_id FROM holds WHERE hold_id = $1", hold_id)
+
+
+async def find_hold_by_reference(connection: Connection, *, account_id: UUID, reference: str) -> Hold | None:
+    """The account's hold of a reference."""
+    row = await connection.fetchrow(
+        """
+        SELECT account_id, hold_id, reference, currency, amount_minor, captured_minor, status,
+            created_at, expires_at, ended_at
+        FROM holds
+        WHERE account_id = $1 AND reference = $2
+        """,
+        account_id,
+        reference,
+    )
+    return Hold(**dict(row)) if row else None
+
+
+async def get_hold(connection: Connection, *, account_id: UUID, hold_id: UUID) -> Hold:
+    """A hold. Raises NotFound."""
+    row = await connection.fetchrow(
+        """
+        SELECT account_id, hold_id, reference, currency, amount_minor, captured_minor, status,
+            created_at, expires_at, ended_at
+        FROM holds
+        WHERE account_id = $1 AND hold_id = $2
+        """,
+        account_id,
+        hold_id,
+    )
+    if row is None:
+        raise NotFound
+    return Hold(**dict(row))
+
+
+async def insert_hold(connection: Connection, hold: Hold) -> None:
+    """Store a hold just placed."""
+    await connection.execute(
+        """
+        INSERT INTO holds (account_id, hold_id, reference, currency, amount_minor, status, created_at, expires_at)
+        VALUES ($1, $2, $3, $4, $5, 'open', $6, $7)
+        """,
+        hold.account_id,
+        hold.hold_id,
+        hold.reference,
+        hold.currency,
+        hold.amount_minor,
+        hold.created_at,
+        hold.expires_at,
+    )
+
+
+async def mark_captured(
+    connection: Connection, *, account_id: UUID, hold_id: UUID, captured_minor: int, now: datetime
+) -> None:
+    """End a hold whose money, or part of it, was taken."""
+    await connection.execute(
+        """
+        UPDATE holds SET status = 'captured', captured_minor = $3, ended_at = $4
+        WHERE account_id = $1 AND hold_id = $2 AND status = 'open'
+        """,
+        account_id,
+        hold_id,
+        captured_minor,
+        now,
+    )
+
+
+async def mark_released(connection: Connection, *, account_id: UUID, hold_id: UUID, now: datetime) -> None:
+    """End a hold whose money was given back."""
+    await connection.execute(
+        """
+        UPDATE holds SET status = 'released', ended_at = $3
+        WHERE account_id = $1 AND hold_id = $2 AND status = 'open'
+        """,
+        account_id,
+        hold_id,
+        now,
+    )
+
+
+async def mark_expired_released(connection: Connection, *, account_id: UUID, now: datetime) -> list[Hold]:
+    """End every expired hold of an account, whose money the caller now gives back in the books."""
+    rows = await connection.fetch(
+        """
+        UPDATE holds SET status = 'released', ended_at = $2
+        WHERE account_id = $1 AND status = 'open' AND expires_at <= $2
+        RETURNING account_id, hold_id, reference, currency, amount_minor, captured_minor, status,
+            created_at, expires_at, ended_at
+        """,
+        account_id,
+        now,
+    )
+    return [Hold(**dict(row)) for row in rows]
+
+
+async def insert_credit(connection: Connection, credit: Credit) -> None:
+    """Store a promotional credit."""
+    await connection.execute(
+        """
+        INSERT INTO promotional_credits
+            (account_id, credit_id, currency, amount_minor, reason, priority, granted_at, expires_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+        """,
+        credit.account_id,
+        credit.credit_id,
+        credit.currency,
+        credit.amount_minor,
+        credit.reason,
+        credit.priority,
+        credit.granted_at,
+        credit.expires_at,
+    )
+
+
+async def list_credits(connection: Connection, *, account_id: UUID) -> list[Credit]:
+    """An account's promotional credits in the order in which they are spent: priority, soonest expiry, oldest."""
+    rows = await connection.fetch(
+        """
+        SELECT account_id, credit_id, currency, amount_minor, reason, priority, granted_at, expires_at
+        FROM promotional_credits
+        WHERE account_id = $1
+        ORDER BY priority, expires_at NULLS LAST, granted_at, credit_id
+        """,
+        account_id,
+    )
+    return [Credit(**dict(row)) for row in rows]
