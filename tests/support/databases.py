@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import itertools
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import asyncpg
 
+from billing.kit.migrate import migrate
 from tests.support import postgres
-
-SQL = Path(__file__).parents[2] / "src" / "billing" / "sql"
 
 _numbers = itertools.count(1)
 
@@ -42,27 +39,7 @@ async def drop(folder: Path, name: str) -> None:
 
 async def _build_template(folder: Path) -> None:
     await _administer(folder, f"CREATE DATABASE {postgres.TEMPLATE}")
-    _migrate(folder)
-    connection = await asyncpg.connect(postgres.dsn(folder, postgres.TEMPLATE))
-    try:
-        for path in [*sorted((SQL / "functions").glob("*.sql")), *sorted((SQL / "views").glob("*.sql"))]:
-            await connection.execute(path.read_text(encoding="utf-8"))
-    finally:
-        await connection.close()
-
-
-def _migrate(folder: Path) -> None:
-    dbmate = Path(sys.executable).parent / "dbmate"
-    url = f"postgres://postgres@/{postgres.TEMPLATE}?host={folder / 'socket'}&sslmode=disable"
-    done = subprocess.run(
-        [dbmate, "--migrations-dir", SQL / "migrations", "--no-dump-schema", "up"],
-        env={**os.environ, "DATABASE_URL": url},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise RuntimeError(f"migrations failed: {done.stderr.strip()}")
+    await migrate(postgres.dsn(folder, postgres.TEMPLATE))
 
 
 async def _administer(folder: Path, statement: str) -> None:
