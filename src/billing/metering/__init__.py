@@ -13,12 +13,18 @@ from billing.metering.model import (
 )
 from billing.metering.operations import RecordedState, ingest, record_state, replay_quarantine
 from billing.metering.rules import has_storable_decimals
-from billing.metering.store import (
+from billing.metering.store.events import count_quarantined, list_quarantined
+from billing.metering.store.periods import (
+    list_active_accounts,
+    list_open_periods,
+    list_unrated_before,
+    list_versions,
+    mark_rated,
+)
+from billing.metering.store.resources import (
     count_live_resources,
-    count_quarantined,
     count_resources,
     find_resource,
-    list_quarantined,
     list_resources,
     list_spans,
 )
@@ -40,9 +46,14 @@ __all__ = [
     "find_resource",
     "has_storable_decimals",
     "ingest",
+    "list_active_accounts",
+    "list_open_periods",
     "list_quarantined",
     "list_resources",
     "list_spans",
+    "list_unrated_before",
+    "list_versions",
+    "mark_rated",
     "record_state",
     "replay_quarantine",
 ]

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from billing.metering import rules, store
+from billing.metering import rules
 from billing.metering.model import (
     IngestResult,
     PriceMissing,
@@ -18,6 +18,8 @@ from billing.metering.model import (
     Status,
     UsageEvent,
 )
+from billing.metering.store import events as event_store
+from billing.metering.store import periods, resources
 
 if TYPE_CHECKING:
     from billing.kit.db import Tx
@@ -54,22 +56,22 @@ async def record_state(
     Raises ResourceRegionFixed, ResourceDeleted (the resource ended before), PriceMissing (the plan has none in that month).
     """
     connection = tx.connection
-    await store.lock_resource(connection, account_id=account_id, resource_id=resource_id)
-    known = await store.find_resource(connection, account_id=account_id, resource_id=resource_id, at=tx.now)
+    await resources.lock_resource(connection, account_id=account_id, resource_id=resource_id)
+    known = await resources.find_resource(connection, account_id=account_id, resource_id=resource_id, at=tx.now)
     if known is not None:
         if known.region != region:
             raise ResourceRegionFixed(details={"region": known.region})
-        deleted_at = await store.find_deletion(connection, account_id=account_id, resource_id=resource_id)
+        deleted_at = await resources.find_deletion(connection, account_id=account_id, resource_id=resource_id)
         if deleted_at is not None and effective_at > deleted_at and status != "deleted":
             raise ResourceDeleted(details={"deleted_at": deleted_at})
-    if plan is not None and not await store.is_plan_priced(
+    if plan is not None and not await resources.is_plan_priced(
         connection, account_id=account_id, plan=plan, region=region, at=effective_at
     ):
         raise PriceMissing(details={"plan": plan})
-    is_newest = not await store.has_state_after(
+    is_newest = not await resources.has_state_after(
         connection, account_id=account_id, resource_id=resource_id, at=effective_at
     )
-    await store.upsert_resource(
+    await resources.upsert_resource(
         connection,
         account_id=account_id,
         resource_id=resource_id,
@@ -83,7 +85,7 @@ async def record_state(
         is_newest=is_newest,
         now=tx.now,
     )
-    is_changed = await store.upsert_state_point(
+    is_changed = await resources.upsert_state_point(
         connection,
         account_id=account_id,
         resource_id=resource_id,
@@ -99,26 +101,26 @@ async def record_state(
 
 
 async def _follow_up(tx: Tx, *, account_id: UUID, resource_id: str, status: Status, since: datetime) -> None:
-    await store.touch_periods_from(tx.connection, account_id=account_id, since=since, now=tx.now)
+    await periods.touch_periods_from(tx.connection, account_id=account_id, since=since, now=tx.now)
     if status == "deleted":
-        await store.refold_after(tx.connection, account_id=account_id, resource_id=resource_id, since=since)
+        await resources.refold_after(tx.connection, account_id=account_id, resource_id=resource_id, since=since)
     await replay_quarantine(tx, account_id=account_id, resource_id=resource_id)
 
 
 async def ingest(tx: Tx, events: Sequence[UsageEvent], *, is_backfill: bool = False) -> list[IngestResult]:
     """Store and count events in this transaction; one result each, in order. Acknowledged means durable and billable."""
     objections = [rules.objection_to(event, now=tx.now, is_backfill=is_backfill) for event in events]
-    return await store.insert_events(tx.connection, events, objections=objections, now=tx.now)
+    return await event_store.insert_events(tx.connection, events, objections=objections, now=tx.now)
 
 
 async def replay_quarantine(tx: Tx, *, account_id: UUID | None = None, resource_id: str | None = None) -> int:
     """Take in again what waits for a resource, a meter or a price; returns how many events are billed now."""
-    waiting = await store.list_quarantined(
+    waiting = await event_store.list_quarantined(
         tx.connection, limit=REPLAY_CHUNK, account_id=account_id, resource_id=resource_id, reasons=_CURABLE
     )
     if not waiting:
         return 0
-    results = await store.insert_events(
+    results = await event_store.insert_events(
         tx.connection, [held.event for held in waiting], objections=[None] * len(waiting), now=tx.now
     )
     return sum(result.outcome == "accepted" for result in results)

@@ -1,6 +1,8 @@
-"""Quantity to cost: the one rating statement and the queries over it."""
+"""Quantity to cost: the one rating statement and the queries over it, quotes, what a wallet reserves."""
 
-from billing.rating.model import Charge, Line, Share, Unpriced
+from billing.rating.model import Charge, Line, PriceMissing, QuotedLine, QuoteRequest, ReserveBasis, Share, Unpriced
+from billing.rating.operations import get_reserve_basis, quote
+from billing.rating.rules import tax_minor
 from billing.rating.store import (
     charge_arguments,
     list_charges,
@@ -14,13 +16,20 @@ from billing.rating.store import (
 __all__ = [
     "Charge",
     "Line",
+    "PriceMissing",
+    "QuoteRequest",
+    "QuotedLine",
+    "ReserveBasis",
     "Share",
     "Unpriced",
     "charge_arguments",
+    "get_reserve_basis",
     "list_charges",
     "list_lines",
     "list_monthly_costs",
     "list_shares",
     "list_unpriced",
     "over_charges",
+    "quote",
+    "tax_minor",
 ]

@@ -7,6 +7,9 @@ from decimal import Decimal
 from typing import Literal
 from uuid import UUID
 
+from billing.catalog import ItemKind, PriceTerms
+from billing.core.errors import Refused
+
 ChargeKind = Literal["usage", "minimum"]
 
 
@@ -81,3 +84,53 @@ class Unpriced:
     kind: Literal["plan", "meter"]
     item: str
     resource_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReserveBasis:
+    """What a wallet's reserve is made of, in minor units of the account's currency, tax included.
+
+    `unbilled_minor`: all months that no close has rated. `next_day_minor`: 24 hours more of each resource that is billable now.
+    """
+
+    unbilled_minor: int
+    next_day_minor: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuoteRequest:
+    """One line to quote. `quantity` is in the meter's units, or hours of a plan; `terms` price a draft."""
+
+    kind: ItemKind
+    item: str
+    region: str | None
+    quantity: Decimal
+    units: Decimal
+    terms: PriceTerms | None
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteStep:
+    """One band that a quantity went through; `to` None: without end. `amount` has 12 decimals."""
+
+    low: Decimal
+    to: Decimal | None
+    quantity: Decimal
+    unit_price: Decimal
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class QuotedLine:
+    """What one line would cost; `unrounded` has 12 decimals."""
+
+    amount_minor: int
+    unrounded: Decimal
+    steps: list[QuoteStep]
+    cap_applied: bool
+
+
+class PriceMissing(Refused):
+    """No price is in force for what is asked."""
+
+    message = "No price is in force for this plan or meter"

@@ -2,8 +2,8 @@
 CREATE OR REPLACE FUNCTION touch_periods(p_account_ids uuid[], p_periods date[], p_now timestamptz) RETURNS void
 LANGUAGE sql
 AS $$
-    INSERT INTO period_versions (account_id, period, version, rated_version)
-    SELECT DISTINCT account_id, period, 1, 0
+    INSERT INTO period_versions (account_id, period, version)
+    SELECT DISTINCT account_id, period, 1
     FROM unnest(p_account_ids, p_periods) AS touched (account_id, period)
     WHERE period < date_trunc('month', p_now AT TIME ZONE 'UTC')::date
     ORDER BY account_id, period

@@ -104,12 +104,12 @@ CREATE TABLE gauges (
 );
 GRANT SELECT, INSERT ON gauges TO lineserve_app;
 
--- Versions of past periods: each write of usage or state adds one; a close notes the version its snapshot saw.
+-- Versions of past periods: each write of usage or state adds one; a close notes the version that it saw (null: not closed yet).
 CREATE TABLE period_versions (
     account_id uuid NOT NULL,
     period date NOT NULL CONSTRAINT ck_period_versions_period CHECK (extract(day FROM period) = 1),
     version bigint NOT NULL,
-    rated_version bigint NOT NULL,
+    rated_version bigint,
     CONSTRAINT pk_period_versions PRIMARY KEY (account_id, period)
 );
 GRANT SELECT, INSERT, UPDATE ON period_versions TO lineserve_app;

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from billing.kit.db import Connection
 
-_SQL = Path(__file__).parent / "sql"
+_SQL = Path(__file__).parent.parent / "sql"
 CHARGES: Final = load_statement(_SQL / "charges.sql")
 _MONTHLY_COSTS = load_statement(_SQL / "monthly_costs.sql")
 
@@ -58,7 +58,17 @@ _SHARES = over_charges(
     ORDER BY shares.account_id, prices_v.service, shares.resource_id, shares.price_id, shares.units, shares.kind DESC
     """
 )
-_UNPRICED = over_charges("SELECT account_id, kind, item, resource_id FROM unpriced ORDER BY account_id, kind, item, resource_id")
+_TOTAL = over_charges(
+    """
+    SELECT coalesce(sum(charges.amount_minor), 0) AS total_minor,
+        coalesce(sum(charges.amount_minor) FILTER (WHERE prices_v.kind = 'plan'), 0) AS plans_minor
+    FROM charges
+    JOIN prices_v ON prices_v.price_id = charges.price_id
+    """
+)
+_UNPRICED = over_charges(
+    "SELECT account_id, kind, item, resource_id FROM unpriced ORDER BY account_id, kind, item, resource_id"
+)
 
 
 def charge_arguments(
@@ -74,7 +84,12 @@ def charge_arguments(
 
 
 async def _fetch(
-    connection: Connection, statement: str, account_ids: Sequence[UUID], period: Period, as_of: datetime, with_minimums: bool
+    connection: Connection,
+    statement: str,
+    account_ids: Sequence[UUID],
+    period: Period,
+    as_of: datetime,
+    with_minimums: bool,
 ) -> list[asyncpg.Record]:
     arguments = charge_arguments(account_ids=account_ids, period=period, as_of=as_of, with_minimums=with_minimums)
     return await connection.fetch(statement, *arguments)
@@ -110,6 +125,16 @@ async def list_unpriced(
     """Quantities above 0 for which no price is in force."""
     rows = await _fetch(connection, _UNPRICED, account_ids, period, as_of, False)
     return [Unpriced(**dict(row)) for row in rows]
+
+
+async def get_total(
+    connection: Connection, *, account_id: UUID, period: Period, as_of: datetime, runs_on: timedelta = timedelta(0)
+) -> tuple[int, int]:
+    """(all charges, those of plans alone) of an account's month up to an instant, without tax, in minor units."""
+    arguments = charge_arguments(account_ids=[account_id], period=period, as_of=as_of, runs_on=runs_on)
+    row = await connection.fetchrow(_TOTAL, *arguments)
+    assert row is not None
+    return int(row["total_minor"]), int(row["plans_minor"])
 
 
 async def list_monthly_costs(connection: Connection, *, account_id: UUID, now: datetime) -> dict[str, int]:

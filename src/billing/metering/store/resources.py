@@ -1,4 +1,4 @@
-"""Metering's SQL; events are taken in by the function ingest_usage in sql/functions/metering.sql."""
+"""The SQL of resources and their state points."""
 
 from __future__ import annotations
 
@@ -8,80 +8,10 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from billing.metering.model import IngestResult, QuarantinedEvent, Resource, Span, Status, UsageEvent
+from billing.metering.model import Resource, Span, Status
 
 if TYPE_CHECKING:
     from billing.kit.db import Connection
-
-
-async def insert_events(
-    connection: Connection, events: Sequence[UsageEvent], *, objections: Sequence[str | None], now: datetime
-) -> list[IngestResult]:
-    """Store and count events; one result each, in order."""
-    rows = await connection.fetch(
-        "SELECT outcome, reason FROM ingest_usage($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-        [event.account_id for event in events],
-        [event.source for event in events],
-        [event.event_id for event in events],
-        [event.resource_id for event in events],
-        [event.meter for event in events],
-        [event.quantity for event in events],
-        [event.occurred_at for event in events],
-        list(objections),
-        now,
-    )
-    return [IngestResult(row["outcome"], row["reason"]) for row in rows]
-
-
-async def list_quarantined(
-    connection: Connection,
-    *,
-    limit: int,
-    offset: int = 0,
-    account_id: UUID | None = None,
-    resource_id: str | None = None,
-    reasons: Sequence[str] | None = None,
-) -> list[QuarantinedEvent]:
-    """Events still in quarantine, oldest first."""
-    rows = await connection.fetch(
-        """
-        SELECT account_id, source, event_id, resource_id, meter, quantity, occurred_at, reason, recorded_at
-        FROM quarantined_events
-        WHERE resolved_at IS NULL AND ($1::uuid IS NULL OR account_id = $1) AND ($2::text IS NULL OR resource_id = $2)
-            AND ($3::text[] IS NULL OR reason = ANY ($3))
-        ORDER BY recorded_at, account_id, source, event_id
-        LIMIT $4 OFFSET $5
-        """,
-        account_id,
-        resource_id,
-        None if reasons is None else list(reasons),
-        limit,
-        offset,
-    )
-    return [
-        QuarantinedEvent(
-            UsageEvent(
-                row["account_id"],
-                row["source"],
-                row["event_id"],
-                row["resource_id"],
-                row["meter"],
-                row["quantity"],
-                row["occurred_at"],
-            ),
-            row["reason"],
-            row["recorded_at"],
-        )
-        for row in rows
-    ]
-
-
-async def count_quarantined(connection: Connection, *, account_id: UUID | None = None) -> int:
-    """How many events are still in quarantine."""
-    return await connection.fetchval(
-        "SELECT count(*) FROM quarantined_events WHERE resolved_at IS NULL AND ($1::uuid IS NULL OR account_id = $1)",
-        account_id,
-    )
 
 
 async def lock_resource(connection: Connection, *, account_id: UUID, resource_id: str) -> None:
@@ -256,20 +186,6 @@ async def upsert_state_point(
         now,
     )
     return changed is True
-
-
-async def touch_periods_from(connection: Connection, *, account_id: UUID, since: datetime, now: datetime) -> None:
-    """Add one to the version of each past month from an instant on."""
-    await connection.execute(
-        """
-        SELECT touch_periods(array_agg($1::uuid), array_agg(month::date), $3)
-        FROM generate_series(date_trunc('month', $2::timestamptz, 'UTC') AT TIME ZONE 'UTC', $3 AT TIME ZONE 'UTC', '1 month') AS month
-        HAVING count(*) > 0
-        """,
-        account_id,
-        since,
-        now,
-    )
 
 
 async def refold_after(connection: Connection, *, account_id: UUID, resource_id: str, since: datetime) -> None:

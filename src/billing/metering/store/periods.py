@@ -1,0 +1,125 @@
+"""The SQL of the versions of past periods."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from billing.core.period import Period
+
+if TYPE_CHECKING:
+    from billing.kit.db import Connection
+
+
+async def touch_periods_from(connection: Connection, *, account_id: UUID, since: datetime, now: datetime) -> None:
+    """Add one to the version of each past month from an instant on."""
+    await connection.execute(
+        """
+        SELECT touch_periods(array_agg($1::uuid), array_agg(month::date), $3)
+        FROM generate_series(date_trunc('month', $2::timestamptz, 'UTC') AT TIME ZONE 'UTC', $3 AT TIME ZONE 'UTC', '1 month') AS month
+        HAVING count(*) > 0
+        """,
+        account_id,
+        since,
+        now,
+    )
+
+
+async def list_open_periods(connection: Connection, *, account_id: UUID, now: datetime) -> list[Period]:
+    """The account's months that no close has rated, oldest first, the running one last; none before its first resource."""
+    rows = await connection.fetch(
+        """
+        SELECT month::date AS period
+        FROM generate_series(
+            coalesce(
+                (SELECT max(period) + interval '1 month' FROM period_versions WHERE account_id = $1 AND rated_version IS NOT NULL),
+                (SELECT date_trunc('month', min(created_at) AT TIME ZONE 'UTC') FROM resources WHERE account_id = $1)
+            ),
+            date_trunc('month', $2::timestamptz AT TIME ZONE 'UTC'),
+            '1 month'
+        ) AS month
+        ORDER BY month
+        """,
+        account_id,
+        now,
+    )
+    return [Period(row["period"].year, row["period"].month) for row in rows]
+
+
+async def list_versions(connection: Connection, *, account_ids: Sequence[UUID], period: Period) -> dict[UUID, int]:
+    """The version of a past month for each account; those that no late write touched have none."""
+    rows = await connection.fetch(
+        "SELECT account_id, version FROM period_versions WHERE account_id = ANY ($1) AND period = $2",
+        list(account_ids),
+        period.start_date,
+    )
+    return {row["account_id"]: row["version"] for row in rows}
+
+
+async def mark_rated(connection: Connection, *, versions: Mapping[UUID, int], period: Period) -> None:
+    """Note the version of the month that a close saw for each account; a write since then leaves the month dirty."""
+    await connection.execute(
+        """
+        INSERT INTO period_versions AS p (account_id, period, version, rated_version)
+        SELECT account_id, $3, version, version FROM unnest($1::uuid[], $2::bigint[]) AS seen (account_id, version)
+        ORDER BY account_id
+        ON CONFLICT (account_id, period) DO UPDATE SET rated_version = greatest(p.rated_version, excluded.rated_version)
+        """,
+        list(versions.keys()),
+        list(versions.values()),
+        period.start_date,
+    )
+
+
+async def list_active_accounts(connection: Connection, *, period: Period) -> list[UUID]:
+    """Accounts with a resource or usage in a month that no close has rated for them, in the order of their ids."""
+    rows = await connection.fetch(
+        """
+        SELECT account_id FROM (
+            SELECT account_id FROM resources
+            WHERE created_at < $2 AND coalesce(deleted_at, 'infinity') > $1
+            UNION
+            SELECT account_id FROM day_rows WHERE day >= $3 AND day < $4
+        ) AS active
+        WHERE NOT EXISTS (
+            SELECT FROM period_versions
+            WHERE period_versions.account_id = active.account_id AND period >= $3 AND rated_version IS NOT NULL
+        )
+        ORDER BY account_id
+        """,
+        period.start,
+        period.end,
+        period.start_date,
+        period.next().start_date,
+    )
+    return [row["account_id"] for row in rows]
+
+
+async def list_unrated_before(connection: Connection, *, account_ids: Sequence[UUID], period: Period) -> list[UUID]:
+    """Those of some accounts with a month before this one that has resources or usage and that no close has rated."""
+    rows = await connection.fetch(
+        """
+        SELECT asked.account_id
+        FROM unnest($1::uuid[]) AS asked (account_id)
+        CROSS JOIN LATERAL (
+            SELECT coalesce(max(period) + interval '1 month', '-infinity') AT TIME ZONE 'UTC' AS rated_until
+            FROM period_versions
+            WHERE period_versions.account_id = asked.account_id AND period < $2 AND rated_version IS NOT NULL
+        ) AS known
+        WHERE rated_until < $3 AND (
+            EXISTS (
+                SELECT FROM resources
+                WHERE resources.account_id = asked.account_id AND created_at < $3 AND coalesce(deleted_at, 'infinity') > rated_until
+            ) OR EXISTS (
+                SELECT FROM day_rows
+                WHERE day_rows.account_id = asked.account_id AND day < $2 AND day >= (rated_until AT TIME ZONE 'UTC')::date
+            )
+        )
+        """,
+        list(account_ids),
+        period.start_date,
+        period.start,
+    )
+    return [row["account_id"] for row in rows]

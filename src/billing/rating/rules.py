@@ -1,0 +1,73 @@
+"""How a cost is taken apart into steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Context, Decimal, localcontext
+from fractions import Fraction
+
+from billing.catalog import Band
+from billing.rating.model import QuoteStep
+
+_PICO = 10**12
+
+
+def steps_of(
+    bands: Sequence[Band],
+    *,
+    model: str,
+    quantity: Fraction,
+    billed_above: Fraction,
+    per: Decimal,
+    units: Decimal,
+    per_shown: int,
+) -> list[QuoteStep]:
+    """The bands that a quantity went through, before cap and maximum, their amounts times the units.
+
+    `billed_above` is the quantity above the last band's low bound after rounding up; `per_shown` turns quantities into the unit
+    that is shown (3600: seconds into hours). A volume price has one step: all of the quantity at its band's price.
+    """
+    if model == "volume":
+        band = next(band for band in bands if band.high is None or quantity <= Fraction(band.high))
+        cost = Fraction(band.base) + Fraction(band.unit) * (quantity - Fraction(band.low))
+        return [_step(Decimal(0), band.high, quantity, band.unit, cost * Fraction(units), 1)]
+    steps: list[QuoteStep] = []
+    before = Fraction(0)
+    for band in bands:
+        if quantity <= Fraction(band.low):
+            break
+        is_last = band.high is None or quantity <= Fraction(band.high)
+        inside = billed_above if is_last else Fraction(band.high or 0) - Fraction(band.low)
+        after = Fraction(band.base) + Fraction(band.unit) * inside / Fraction(per)
+        unit_price = Fraction(band.unit) * per_shown / Fraction(per) if per_shown != 1 else Fraction(band.unit)
+        steps.append(
+            _step(band.low, band.high, inside, _decimal(unit_price), (after - before) * Fraction(units), per_shown)
+        )
+        before = after
+    return steps
+
+
+def _step(
+    low: Decimal, high: Decimal | None, inside: Fraction, unit_price: Decimal, amount: Fraction, per_shown: int
+) -> QuoteStep:
+    return QuoteStep(
+        _decimal(Fraction(low) / per_shown),
+        None if high is None else _decimal(Fraction(high) / per_shown),
+        _decimal(inside / per_shown),
+        unit_price,
+        _decimal(amount),
+    )
+
+
+def _decimal(value: Fraction) -> Decimal:
+    """Rounded half up to 12 decimals, without trailing zeros."""
+    pico = (2 * value.numerator * _PICO + value.denominator) // (2 * value.denominator)
+    with localcontext(Context(prec=100)):
+        plain = Decimal(pico).scaleb(-12)
+        whole = plain.to_integral_value()
+        return whole if whole == plain else plain.normalize()
+
+
+def tax_minor(net_minor: int, percent: Decimal) -> int:
+    """A tax on a net amount of minor units, rounded half up once."""
+    return int((2 * Fraction(percent) * net_minor + 100) // 200)

@@ -1,0 +1,28 @@
+"""All SQL of rating: the rating statement and the queries over it, prices for quotes."""
+
+from billing.rating.store.charges import (
+    charge_arguments,
+    get_total,
+    list_charges,
+    list_lines,
+    list_monthly_costs,
+    list_shares,
+    list_unpriced,
+    over_charges,
+)
+from billing.rating.store.quotes import QuotePrice, draft_price, find_prices, list_costs
+
+__all__ = [
+    "QuotePrice",
+    "charge_arguments",
+    "draft_price",
+    "find_prices",
+    "get_total",
+    "list_charges",
+    "list_costs",
+    "list_lines",
+    "list_monthly_costs",
+    "list_shares",
+    "list_unpriced",
+    "over_charges",
+]
