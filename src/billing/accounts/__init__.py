@@ -3,15 +3,18 @@
 from billing.accounts.model import Account, AccountChanges, AccountClosed, AccountStatus, CurrencyNotSupported
 from billing.accounts.operations import change, open_account, restore, suspend
 from billing.accounts.rules import CURRENCIES_DEFAULT, member_reason, require_currency, text_reason
+from billing.accounts.schemas import ACCOUNT_PREFIX, OperatorAccount, show_to_operator
 from billing.accounts.store import get_account, get_account_for_update, list_accounts
 
 __all__ = [
+    "ACCOUNT_PREFIX",
     "CURRENCIES_DEFAULT",
     "Account",
     "AccountChanges",
     "AccountClosed",
     "AccountStatus",
     "CurrencyNotSupported",
+    "OperatorAccount",
     "change",
     "get_account",
     "get_account_for_update",
@@ -20,6 +23,7 @@ __all__ = [
     "open_account",
     "require_currency",
     "restore",
+    "show_to_operator",
     "suspend",
     "text_reason",
 ]

@@ -1,0 +1,84 @@
+"""The public routes of keys, below /v1."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import msgspec
+from litestar import delete, get, post
+
+from billing.api_keys import operations, schemas, store
+from billing.api_keys.schemas import KeyAnswer, KeyCreate, KeyIssuedAnswer, KeysAnswer
+from billing.core import ids
+from billing.core.errors import NotFound
+from billing.kit.auth import Caller
+from billing.kit.db import Database
+from billing.kit.web import Answer, Command, PageQuery, RawBody, RawQuery, meta, page_of
+
+if TYPE_CHECKING:
+    from billing.kit.db import Tx
+
+
+@get("/account/api-keys")
+async def list_keys(reader: Caller, query: RawQuery, db: Database) -> KeysAnswer:
+    """The account's keys that are not revoked, newest first."""
+    page = page_of(query.read(PageQuery))
+    async with db.reading() as reading:
+        keys, total = await store.list_keys(reading.connection, account_id=reader.account_id, page=page)
+    return KeysAnswer(api_keys=[schemas.show(key) for key in keys], meta=meta(page, total=total))
+
+
+@get("/account/api-keys/{key_id:str}")
+async def show_key(reader: Caller, key_id: str, db: Database) -> KeyAnswer:
+    """One key that is not revoked, without its secret."""
+    async with db.reading() as reading:
+        key = await store.get_key(reading.connection, account_id=reader.account_id, key_id=_decoded(key_id))
+    return KeyAnswer(api_key=schemas.show(key))
+
+
+@post("/account/api-keys")
+async def create_key(writer: Caller, body: RawBody, command: Command, db: Database) -> Answer:
+    """Make a key with at most the rights, lifetime and IP ranges of the calling one; its secret is shown once."""
+    wanted = body.read(KeyCreate)
+    schemas.refuse_faults(wanted, now=db.clock())
+
+    async def work(tx: Tx) -> KeyIssuedAnswer:
+        issued = await operations.mint(
+            tx,
+            account_id=writer.account_id,
+            by_key_id=writer.key_id,
+            name=wanted.name,
+            permissions=wanted.permissions,
+            expires_at=wanted.expires_at,
+            ip_whitelist=wanted.ip_whitelist or (),
+        )
+        return KeyIssuedAnswer(api_key=schemas.show_issued(issued))
+
+    return await command.run(
+        work,
+        status=201,
+        location=lambda answer: f"/account/api-keys/{answer.api_key.id}",
+        stored=lambda answer: KeyIssuedAnswer(api_key=msgspec.structs.replace(answer.api_key, key=None)),
+    )
+
+
+@delete("/account/api-keys/{key_id:str}", status_code=200)
+async def revoke_key(writer: Caller, key_id: str, command: Command) -> Answer:
+    """Revoke a key: it opens nothing from now on."""
+    identifier = _decoded(key_id)
+
+    async def work(tx: Tx) -> None:
+        await operations.revoke(tx, account_id=writer.account_id, key_id=identifier)
+
+    return await command.run(work, status=204)
+
+
+def _decoded(key_id: str) -> UUID:
+    identifier = ids.decode(schemas.KEY_PREFIX, key_id)
+    if identifier is None:
+        raise NotFound
+    return identifier
+
+
+HANDLERS = [list_keys, show_key, create_key, revoke_key]
