@@ -1,0 +1,135 @@
+"""The public routes of projects, below /v1."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from litestar import get, post, put
+
+from billing import catalog, metering
+from billing.core import ids
+from billing.core.errors import InvalidParameter, NotFound
+from billing.kit.auth import Caller
+from billing.kit.db import Database
+from billing.kit.web import Answer, Command, PageQuery, RawBody, RawQuery, meta, page_of
+from billing.projects import operations, rules, schemas, store
+from billing.projects.schemas import (
+    ProjectAnswer,
+    ProjectCreate,
+    ProjectsAnswer,
+    ProjectUpdate,
+    ResourcesAnswer,
+    ResourcesQuery,
+)
+
+if TYPE_CHECKING:
+    from billing.kit.db import Connection, Tx
+    from billing.projects.model import Project
+
+
+@get("/projects")
+async def list_projects(reader: Caller, query: RawQuery, db: Database) -> ProjectsAnswer:
+    """The account's projects, oldest first, with what is in them now."""
+    page = page_of(query.read(PageQuery))
+    async with db.snapshot() as reading:
+        found, total = await store.list_projects(reading.connection, account_id=reader.account_id, page=page)
+        summaries = await operations.summarize(
+            reading.connection, account_id=reader.account_id, projects=found, now=reading.now
+        )
+    shown = [schemas.show(summary, currency=reader.currency) for summary in summaries]
+    return ProjectsAnswer(projects=shown, meta=meta(page, total=total))
+
+
+@post("/projects")
+async def create_project(writer: Caller, body: RawBody, command: Command) -> Answer:
+    """Make a project to group resources in."""
+    wanted = body.read(ProjectCreate)
+    budget_minor = schemas.budget_of(wanted, currency=writer.currency)
+
+    async def work(tx: Tx) -> ProjectAnswer:
+        project = await operations.create(
+            tx,
+            account_id=writer.account_id,
+            name=wanted.name,
+            description=wanted.description,
+            region=wanted.region,
+            budget_minor=budget_minor,
+        )
+        return await _answer(tx, project, currency=writer.currency)
+
+    return await command.run(work, status=201, location=lambda answer: f"/projects/{answer.project.id}")
+
+
+@get("/projects/{project_id:str}")
+async def show_project(reader: Caller, project_id: str, db: Database) -> ProjectAnswer:
+    """One project with what is in it now."""
+    identifier = _decoded(project_id)
+    async with db.snapshot() as reading:
+        project = await store.get_project(reading.connection, account_id=reader.account_id, project_id=identifier)
+        return await _answer(reading, project, currency=reader.currency)
+
+
+@put("/projects/{project_id:str}")
+async def update_project(writer: Caller, project_id: str, body: RawBody, command: Command) -> Answer:
+    """Set what the body names of name, description and budget_limit."""
+    identifier = _decoded(project_id)
+    changes = schemas.changes_of(body.read(ProjectUpdate), currency=writer.currency)
+
+    async def work(tx: Tx) -> ProjectAnswer:
+        project = await operations.change(tx, account_id=writer.account_id, project_id=identifier, changes=changes)
+        return await _answer(tx, project, currency=writer.currency)
+
+    return await command.run(work)
+
+
+@get("/projects/{project_id:str}/resources")
+async def list_resources(reader: Caller, project_id: str, query: RawQuery, db: Database) -> ResourcesAnswer:
+    """A project's resources, oldest first, by `service` and `status`; deleted ones only when asked for."""
+    wanted = query.read(ResourcesQuery)
+    page = page_of(wanted)
+    identifier = _decoded(project_id)
+    statuses = operations.LIVE if wanted.status is None else (wanted.status,)
+    account_id = reader.account_id
+    async with db.snapshot() as reading:
+        connection, now = reading.connection, reading.now
+        await store.get_project(connection, account_id=account_id, project_id=identifier)
+        if wanted.service is not None:
+            await _refuse_unknown_service(connection, wanted.service)
+        found = await metering.list_resources(
+            connection,
+            account_id=account_id,
+            at=now,
+            project_id=identifier,
+            service=wanted.service,
+            statuses=statuses,
+            limit=page.per_page,
+            offset=page.offset,
+        )
+        total = await metering.count_resources(
+            connection, account_id=account_id, at=now, project_id=identifier, service=wanted.service, statuses=statuses
+        )
+        priced = await operations.price_resources(connection, account_id=account_id, resources=found, now=now)
+    shown = [schemas.show_resource(one, currency=reader.currency) for one in priced]
+    return ResourcesAnswer(resources=shown, meta=meta(page, total=total))
+
+
+async def _refuse_unknown_service(connection: Connection, service: str) -> None:
+    known = sorted({*rules.SERVICES, *await catalog.list_services(connection)})
+    if service not in known:
+        raise InvalidParameter.one("query", "service", "must be a known service such as compute, storage or messaging")
+
+
+async def _answer(tx: Tx, project: Project, *, currency: str) -> ProjectAnswer:
+    [summary] = await operations.summarize(tx.connection, account_id=project.account_id, projects=[project], now=tx.now)
+    return ProjectAnswer(project=schemas.show_details(summary, currency=currency))
+
+
+def _decoded(project_id: str) -> UUID:
+    identifier = ids.decode(schemas.PROJECT_PREFIX, project_id)
+    if identifier is None:
+        raise NotFound
+    return identifier
+
+
+HANDLERS = [list_projects, create_project, show_project, update_project, list_resources]
