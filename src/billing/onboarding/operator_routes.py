@@ -1,0 +1,50 @@
+"""The operator's routes that touch several slices, below /operator/v1."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from litestar import post
+
+from billing import wallets
+from billing.kit.auth import Operator
+from billing.kit.web import Answer, Command, RawBody
+from billing.onboarding import operations, schemas
+from billing.onboarding.schemas import AccountOpen, AccountOpenedAnswer
+
+if TYPE_CHECKING:
+    from billing.kit.db import Tx
+
+
+@post("/accounts")
+async def open_account(
+    accounts_operator: Operator, body: RawBody, command: Command, wallet_settings: wallets.WalletSettings
+) -> Answer:
+    """Open an account with its wallet, default project and first key, which is shown once."""
+    command.require_key()
+    wanted = body.read(AccountOpen)
+    schemas.refuse_faults(wanted)
+
+    async def work(tx: Tx) -> AccountOpenedAnswer:
+        opened = await operations.open_account(
+            tx,
+            email=wanted.email,
+            name=wanted.name,
+            currency=wanted.currency,
+            company=wanted.company,
+            timezone=wanted.timezone,
+            country=wanted.country,
+            phone=wanted.phone,
+            currencies=wallet_settings.currencies,
+        )
+        return schemas.show(opened)
+
+    return await command.run(
+        work,
+        status=201,
+        location=lambda answer: f"/accounts/{answer.account.id}",
+        stored=schemas.without_secret,
+    )
+
+
+HANDLERS = [open_account]
