@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from billing.catalog import rules
-from billing.catalog.model import PriceDefinition, PriceTerms
+from billing.catalog.model import PriceDefinition
+from billing.core.errors import InvalidParameter
 
 METER = {"service": "storage", "meter": "storage.gb"}
 PLAN = {"service": "compute", "plan": "c2"}
@@ -35,7 +36,7 @@ WITHOUT_FAULTS = [
     {**HOURLY, "monthly_price": "5", "increment_s": 1, "minimum_s": 60, "billable": ["running"]},
     {**PLAN, "model": "hourly", "monthly_price": "5"},
 ]
-# The price, then the paths of its faults below `prices[0].`, with a part of each reason.
+# The price, then the paths of its faults, with a part of each reason.
 WITH_FAULTS = [
     ({**METER, "model": "per_unit"}, {"unit_price": "is required for the model per_unit"}),
     ({**METER, "model": "volume"}, {"tiers": "is required"}),
@@ -80,7 +81,7 @@ WITH_FAULTS = [
     ({**PER_UNIT, "region": "eu west"}, {"region": "must be 1 to 50 of a-z"}),
     ({**PER_UNIT, "region": ""}, {"region": "must be 1 to 50 of a-z"}),
 ]
-# The upper bounds of the tiers, then the faults below `prices[0].tiers`.
+# The upper bounds of the tiers, then the faults below `tiers`.
 TIER_FAULTS = [
     (["10", "10", None], {"[1].up_to": "must be greater than 10"}),
     (["10", "5", "20", None], {"[1].up_to": "must be greater than 10"}),
@@ -98,7 +99,11 @@ def definition(members: dict[str, Any]) -> PriceDefinition:
     return msgspec.convert(members, PriceDefinition)
 
 
-def faults_of(*prices: dict[str, Any]) -> dict[str, str]:
+def faults_of(price: dict[str, Any]) -> dict[str, str]:
+    return {fault.path: fault.reason for fault in rules.price_faults(definition(price))}
+
+
+def card_faults_of(*prices: dict[str, Any]) -> dict[str, str]:
     return {fault.path: fault.reason for fault in rules.card_faults([definition(price) for price in prices])}
 
 
@@ -108,63 +113,66 @@ def assert_faults(found: dict[str, str], expected: dict[str, str]) -> None:
         assert part in found[path]
 
 
-class TestCardFaults:
+class TestPriceFaults:
     @pytest.mark.parametrize("price", WITHOUT_FAULTS)
     def test_finds_none_in_a_good_price(self, price: dict[str, Any]):
         assert faults_of(price) == {}
 
     @pytest.mark.parametrize(("price", "expected"), WITH_FAULTS)
     def test_names_each_fault_of_a_price(self, price: dict[str, Any], expected: dict[str, str]):
-        assert_faults(faults_of(price), {f"prices[0].{path}": part for path, part in expected.items()})
+        assert_faults(faults_of(price), expected)
 
     @pytest.mark.parametrize(("bounds", "expected"), TIER_FAULTS)
     def test_names_tiers_that_do_not_rise_to_an_open_end(self, bounds: list[str | None], expected: dict[str, str]):
         tiers = [{"up_to": bound, "unit_price": "1"} for bound in bounds]
         for model in ("graduated", "volume"):
             found = faults_of({**METER, "model": model, "tiers": tiers})
-            assert_faults(found, {f"prices[0].tiers{path}": part for path, part in expected.items()})
+            assert_faults(found, {f"tiers{path}": part for path, part in expected.items()})
 
     def test_names_the_prices_of_tiers(self):
         tiers = [{"up_to": "1", "unit_price": "-1"}, {"up_to": None, "unit_price": "1", "flat": "-1"}]
-        paths = ["prices[0].tiers[0].unit_price", "prices[0].tiers[1].flat"]
+        paths = ["tiers[0].unit_price", "tiers[1].flat"]
         assert list(faults_of({**METER, "model": "graduated", "tiers": tiers})) == paths
 
     def test_bounds_the_number_of_tiers(self):
         tiers = [*({"up_to": str(n), "unit_price": "1"} for n in range(1, 101)), {"up_to": None, "unit_price": "1"}]
         assert faults_of({**METER, "model": "graduated", "tiers": tiers[1:]}) == {}
-        assert list(faults_of({**METER, "model": "graduated", "tiers": tiers})) == ["prices[0].tiers"]
+        assert list(faults_of({**METER, "model": "graduated", "tiers": tiers})) == ["tiers"]
 
-    def test_names_the_faults_of_every_price(self):
-        assert list(faults_of(PER_UNIT, {**FLAT, "amount": "-5"}, {**GRADUATED, "meter": "b", "tiers": []})) == [
-            "prices[1].amount",
-            "prices[2].tiers",
-        ]
+    def test_keeps_a_given_price_from_being_made(self):
+        with pytest.raises(InvalidParameter) as refused:
+            msgspec.convert({**FLAT, "amount": "-5", "region": "EU"}, rules.GivenPrice)
+        assert [fault.path for fault in refused.value.faults] == ["region", "amount"]
 
+
+class TestCardFaults:
     def test_wants_a_price(self):
-        assert faults_of() == {"prices": "must have at least one price"}
+        assert card_faults_of() == {"prices": "must have at least one price"}
 
     def test_bounds_the_number_of_prices(self):
         prices = [{**PER_UNIT, "meter": f"m{number}"} for number in range(1001)]
-        assert faults_of(*prices[:-1]) == {}
-        assert faults_of(*prices) == {"prices": "must have at most 1000 prices"}
+        assert card_faults_of(*prices[:-1]) == {}
+        assert card_faults_of(*prices) == {"prices": "must have at most 1000 prices"}
 
     def test_names_the_same_key_twice(self):
-        found = faults_of(PER_UNIT, {**PER_UNIT, "region": "eu"}, {**PER_UNIT, "unit_price": "2"})
+        found = card_faults_of(PER_UNIT, {**PER_UNIT, "region": "eu"}, {**PER_UNIT, "unit_price": "2"})
         assert found == {"prices[2]": "is for the same meter and region as prices[0]"}
 
     def test_lets_a_plan_and_a_meter_share_a_name(self):
-        assert faults_of({**PER_UNIT, "meter": "c2"}, FLAT) == {}
+        assert card_faults_of({**PER_UNIT, "meter": "c2"}, FLAT) == {}
 
     def test_names_a_meter_under_two_services(self):
-        found = faults_of(PER_UNIT, {**PER_UNIT, "region": "eu", "service": "compute"})
+        found = card_faults_of(PER_UNIT, {**PER_UNIT, "region": "eu", "service": "compute"})
         assert found == {"prices[1].service": "must be storage, as before for this meter"}
 
 
-class TestTermsFaults:
-    def test_holds_the_model_to_what_is_priced(self):
-        price = PriceTerms(model="flat", amount=definition(FLAT).amount)
-        assert rules.terms_faults(price, path="lines[0].price", kind="plan") == []
-        faults = rules.terms_faults(price, path="lines[0].price", kind="meter")
-        assert [(fault.path, fault.reason) for fault in faults] == [
-            ("lines[0].price.model", "prices a plan, not a meter")
-        ]
+class TestInlinePrice:
+    def test_is_a_model_and_its_members_alone(self):
+        price = msgspec.convert({"model": "flat", "amount": "5"}, rules.InlinePrice)
+        assert (price.kind, price.amount) == ("plan", 5)
+        assert msgspec.convert({"model": "volume", "tiers": TIERS}, rules.InlinePrice).kind == "meter"
+
+    def test_cannot_be_made_with_faults(self):
+        with pytest.raises(InvalidParameter) as refused:
+            msgspec.convert({"model": "flat", "scope": "account"}, rules.InlinePrice)
+        assert [fault.path for fault in refused.value.faults] == ["amount", "scope"]

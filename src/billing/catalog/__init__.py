@@ -13,7 +13,7 @@ from billing.catalog.model import (
     Tier,
 )
 from billing.catalog.operations import define_meter, publish_rate_card, set_rate_card_end, set_tax_rates
-from billing.catalog.rules import compile_price, terms_faults
+from billing.catalog.rules import InlinePrice, compile_price
 from billing.catalog.store.billed_items import mark_billed
 from billing.catalog.store.meters import get_meter, list_meters
 from billing.catalog.store.rate_cards import list_services
@@ -23,6 +23,7 @@ __all__ = [
     "Aggregation",
     "Band",
     "CompiledPrice",
+    "InlinePrice",
     "ItemKind",
     "Meter",
     "PriceDefinition",
@@ -40,5 +41,4 @@ __all__ = [
     "publish_rate_card",
     "set_rate_card_end",
     "set_tax_rates",
-    "terms_faults",
 ]

@@ -60,6 +60,11 @@ class PriceTerms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     maximum: Decimal | None = None
     minimum: Decimal | None = None
 
+    @property
+    def kind(self) -> ItemKind:
+        """What the model prices: a plan or a meter."""
+        return "plan" if self.model in {"flat", "hourly"} else "meter"
+
 
 class PriceDefinition(PriceTerms, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A price of a rate card as it was given and is kept: terms for one plan or meter, in one region or in all."""
@@ -70,14 +75,12 @@ class PriceDefinition(PriceTerms, frozen=True, kw_only=True, forbid_unknown_fiel
     region: str | None = None
 
     @property
-    def kind(self) -> ItemKind:
-        """Whether a plan or a meter is priced."""
-        return "meter" if self.plan is None else "plan"
-
-    @property
     def item(self) -> str:
-        """The plan or meter."""
-        return self.plan or self.meter or ""
+        """The plan or meter. Raises ValueError while the price names none."""
+        item = self.plan if self.kind == "plan" else self.meter
+        if item is None:
+            raise ValueError(f"a price of the model {self.model} names a {self.kind}")
+        return item
 
 
 @dataclass(frozen=True, slots=True)

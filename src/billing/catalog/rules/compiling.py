@@ -16,7 +16,6 @@ from billing.catalog.rules.tiered import graduated, volume
 
 T = TypeVar("T")
 
-PLAN_MODELS = frozenset({"flat", "hourly"})
 BILLABLE_DEFAULT: tuple[BillableState, ...] = ("running", "stopped")
 
 
@@ -24,7 +23,7 @@ def compile_price(terms: PriceTerms) -> CompiledPrice:
     """The bands of a price without faults, exact. The discount is in base, unit and cap, not in maximum and minimum."""
     with localcontext(EXACT):
         shape = _discounted(_shape(terms), terms.discount_percent or ZERO)
-    is_plan = terms.model in PLAN_MODELS
+    is_plan = terms.kind == "plan"
     return CompiledPrice(
         bands=shape.bands,
         step=shape.step,

@@ -1,4 +1,4 @@
-"""What is wrong with a price: every fault with its path, in the order of the members."""
+"""What is wrong with a price: every fault with its path below the price, such as `tiers[1].up_to`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 
-from billing.catalog.model import ItemKind, PriceDefinition, PriceModel, PriceTerms, Tier
-from billing.catalog.rules.compiling import PLAN_MODELS
+from billing.catalog.model import PriceDefinition, PriceModel, PriceTerms, Tier
 from billing.catalog.rules.exact import decimals_in
 from billing.core.errors import Fault
 
@@ -45,22 +44,32 @@ PRICE_MEMBERS = ("unit_price", "package_price", "amount", "hourly_price", "month
 QUANTITY_MEMBERS = ("included", "package_size")
 
 
-def card_faults(prices: Sequence[PriceDefinition]) -> list[Fault]:
-    """All faults of the prices of a rate card, each with its path, such as `prices[2].tiers[1].up_to`."""
-    if not prices:
-        return [Fault("body", "prices", "must have at least one price")]
-    if len(prices) > PRICES_MAX:
-        return [Fault("body", "prices", f"must have at most {PRICES_MAX} prices")]
+def price_faults(definition: PriceDefinition) -> list[Fault]:
+    """All faults of a price of a rate card."""
+    return [*_item_faults(definition), *terms_faults(definition)]
+
+
+def terms_faults(terms: PriceTerms) -> list[Fault]:
+    """All faults of a price's model and members."""
     faults = [
-        fault
-        for index, price in enumerate(prices)
-        for fault in (*_item_faults(price, f"prices[{index}]"), *terms_faults(price, path=f"prices[{index}]"))
+        *_member_faults(terms),
+        *_number_faults(terms),
+        *_scope_faults(terms),
+        *_tier_list_faults(terms.tiers),
+        *_seconds_faults(terms),
     ]
-    return [*faults, *_conflict_faults(prices)]
+    if terms.maximum is not None and terms.minimum is not None and terms.maximum < terms.minimum:
+        faults.append(Fault("body", "maximum", "must not be less than the minimum"))
+    return faults
 
 
-def _conflict_faults(prices: Sequence[PriceDefinition]) -> Iterator[Fault]:
-    """The same plan or meter and region twice, and one meter under two services."""
+def card_faults(prices: Sequence[PriceDefinition]) -> Iterator[Fault]:
+    """Faults of prices beside each other: none, too many, the same key twice, one meter under two services."""
+    if not prices:
+        yield Fault("body", "prices", "must have at least one price")
+    if len(prices) > PRICES_MAX:
+        yield Fault("body", "prices", f"must have at most {PRICES_MAX} prices")
+        return
     first_of_key: dict[tuple[str, str, str | None], int] = {}
     service_of_meter: dict[str, str] = {}
     for index, price in enumerate(prices):
@@ -73,77 +82,51 @@ def _conflict_faults(prices: Sequence[PriceDefinition]) -> Iterator[Fault]:
             )
 
 
-def meter_faults(meter: str, *, service: str) -> Iterator[Fault]:
-    """Faults of a meter's name, which is in the path, and of its service."""
-    if ITEM_NAME.fullmatch(meter) is None:
-        yield Fault("path", "meter", ITEM_NAME_REASON)
-    if ITEM_NAME.fullmatch(service) is None:
-        yield Fault("body", "service", ITEM_NAME_REASON)
+def item_reason(name: str) -> str | None:
+    """Why a text cannot name a service, a plan or a meter, or None."""
+    return None if ITEM_NAME.fullmatch(name) else ITEM_NAME_REASON
 
 
-def terms_faults(terms: PriceTerms, *, path: str, kind: ItemKind | None = None) -> list[Fault]:
-    """All faults of a price's model and members; `path` is its own. With a `kind` the model must be one for it."""
-    faults = [
-        *_kind_faults(terms, path, kind),
-        *_member_faults(terms, path),
-        *_number_faults(terms, path),
-        *_scope_faults(terms, path),
-        *_tier_list_faults(terms.tiers, f"{path}.tiers"),
-        *_seconds_faults(terms, path),
-    ]
-    if terms.maximum is not None and terms.minimum is not None and terms.maximum < terms.minimum:
-        faults.append(Fault("body", f"{path}.maximum", "must not be less than the minimum"))
-    return faults
-
-
-def _item_faults(definition: PriceDefinition, path: str) -> Iterator[Fault]:
+def _item_faults(definition: PriceDefinition) -> Iterator[Fault]:
     if ITEM_NAME.fullmatch(definition.service) is None:
-        yield Fault("body", f"{path}.service", ITEM_NAME_REASON)
-    takes, other = ("plan", "meter") if definition.model in PLAN_MODELS else ("meter", "plan")
-    item = definition.plan if takes == "plan" else definition.meter
-    foreign = definition.meter if takes == "plan" else definition.plan
-    if item is None:
-        yield Fault("body", f"{path}.{takes}", f"is required for the model {definition.model}")
-    elif ITEM_NAME.fullmatch(item) is None:
-        yield Fault("body", f"{path}.{takes}", ITEM_NAME_REASON)
-    if foreign is not None:
-        yield Fault(
-            "body", f"{path}.{other}", f"does not belong to the model {definition.model}, which names a {takes}"
-        )
+        yield Fault("body", "service", ITEM_NAME_REASON)
+    model = definition.model
+    items = {"plan": definition.plan, "meter": definition.meter}
+    for kind, item in items.items():
+        if kind != definition.kind and item is not None:
+            yield Fault("body", kind, f"does not belong to the model {model}, which names a {definition.kind}")
+        elif kind == definition.kind and item is None:
+            yield Fault("body", kind, f"is required for the model {model}")
+        elif item is not None and ITEM_NAME.fullmatch(item) is None:
+            yield Fault("body", kind, ITEM_NAME_REASON)
     if definition.region is not None and REGION_NAME.fullmatch(definition.region) is None:
-        yield Fault("body", f"{path}.region", REGION_NAME_REASON)
+        yield Fault("body", "region", REGION_NAME_REASON)
 
 
-def _kind_faults(terms: PriceTerms, path: str, kind: ItemKind | None) -> Iterator[Fault]:
-    priced = "plan" if terms.model in PLAN_MODELS else "meter"
-    if kind is not None and kind != priced:
-        yield Fault("body", f"{path}.model", f"prices a {priced}, not a {kind}")
-
-
-def _member_faults(terms: PriceTerms, path: str) -> Iterator[Fault]:
+def _member_faults(terms: PriceTerms) -> Iterator[Fault]:
     """Members that are missing, and members of other models."""
     required = REQUIRED_MEMBERS[terms.model]
     for member in required:
         if getattr(terms, member) is None:
-            yield Fault("body", f"{path}.{member}", f"is required for the model {terms.model}")
+            yield Fault("body", member, f"is required for the model {terms.model}")
     taken = COMMON_MEMBERS.union(required, OPTIONAL_MEMBERS[terms.model])
     for member in PriceTerms.__struct_fields__:
         if member not in taken and getattr(terms, member) is not None:
-            yield Fault("body", f"{path}.{member}", f"does not belong to the model {terms.model}")
+            yield Fault("body", member, f"does not belong to the model {terms.model}")
     if terms.model == "hourly" and terms.hourly_price is None and terms.monthly_price is None:
-        yield Fault("body", f"{path}.hourly_price", "is required unless monthly_price is given")
+        yield Fault("body", "hourly_price", "is required unless monthly_price is given")
     if terms.billable is not None and (not terms.billable or len(set(terms.billable)) < len(terms.billable)):
-        yield Fault("body", f"{path}.billable", "must name each state once, and at least one")
+        yield Fault("body", "billable", "must name each state once, and at least one")
 
 
-def _number_faults(terms: PriceTerms, path: str) -> Iterator[Fault]:
+def _number_faults(terms: PriceTerms) -> Iterator[Fault]:
     for member in PRICE_MEMBERS:
-        yield from _price_faults(getattr(terms, member), f"{path}.{member}")
+        yield from _price_faults(getattr(terms, member), member)
     for member in QUANTITY_MEMBERS:
-        yield from _quantity_faults(getattr(terms, member), f"{path}.{member}")
+        yield from _quantity_faults(getattr(terms, member), member)
     if terms.package_size == 0:
-        yield Fault("body", f"{path}.package_size", "must be greater than 0")
-    yield from _price_faults(terms.discount_percent, f"{path}.discount_percent", most=Decimal(100))
+        yield Fault("body", "package_size", "must be greater than 0")
+    yield from _price_faults(terms.discount_percent, "discount_percent", most=Decimal(100))
 
 
 def _price_faults(value: Decimal | None, path: str, *, most: Decimal = PRICE_BOUND) -> Iterator[Fault]:
@@ -167,23 +150,23 @@ def _bound_faults(value: Decimal | None, path: str, *, most: Decimal, decimals_m
         yield Fault("body", path, f"has more than {decimals_max} decimals")
 
 
-def _scope_faults(terms: PriceTerms, path: str) -> Iterator[Fault]:
-    if terms.model in PLAN_MODELS and terms.scope == "account":
-        yield Fault("body", f"{path}.scope", f"must be resource for the model {terms.model}")
+def _scope_faults(terms: PriceTerms) -> Iterator[Fault]:
+    if terms.kind == "plan" and terms.scope == "account":
+        yield Fault("body", "scope", f"must be resource for the model {terms.model}")
 
 
-def _tier_list_faults(tiers: Sequence[Tier] | None, path: str) -> Iterator[Fault]:
+def _tier_list_faults(tiers: Sequence[Tier] | None) -> Iterator[Fault]:
     """Tiers rise, and the last alone is without end."""
     if tiers is None:
         return
     if not tiers:
-        yield Fault("body", path, "must have at least one tier")
+        yield Fault("body", "tiers", "must have at least one tier")
     if len(tiers) > TIERS_MAX:
-        yield Fault("body", path, f"must have at most {TIERS_MAX} tiers")
+        yield Fault("body", "tiers", f"must have at most {TIERS_MAX} tiers")
         return
     low = Decimal(0)
     for index, tier in enumerate(tiers):
-        at = f"{path}[{index}]"
+        at = f"tiers[{index}]"
         yield from _price_faults(tier.unit_price, f"{at}.unit_price")
         yield from _price_faults(tier.flat, f"{at}.flat")
         yield from _quantity_faults(tier.up_to, f"{at}.up_to")
@@ -198,7 +181,7 @@ def _tier_list_faults(tiers: Sequence[Tier] | None, path: str) -> Iterator[Fault
             low = max(low, tier.up_to)
 
 
-def _seconds_faults(terms: PriceTerms, path: str) -> Iterator[Fault]:
+def _seconds_faults(terms: PriceTerms) -> Iterator[Fault]:
     for member, value, least in (("increment_s", terms.increment_s, 1), ("minimum_s", terms.minimum_s, 0)):
         if value is not None and not least <= value <= SECONDS_MAX:
-            yield Fault("body", f"{path}.{member}", f"must be from {least} to {SECONDS_MAX}")
+            yield Fault("body", member, f"must be from {least} to {SECONDS_MAX}")

@@ -1,0 +1,154 @@
+"""The operator's routes of the catalogue, below /operator/v1."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from litestar import get, post, put
+from litestar.params import Dependency
+
+from billing import accounts
+from billing.catalog import operations, schemas
+from billing.catalog.schemas import (
+    MeterAnswer,
+    MetersAnswer,
+    MeterUpdate,
+    RateCardAnswer,
+    RateCardCreate,
+    RateCardsAnswer,
+    RateCardsQuery,
+    RateCardUpdate,
+    TaxRateGiven,
+    TaxRatesAnswer,
+)
+from billing.catalog.store import meters, rate_cards, tax_rates
+from billing.kit.auth import Operator
+from billing.kit.db import Database
+from billing.kit.web import Answer, Command, PageQuery, RawBody, RawQuery, meta, page_of
+
+if TYPE_CHECKING:
+    from billing.kit.db import Tx
+
+TAX_RATES_MAX = 1000
+
+# The currencies that this installation has enabled; the application provides others than the default.
+Currencies = Annotated[frozenset[str], Dependency(default=accounts.CURRENCIES_DEFAULT, skip_validation=True)]
+
+
+@post("/rate-cards")
+async def publish_rate_card(
+    catalog_operator: Operator, body: RawBody, command: Command, currencies: Currencies
+) -> Answer:
+    """Publish a dated set of prices: for everyone, or as an account's contract."""
+    given = body.read(RateCardCreate)
+    account_id = schemas.account_id_of(given.account_id)
+
+    async def work(tx: Tx) -> RateCardAnswer:
+        card, prices = await operations.publish_rate_card(
+            tx,
+            name=given.name,
+            currency=given.currency,
+            valid_from=given.valid_from.start,
+            prices=given.prices,
+            account_id=account_id,
+            currencies=currencies,
+        )
+        return schemas.show_rate_card(card, prices)
+
+    return await command.run(work, status=201, location=lambda answer: f"/rate-cards/{answer.rate_card.id}")
+
+
+@get("/rate-cards")
+async def list_rate_cards(catalog_operator: Operator, query: RawQuery, db: Database) -> RateCardsAnswer:
+    """Rate cards, newest first, without their prices."""
+    wanted = query.read(RateCardsQuery)
+    page = page_of(wanted)
+    account_id = schemas.account_id_of(wanted.account_id)
+    async with db.reading() as reading:
+        cards, total = await rate_cards.list_rate_cards(
+            reading.connection, page=page, account_id=account_id, currency=wanted.currency
+        )
+    return schemas.show_rate_cards(cards, meta(page, total=total))
+
+
+@get("/rate-cards/{rate_card_id:str}")
+async def show_rate_card(catalog_operator: Operator, rate_card_id: str, db: Database) -> RateCardAnswer:
+    """One rate card with its prices."""
+    identifier = schemas.rate_card_id_of(rate_card_id)
+    async with db.reading() as reading:
+        card = await rate_cards.get_rate_card(reading.connection, rate_card_id=identifier)
+        prices = await rate_cards.list_prices(reading.connection, rate_card_id=identifier)
+    return schemas.show_rate_card(card, prices)
+
+
+@put("/rate-cards/{rate_card_id:str}")
+async def end_rate_card(catalog_operator: Operator, rate_card_id: str, body: RawBody, command: Command) -> Answer:
+    """Set until when a card's prices are in force; nothing else of them ever changes."""
+    identifier = schemas.rate_card_id_of(rate_card_id)
+    given = body.read(RateCardUpdate)
+    valid_to = None if given.valid_to is None else given.valid_to.start
+
+    async def work(tx: Tx) -> RateCardAnswer:
+        card, prices = await operations.set_rate_card_end(tx, rate_card_id=identifier, valid_to=valid_to)
+        return schemas.show_rate_card(card, prices)
+
+    return await command.run(work)
+
+
+@get("/meters")
+async def list_meters(catalog_operator: Operator, query: RawQuery, db: Database) -> MetersAnswer:
+    """All meters by name."""
+    page = page_of(query.read(PageQuery))
+    async with db.reading() as reading:
+        found, total = await meters.list_meters_page(reading.connection, page=page)
+    return MetersAnswer(meters=[schemas.show_meter(meter) for meter in found], meta=meta(page, total=total))
+
+
+@get("/meters/{meter:path}")
+async def show_meter(catalog_operator: Operator, meter: str, db: Database) -> MeterAnswer:
+    """One meter. Its name may hold slashes."""
+    async with db.reading() as reading:
+        found = await meters.get_meter(reading.connection, meter=meter.removeprefix("/"))
+    return MeterAnswer(meter=schemas.show_meter(found))
+
+
+@put("/meters/{meter:path}")
+async def define_meter(catalog_operator: Operator, meter: str, body: RawBody, command: Command) -> Answer:
+    """Say what a meter counts and how; it is made if it does not exist."""
+    wanted = schemas.meter_of(meter.removeprefix("/"), body.read(MeterUpdate))
+
+    async def work(tx: Tx) -> MeterAnswer:
+        return MeterAnswer(meter=schemas.show_meter(await operations.define_meter(tx, meter=wanted)))
+
+    return await command.run(work)
+
+
+@get("/tax-rates")
+async def list_tax_rates(catalog_operator: Operator, db: Database) -> TaxRatesAnswer:
+    """All tax rates, past and future ones too."""
+    async with db.reading() as reading:
+        return schemas.show_tax_rates(await tax_rates.list_all_tax_rates(reading.connection))
+
+
+@put("/tax-rates")
+async def set_tax_rates(catalog_operator: Operator, body: RawBody, command: Command) -> Answer:
+    """Add tax rates, or change the percent of those with the same country, name and start."""
+    rates = schemas.tax_rates_of(body.read_json_array(TaxRateGiven, max_items=TAX_RATES_MAX))
+
+    async def work(tx: Tx) -> TaxRatesAnswer:
+        return schemas.show_tax_rates(await operations.set_tax_rates(tx, rates=rates))
+
+    return await command.run(work)
+
+
+HANDLERS = [
+    publish_rate_card,
+    list_rate_cards,
+    show_rate_card,
+    end_rate_card,
+    list_meters,
+    show_meter,
+    define_meter,
+    list_tax_rates,
+    set_tax_rates,
+]
