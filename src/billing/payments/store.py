@@ -246,7 +246,7 @@ async def mark_failed(connection: Connection, *, account_id: UUID, payment_id: U
 
 
 async def list_due(connection: Connection, *, now: datetime, limit: int) -> list[tuple[UUID, UUID, int]]:
-    """Pending payments to be asked for, of all accounts: (account, payment, how often asked), locked, longest due first."""
+    """Locked pending payments of any account, longest due first: (account, payment, how often asked for)."""
     rows = await connection.fetch(
         """
         SELECT account_id, payment_id, checks FROM payments

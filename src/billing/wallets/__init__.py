@@ -8,6 +8,7 @@ from billing.wallets.operations import (
     nothing_reserved,
     release_expired,
     require_available,
+    reserve_for_usage,
 )
 from billing.wallets.rules import read_amount, reserve_of
 from billing.wallets.schemas import WalletOut, show_wallet
@@ -28,6 +29,7 @@ __all__ = [
     "read_amount",
     "release_expired",
     "require_available",
+    "reserve_for_usage",
     "reserve_of",
     "show_wallet",
 ]

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from billing import ledger
+from billing import accounts, ledger, rating
 from billing.core import money
 from billing.core.errors import NotFound
 from billing.kit.db import Tx
@@ -32,6 +32,27 @@ async def nothing_reserved(
     """The reserve of an installation that rates nothing."""
     del connection, account_id, now, cash_minor, currency
     return 0
+
+
+async def reserve_for_usage(
+    connection: Connection, account_id: UUID, now: datetime, cash_minor: int, currency: str
+) -> int:
+    """R: what the months not yet billed and a day more of what runs will take, after promotional credit."""
+    account = await accounts.get_account(connection, account_id=account_id)
+    basis = await rating.get_reserve_basis(
+        connection, account_id=account_id, country=account.country, tax_exempt=account.tax_exempt, now=now
+    )
+    credit_minor = 0
+    if basis.unbilled_minor > 0:
+        balances_minor = await ledger.list_balances(connection, account_id=account_id)
+        credits = await store.list_credits(connection, account_id=account_id)
+        credit_minor = rules.usable_credit(credits, balances_minor, currency=currency, now=now)
+    return rules.reserve_of(
+        cash_minor=cash_minor,
+        unbilled_minor=basis.unbilled_minor,
+        credit_minor=credit_minor,
+        next_day_minor=basis.next_day_minor,
+    )
 
 
 async def list_wallets(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence, Set
+from datetime import datetime
 from decimal import Decimal
 
 from billing import accounts, ledger
 from billing.core import money
 from billing.core.errors import Fault, InvalidParameter
-from billing.wallets.model import Cash, Wallet
+from billing.wallets.model import Cash, Credit, Wallet
 
+_CURRENCY = re.compile("[A-Z]{3}")
 _WALLET = {ledger.WALLET_CASH, ledger.WALLET_PENDING, ledger.WALLET_HELD}
 _MOST_DECIMALS = max(money.DECIMALS, key=money.decimals_of)
 
@@ -17,13 +20,12 @@ _MOST_DECIMALS = max(money.DECIMALS, key=money.decimals_of)
 def read_amount(amount: Decimal, currency: str, *, enabled: Set[str], other_faults: Sequence[Fault] = ()) -> int:
     """Minor units of the body members `amount` and `currency`.
 
-    Raises InvalidParameter with a fault for each of them that is not valid by itself, after `other_faults` of the same body;
-    CurrencyNotSupported for the code of a currency that this installation has not enabled.
+    Raises InvalidParameter with a fault for each of them that is not valid by itself, after `other_faults` of the same
+    body; CurrencyNotSupported for the code of a currency that this installation has not enabled.
     """
     faults = list(other_faults)
-    shape = accounts.member_reason("currency", currency)
-    if shape is not None:
-        faults.append(Fault("body", "currency", shape))
+    if _CURRENCY.fullmatch(currency) is None:
+        faults.append(Fault("body", "currency", "must be a currency code such as USD"))
     minor = 0
     try:
         minor = money.to_minor(amount, currency if currency in money.DECIMALS else _MOST_DECIMALS)
@@ -75,3 +77,14 @@ def shown(currency: str, cash: Cash, *, reserve_minor: int) -> Wallet:
 def reserve_of(*, cash_minor: int, unbilled_minor: int, credit_minor: int, next_day_minor: int) -> int:
     """R = min(cash, max(0, U - P) + F), never below 0: design.md, after idea 5."""
     return max(0, min(cash_minor, max(0, unbilled_minor - credit_minor) + next_day_minor))
+
+
+def usable_credit(
+    credits: Sequence[Credit], balances_minor: Mapping[tuple[str, str], int], *, currency: str, now: datetime
+) -> int:
+    """What is left of the promotional credits of a currency that are valid now, in minor units."""
+    return sum(
+        balances_minor.get((currency, ledger.promo(credit.credit_id)), 0)
+        for credit in credits
+        if credit.currency == currency and (credit.expires_at is None or now < credit.expires_at)
+    )
