@@ -1,0 +1,1341 @@
+-- What the migrations, functions and views make on PostgreSQL 18; `make golden` writes this file.
+CREATE SCHEMA sandbox;
+
+CREATE FUNCTION public.chain_start(account_id uuid) RETURNS bytea
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN sha256(uuid_send(account_id));
+
+CREATE FUNCTION public.ingest_usage(p_account_ids uuid[], p_sources text[], p_event_ids text[], p_resource_ids text[], p_meters text[], p_quantities numeric[], p_occurred_ats timestamp with time zone[], p_reasons text[], p_now timestamp with time zone) RETURNS TABLE("position" bigint, outcome text, reason text)
+    LANGUAGE plpgsql
+    AS $$
+#variable_conflict use_column
+DECLARE
+    v_taken record;
+BEGIN
+    WITH incoming AS (
+        SELECT * FROM unnest(
+            p_account_ids, p_sources, p_event_ids, p_resource_ids, p_meters, p_quantities, p_occurred_ats, p_reasons
+        ) WITH ORDINALITY AS t (account_id, source, event_id, resource_id, meter, quantity, occurred_at, reason, position)
+    ), firsts AS (
+        SELECT DISTINCT ON (account_id, source, event_id) * FROM incoming ORDER BY account_id, source, event_id, position
+    ), judged AS (
+        SELECT firsts.account_id, firsts.source, firsts.event_id, firsts.resource_id, firsts.meter, firsts.quantity,
+            firsts.occurred_at, (firsts.occurred_at AT TIME ZONE 'UTC')::date AS day, firsts.position,
+            meters.aggregation = 'time_weighted' AS is_gauge,
+            accounts.account_id IS NOT NULL AND (quarantined.event_id IS NULL OR (
+                quarantined.resource_id, quarantined.meter, quarantined.quantity, quarantined.occurred_at
+            ) = (firsts.resource_id, firsts.meter, firsts.quantity, firsts.occurred_at)) AS is_admitted,
+            CASE
+                WHEN firsts.reason IS NOT NULL THEN firsts.reason
+                WHEN resources.resource_id IS NULL THEN 'resource_unknown'
+                WHEN firsts.occurred_at < resources.created_at OR firsts.occurred_at >= resources.deleted_at
+                    THEN 'outside_resource_life'
+                WHEN meters.meter IS NULL THEN 'meter_unknown'
+                WHEN NOT EXISTS (
+                    SELECT FROM prices_v AS prices
+                    WHERE prices.kind = 'meter' AND prices.item = firsts.meter AND prices.currency = accounts.currency
+                        AND (prices.account_id IS NULL OR prices.account_id = firsts.account_id)
+                        AND (prices.region IS NULL OR prices.region = resources.region)
+                        AND prices.valid_from <= date_trunc('month', firsts.occurred_at, 'UTC')
+                        AND coalesce(prices.valid_to, 'infinity') > date_trunc('month', firsts.occurred_at, 'UTC')
+                ) THEN 'price_missing'
+            END AS objection
+        FROM firsts
+        LEFT JOIN accounts_v AS accounts ON accounts.account_id = firsts.account_id
+        LEFT JOIN resources ON resources.account_id = firsts.account_id AND resources.resource_id = firsts.resource_id
+        LEFT JOIN meters_v AS meters ON meters.meter = firsts.meter
+        LEFT JOIN quarantined_events AS quarantined ON quarantined.account_id = firsts.account_id
+            AND quarantined.source = firsts.source AND quarantined.event_id = firsts.event_id
+    ), stored AS (
+        INSERT INTO usage_events (account_id, source, event_id, resource_id, meter, quantity, occurred_at, recorded_at)
+        SELECT account_id, source, event_id, resource_id, meter, quantity, occurred_at, p_now FROM judged
+        WHERE is_admitted AND objection IS NULL
+        ORDER BY account_id, source, event_id
+        ON CONFLICT (account_id, source, event_id) DO NOTHING
+        RETURNING account_id, source, event_id
+    ), counted AS (
+        SELECT judged.* FROM judged JOIN stored USING (account_id, source, event_id)
+    ), folded AS (
+        INSERT INTO day_rows AS d (
+            account_id, day, resource_id, meter, total, highest, latest, latest_at, first_at, is_gauge, events
+        )
+        SELECT account_id, day, resource_id, meter, sum(quantity), max(quantity),
+            (array_agg(quantity ORDER BY occurred_at DESC, quantity DESC))[1],
+            max(occurred_at), min(occurred_at), is_gauge, count(*)
+        FROM counted
+        GROUP BY account_id, day, resource_id, meter, is_gauge
+        ORDER BY account_id, day, resource_id, meter
+        ON CONFLICT (account_id, day, resource_id, meter) DO UPDATE SET
+            total = d.total + excluded.total,
+            highest = greatest(d.highest, excluded.highest),
+            latest = CASE
+                WHEN excluded.latest_at > d.latest_at THEN excluded.latest
+                WHEN excluded.latest_at = d.latest_at THEN greatest(d.latest, excluded.latest)
+                ELSE d.latest
+            END,
+            latest_at = greatest(d.latest_at, excluded.latest_at),
+            first_at = least(d.first_at, excluded.first_at),
+            events = d.events + excluded.events
+    ), registered AS (
+        INSERT INTO gauges (account_id, resource_id, meter)
+        SELECT DISTINCT account_id, resource_id, meter FROM counted WHERE is_gauge ORDER BY account_id, resource_id, meter
+        ON CONFLICT DO NOTHING
+    ), released AS (
+        UPDATE quarantined_events SET resolved_at = p_now FROM stored
+        WHERE quarantined_events.account_id = stored.account_id AND quarantined_events.source = stored.source
+            AND quarantined_events.event_id = stored.event_id AND quarantined_events.resolved_at IS NULL
+    ), quarantined AS (
+        INSERT INTO quarantined_events (
+            account_id, source, event_id, resource_id, meter, quantity, occurred_at, reason, recorded_at
+        )
+        SELECT account_id, source, event_id, resource_id, meter, quantity, occurred_at, objection, p_now FROM judged
+        WHERE is_admitted AND objection IS NOT NULL AND NOT EXISTS (
+            SELECT FROM usage_events
+            WHERE usage_events.account_id = judged.account_id AND usage_events.source = judged.source
+                AND usage_events.event_id = judged.event_id
+        )
+        ORDER BY account_id, source, event_id
+        ON CONFLICT (account_id, source, event_id) DO NOTHING
+    )
+    SELECT array_agg(position) AS positions,
+        array_agg(account_id) AS account_ids, array_agg(date_trunc('month', day)::date) AS periods,
+        array_agg(account_id) FILTER (WHERE is_gauge) AS gauge_account_ids,
+        array_agg(resource_id) FILTER (WHERE is_gauge) AS gauge_resource_ids,
+        array_agg(meter) FILTER (WHERE is_gauge) AS gauge_meters,
+        array_agg(day) FILTER (WHERE is_gauge) AS gauge_days
+    INTO v_taken
+    FROM counted;
+
+    IF v_taken.positions IS NOT NULL THEN
+        PERFORM touch_periods(v_taken.account_ids, v_taken.periods, p_now);
+    END IF;
+    IF v_taken.gauge_days IS NOT NULL THEN
+        PERFORM refold_gauges(
+            v_taken.gauge_account_ids, v_taken.gauge_resource_ids, v_taken.gauge_meters, v_taken.gauge_days);
+    END IF;
+
+    -- What was not taken in is compared with what is there under its key.
+    RETURN QUERY
+    SELECT incoming.position,
+        CASE
+            WHEN taken.position IS NOT NULL THEN 'accepted'
+            WHEN stored.event_id IS NOT NULL AND stored_same.is_same THEN 'duplicate'
+            WHEN stored.event_id IS NULL AND held_same.is_same THEN 'quarantined'
+            ELSE 'rejected'
+        END,
+        CASE
+            WHEN taken.position IS NOT NULL OR stored.event_id IS NOT NULL AND stored_same.is_same THEN NULL
+            WHEN stored.event_id IS NULL AND held_same.is_same THEN held.reason
+            WHEN stored.event_id IS NULL AND held.event_id IS NULL THEN 'account_unknown'
+            ELSE 'event_conflict'
+        END
+    FROM unnest(p_account_ids, p_sources, p_event_ids, p_resource_ids, p_meters, p_quantities, p_occurred_ats)
+        WITH ORDINALITY AS incoming (account_id, source, event_id, resource_id, meter, quantity, occurred_at, position)
+    LEFT JOIN unnest(v_taken.positions) AS taken (position) ON taken.position = incoming.position
+    LEFT JOIN usage_events AS stored ON stored.account_id = incoming.account_id
+        AND stored.source = incoming.source AND stored.event_id = incoming.event_id
+    LEFT JOIN quarantined_events AS held ON held.account_id = incoming.account_id
+        AND held.source = incoming.source AND held.event_id = incoming.event_id
+    CROSS JOIN LATERAL (SELECT (stored.resource_id, stored.meter, stored.quantity, stored.occurred_at)
+        = (incoming.resource_id, incoming.meter, incoming.quantity, incoming.occurred_at)) AS stored_same (is_same)
+    CROSS JOIN LATERAL (SELECT (held.resource_id, held.meter, held.quantity, held.occurred_at)
+        = (incoming.resource_id, incoming.meter, incoming.quantity, incoming.occurred_at)) AS held_same (is_same)
+    ORDER BY incoming.position;
+END
+$$;
+
+CREATE FUNCTION public.post_transfers(p_account_ids uuid[], p_currencies text[], p_sources text[], p_destinations text[], p_amounts bigint[], p_templates text[], p_references text[], p_ordinals integer[], p_effective_ats timestamp with time zone[], p_recorded_at timestamp with time zone) RETURNS integer
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    v_locked integer;
+    v_new integer;
+BEGIN
+    -- One lock per account, always in the same order; the statements below then see all that was posted before.
+    SELECT count(*) INTO v_locked FROM (
+        SELECT FROM heads WHERE heads.account_id = ANY (p_account_ids) ORDER BY heads.account_id FOR UPDATE
+    ) AS locked;
+    IF v_locked <> (SELECT count(DISTINCT wanted) FROM unnest(p_account_ids) AS wanted) THEN
+        RAISE EXCEPTION 'an account has no ledger head' USING ERRCODE = 'LS002';
+    END IF;
+
+    WITH incoming AS (
+        SELECT * FROM unnest(
+            p_account_ids, p_currencies, p_sources, p_destinations, p_amounts, p_templates, p_references, p_ordinals, p_effective_ats
+        ) WITH ORDINALITY AS t (
+            account_id, currency, source, destination, amount_minor, template, reference, ordinal, effective_at, position
+        )
+    ), fresh AS (
+        SELECT incoming.*,
+            heads.chain_hash AS chain_before,
+            heads.last_number + row_number() OVER (PARTITION BY incoming.account_id ORDER BY position) AS number
+        FROM incoming
+        JOIN heads ON heads.account_id = incoming.account_id
+        WHERE NOT EXISTS (
+            SELECT FROM transfers
+            WHERE transfers.account_id = incoming.account_id AND transfers.template = incoming.template
+                AND transfers.reference = incoming.reference AND transfers.ordinal = incoming.ordinal
+        )
+    ), chained AS (
+        SELECT account_id, max(number) AS last_number, sha256(chain_before || convert_to(string_agg(
+            transfer_text(number, currency, source, destination, amount_minor, template, reference, ordinal, effective_at, p_recorded_at),
+            E'\n' ORDER BY number), 'UTF8')) AS chain_hash
+        FROM fresh
+        GROUP BY account_id, chain_before
+    ), inserted AS (
+        INSERT INTO transfers (
+            account_id, number, currency, source, destination, amount_minor,
+            template, reference, ordinal, effective_at, recorded_at, chain_hash
+        )
+        SELECT fresh.account_id, number, currency, source, destination, amount_minor,
+            template, reference, ordinal, effective_at, p_recorded_at,
+            CASE WHEN number = chained.last_number THEN chained.chain_hash END
+        FROM fresh
+        JOIN chained ON chained.account_id = fresh.account_id
+    ), advanced AS (
+        UPDATE heads SET last_number = chained.last_number, chain_hash = chained.chain_hash
+        FROM chained
+        WHERE heads.account_id = chained.account_id
+    ), changes AS (
+        SELECT account_id, currency, ledger_account, sum(change_minor)::bigint AS change_minor
+        FROM (
+            SELECT account_id, currency, source AS ledger_account, -amount_minor AS change_minor FROM fresh
+            UNION ALL
+            SELECT account_id, currency, destination, amount_minor FROM fresh
+        ) AS moves
+        GROUP BY account_id, currency, ledger_account
+    ), updated AS (
+        -- Not an upsert: a CHECK would look at the change itself before the conflict is found.
+        UPDATE balances SET balance_minor = balances.balance_minor + changes.change_minor
+        FROM changes
+        WHERE balances.account_id = changes.account_id AND balances.currency = changes.currency
+            AND balances.ledger_account = changes.ledger_account
+        RETURNING balances.account_id, balances.currency, balances.ledger_account
+    ), opened AS (
+        INSERT INTO balances (account_id, currency, ledger_account, balance_minor)
+        SELECT account_id, currency, ledger_account, change_minor FROM changes
+        WHERE NOT EXISTS (
+            SELECT FROM balances
+            WHERE balances.account_id = changes.account_id AND balances.currency = changes.currency
+                AND balances.ledger_account = changes.ledger_account
+        )
+    )
+    SELECT count(*) INTO v_new FROM fresh;
+
+    IF v_new < cardinality(p_account_ids) AND EXISTS (
+        SELECT FROM unnest(p_account_ids, p_currencies, p_sources, p_destinations, p_amounts, p_templates, p_references, p_ordinals)
+            AS sent (account_id, currency, source, destination, amount_minor, template, reference, ordinal)
+        JOIN transfers ON transfers.account_id = sent.account_id AND transfers.template = sent.template
+            AND transfers.reference = sent.reference AND transfers.ordinal = sent.ordinal
+        WHERE (transfers.currency, transfers.source, transfers.destination, transfers.amount_minor)
+            IS DISTINCT FROM (sent.currency, sent.source, sent.destination, sent.amount_minor)
+    ) THEN
+        RAISE EXCEPTION 'a transfer was posted before with other content' USING ERRCODE = 'LS001';
+    END IF;
+    RETURN v_new;
+END
+$$;
+
+CREATE FUNCTION public.refold_gauges(p_account_ids uuid[], p_resource_ids text[], p_meters text[], p_days date[]) RETURNS void
+    LANGUAGE sql
+    AS $$
+    WITH wanted AS (
+        SELECT DISTINCT * FROM unnest(p_account_ids, p_resource_ids, p_meters, p_days) AS t (account_id, resource_id, meter, day)
+    ), readings AS (
+        SELECT wanted.*, usage_events.quantity, usage_events.occurred_at,
+            -- of two readings at one instant the larger holds
+            lead(usage_events.occurred_at, 1, (wanted.day + 1)::timestamp AT TIME ZONE 'UTC') OVER (
+                PARTITION BY wanted.account_id, wanted.resource_id, wanted.meter, wanted.day
+                ORDER BY usage_events.occurred_at, usage_events.quantity
+            ) AS next_at
+        FROM wanted
+        JOIN resources ON resources.account_id = wanted.account_id AND resources.resource_id = wanted.resource_id
+        JOIN usage_events ON usage_events.account_id = wanted.account_id AND usage_events.resource_id = wanted.resource_id
+            AND usage_events.meter = wanted.meter AND usage_events.voided_at IS NULL
+            AND usage_events.occurred_at >= wanted.day::timestamp AT TIME ZONE 'UTC'
+            AND usage_events.occurred_at < (wanted.day + 1)::timestamp AT TIME ZONE 'UTC'
+            AND usage_events.occurred_at < coalesce(resources.deleted_at, 'infinity')
+    ), folded AS (
+        SELECT account_id, resource_id, meter, day,
+            sum(quantity * extract(epoch FROM next_at - occurred_at)) AS total,
+            max(quantity) AS highest,
+            (array_agg(quantity ORDER BY occurred_at DESC, quantity DESC))[1] AS latest,
+            max(occurred_at) AS latest_at, min(occurred_at) AS first_at, count(*) AS events
+        FROM readings
+        GROUP BY account_id, resource_id, meter, day
+    ), emptied AS (
+        DELETE FROM day_rows USING wanted
+        WHERE day_rows.account_id = wanted.account_id AND day_rows.day = wanted.day
+            AND day_rows.resource_id = wanted.resource_id AND day_rows.meter = wanted.meter
+            AND NOT EXISTS (
+                SELECT FROM folded
+                WHERE folded.account_id = wanted.account_id AND folded.day = wanted.day
+                    AND folded.resource_id = wanted.resource_id AND folded.meter = wanted.meter
+            )
+    )
+    UPDATE day_rows SET total = folded.total, highest = folded.highest, latest = folded.latest,
+        latest_at = folded.latest_at, first_at = folded.first_at, events = folded.events
+    FROM folded
+    WHERE day_rows.account_id = folded.account_id AND day_rows.day = folded.day
+        AND day_rows.resource_id = folded.resource_id AND day_rows.meter = folded.meter
+$$;
+
+CREATE FUNCTION public.resource_states_v(p_account_id uuid, p_at timestamp with time zone) RETURNS TABLE(account_id uuid, resource_id text, project_id uuid, type text, service text, name text, region text, created_at timestamp with time zone, status text, plan text, units numeric)
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT resources.account_id, resources.resource_id, project_id, type, service, name, region, created_at,
+        CASE WHEN resources.deleted_at <= p_at THEN 'deleted' ELSE point.status END, point.plan, point.units
+    FROM resources
+    CROSS JOIN LATERAL (
+        SELECT status, plan, units FROM state_points
+        WHERE state_points.account_id = resources.account_id AND state_points.resource_id = resources.resource_id
+        ORDER BY effective_at <= p_at DESC, abs(extract(epoch FROM effective_at - p_at))
+        LIMIT 1
+    ) AS point
+    WHERE resources.account_id = p_account_id
+$$;
+
+CREATE FUNCTION public.touch_periods(p_account_ids uuid[], p_periods date[], p_now timestamp with time zone) RETURNS void
+    LANGUAGE sql
+    AS $$
+    INSERT INTO period_versions (account_id, period, version)
+    SELECT DISTINCT account_id, period, 1
+    FROM unnest(p_account_ids, p_periods) AS touched (account_id, period)
+    WHERE period < date_trunc('month', p_now AT TIME ZONE 'UTC')::date
+    ORDER BY account_id, period
+    ON CONFLICT (account_id, period) DO UPDATE SET version = period_versions.version + 1
+$$;
+
+CREATE FUNCTION public.transfer_text(number bigint, currency text, source text, destination text, amount_minor bigint, template text, reference text, ordinal integer, effective_at timestamp with time zone, recorded_at timestamp with time zone) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (jsonb_build_array(number, currency, source, destination, amount_minor, template, reference, ordinal, ((EXTRACT(epoch FROM effective_at) * (1000000)::numeric))::bigint, ((EXTRACT(epoch FROM recorded_at) * (1000000)::numeric))::bigint))::text;
+
+CREATE TABLE public.accounts (
+    account_id uuid NOT NULL,
+    email text NOT NULL,
+    name text NOT NULL,
+    company text,
+    status text NOT NULL,
+    verified boolean NOT NULL,
+    currency text NOT NULL,
+    timezone text NOT NULL,
+    country text,
+    phone text,
+    address text,
+    tax_id text,
+    tax_exempt boolean NOT NULL,
+    terms_days integer NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT ck_accounts_status CHECK ((status = ANY (ARRAY['active'::text, 'suspended'::text, 'closed'::text]))),
+    CONSTRAINT ck_accounts_terms_days CHECK (((terms_days >= 0) AND (terms_days <= 365)))
+);
+
+CREATE VIEW public.accounts_v AS
+ SELECT account_id,
+    email,
+    name,
+    company,
+    status,
+    verified,
+    currency,
+    timezone,
+    country,
+    phone,
+    address,
+    tax_id,
+    tax_exempt,
+    terms_days,
+    created_at
+   FROM public.accounts;
+
+CREATE TABLE public.api_keys (
+    digest bytea NOT NULL,
+    key_id uuid NOT NULL,
+    account_id uuid NOT NULL,
+    name text NOT NULL,
+    prefix text NOT NULL,
+    permissions text[] NOT NULL,
+    ip_whitelist cidr[] NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone,
+    revoked_at timestamp with time zone,
+    last_used_at timestamp with time zone,
+    CONSTRAINT ck_api_keys_digest CHECK ((length(digest) = 32))
+);
+
+CREATE TABLE public.balances (
+    account_id uuid NOT NULL,
+    currency text NOT NULL,
+    ledger_account text NOT NULL,
+    balance_minor bigint NOT NULL,
+    CONSTRAINT ck_balances_guarded CHECK (((balance_minor >= 0) OR (NOT (starts_with(ledger_account, 'wallet:'::text) OR starts_with(ledger_account, 'promo:'::text)))))
+)
+WITH (fillfactor='50');
+
+CREATE TABLE public.bands (
+    price_id uuid NOT NULL,
+    ordinal integer NOT NULL,
+    low numeric NOT NULL,
+    high numeric,
+    base numeric NOT NULL,
+    unit numeric NOT NULL,
+    CONSTRAINT ck_bands_bounds CHECK ((high > low))
+);
+
+CREATE VIEW public.bands_v AS
+ SELECT price_id,
+    ordinal,
+    low,
+    high,
+    base,
+    unit
+   FROM public.bands;
+
+CREATE TABLE public.billed_items (
+    account_id uuid NOT NULL,
+    kind text NOT NULL,
+    item text NOT NULL,
+    currency text NOT NULL,
+    last_period date NOT NULL
+);
+
+CREATE TABLE public.closes (
+    account_id uuid NOT NULL,
+    period date NOT NULL,
+    invoice_id uuid,
+    currency text NOT NULL,
+    subtotal_minor bigint NOT NULL,
+    rated_at timestamp with time zone NOT NULL,
+    finalized_at timestamp with time zone
+);
+
+CREATE TABLE public.code_digest (
+    is_only boolean DEFAULT true NOT NULL,
+    digest text NOT NULL,
+    CONSTRAINT ck_code_digest_only CHECK (is_only)
+);
+
+CREATE TABLE public.currencies (
+    currency text NOT NULL,
+    decimals integer NOT NULL,
+    CONSTRAINT ck_currencies_decimals CHECK (((decimals >= 0) AND (decimals <= 4)))
+);
+
+CREATE VIEW public.currencies_v AS
+ SELECT currency,
+    decimals,
+    (('1e'::text || decimals))::numeric AS minor_per_major
+   FROM public.currencies;
+
+CREATE TABLE public.day_rows (
+    account_id uuid NOT NULL,
+    day date NOT NULL,
+    resource_id text NOT NULL,
+    meter text NOT NULL,
+    total numeric NOT NULL,
+    highest numeric NOT NULL,
+    latest numeric NOT NULL,
+    latest_at timestamp with time zone NOT NULL,
+    first_at timestamp with time zone NOT NULL,
+    is_gauge boolean NOT NULL,
+    events bigint NOT NULL
+)
+WITH (fillfactor='80');
+
+CREATE VIEW public.day_rows_v AS
+ SELECT account_id,
+    day,
+    resource_id,
+    meter,
+    total,
+    highest,
+    latest,
+    latest_at,
+    first_at,
+    is_gauge,
+    events
+   FROM public.day_rows;
+
+CREATE TABLE public.gauges (
+    account_id uuid NOT NULL,
+    resource_id text NOT NULL,
+    meter text NOT NULL
+);
+
+CREATE VIEW public.gauges_v AS
+ SELECT account_id,
+    resource_id,
+    meter
+   FROM public.gauges;
+
+CREATE TABLE public.heads (
+    account_id uuid NOT NULL,
+    last_number bigint NOT NULL,
+    chain_hash bytea NOT NULL
+)
+WITH (fillfactor='50');
+
+CREATE TABLE public.holds (
+    account_id uuid NOT NULL,
+    hold_id uuid NOT NULL,
+    reference text NOT NULL,
+    currency text NOT NULL,
+    amount_minor bigint NOT NULL,
+    captured_minor bigint,
+    status text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    ended_at timestamp with time zone,
+    CONSTRAINT ck_holds_amount CHECK ((amount_minor > 0)),
+    CONSTRAINT ck_holds_captured CHECK (((captured_minor >= 1) AND (captured_minor <= amount_minor))),
+    CONSTRAINT ck_holds_captured_status CHECK (((status = 'captured'::text) = (captured_minor IS NOT NULL))),
+    CONSTRAINT ck_holds_ended CHECK (((status = 'open'::text) = (ended_at IS NULL))),
+    CONSTRAINT ck_holds_status CHECK ((status = ANY (ARRAY['open'::text, 'captured'::text, 'released'::text])))
+);
+
+CREATE TABLE public.idempotency_keys (
+    account_id uuid NOT NULL,
+    route text NOT NULL,
+    key text NOT NULL,
+    fingerprint bytea NOT NULL,
+    intent jsonb,
+    status integer,
+    body bytea,
+    headers jsonb,
+    created_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE public.invoice_lines (
+    account_id uuid NOT NULL,
+    invoice_id uuid NOT NULL,
+    ordinal integer NOT NULL,
+    kind text NOT NULL,
+    price_id uuid NOT NULL,
+    item_kind text NOT NULL,
+    item text NOT NULL,
+    charge_resource_id text NOT NULL,
+    units numeric NOT NULL,
+    service_period date NOT NULL,
+    service text NOT NULL,
+    type text NOT NULL,
+    project_id uuid NOT NULL,
+    project_name text NOT NULL,
+    resource_name text,
+    region text NOT NULL,
+    description text NOT NULL,
+    quantity numeric NOT NULL,
+    unit text NOT NULL,
+    unit_price numeric,
+    amount_minor bigint NOT NULL,
+    unrounded numeric NOT NULL,
+    CONSTRAINT ck_invoice_lines_kind CHECK ((kind = ANY (ARRAY['usage'::text, 'minimum'::text, 'correction'::text])))
+);
+
+CREATE TABLE public.invoice_numbers (
+    series text NOT NULL,
+    number bigint NOT NULL,
+    account_id uuid NOT NULL,
+    invoice_id uuid NOT NULL,
+    issued_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE public.invoice_payments (
+    account_id uuid NOT NULL,
+    invoice_id uuid NOT NULL,
+    ordinal integer NOT NULL,
+    source text NOT NULL,
+    source_id uuid,
+    amount_minor bigint NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT ck_invoice_payments_amount CHECK ((amount_minor > 0)),
+    CONSTRAINT ck_invoice_payments_source CHECK ((source = ANY (ARRAY['credit'::text, 'wallet'::text, 'method'::text])))
+);
+
+CREATE TABLE public.invoice_states (
+    account_id uuid NOT NULL,
+    invoice_id uuid NOT NULL,
+    status text NOT NULL,
+    paid_minor bigint NOT NULL,
+    paid_at timestamp with time zone,
+    pdf_sha256 bytea,
+    CONSTRAINT ck_invoice_states_paid CHECK ((paid_minor >= 0)),
+    CONSTRAINT ck_invoice_states_status CHECK ((status = ANY (ARRAY['pending'::text, 'processing'::text, 'paid'::text, 'uncollectible'::text, 'void'::text])))
+);
+
+CREATE TABLE public.invoice_taxes (
+    account_id uuid NOT NULL,
+    invoice_id uuid NOT NULL,
+    ordinal integer NOT NULL,
+    name text NOT NULL,
+    percent numeric NOT NULL,
+    base_minor bigint NOT NULL,
+    amount_minor bigint NOT NULL
+);
+
+CREATE TABLE public.invoices (
+    account_id uuid NOT NULL,
+    invoice_id uuid NOT NULL,
+    number text NOT NULL,
+    period date NOT NULL,
+    currency text NOT NULL,
+    subtotal_minor bigint NOT NULL,
+    tax_minor bigint NOT NULL,
+    total_minor bigint NOT NULL,
+    paid_at_issue_minor bigint NOT NULL,
+    issued_at timestamp with time zone NOT NULL,
+    due_at timestamp with time zone NOT NULL,
+    parties jsonb NOT NULL,
+    CONSTRAINT ck_invoices_total CHECK ((total_minor = (subtotal_minor + tax_minor)))
+);
+
+CREATE TABLE public.issuers (
+    issuer text NOT NULL,
+    name text NOT NULL,
+    address text NOT NULL,
+    tax_id text,
+    bank_details text,
+    support_email text,
+    updated_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE public.meters (
+    meter text NOT NULL,
+    service text NOT NULL,
+    name text NOT NULL,
+    unit text NOT NULL,
+    aggregation text NOT NULL,
+    shows_as text,
+    CONSTRAINT ck_meters_aggregation CHECK ((aggregation = ANY (ARRAY['sum'::text, 'max'::text, 'last'::text, 'time_weighted'::text]))),
+    CONSTRAINT ck_meters_shows_as CHECK ((shows_as = ANY (ARRAY['hours'::text, 'storage_gb'::text, 'bandwidth_gb'::text, 'messages_sent'::text])))
+);
+
+CREATE VIEW public.meters_v AS
+ SELECT meter,
+    service,
+    name,
+    unit,
+    aggregation,
+    shows_as
+   FROM public.meters;
+
+CREATE TABLE public.number_series (
+    series text NOT NULL,
+    last_number bigint NOT NULL
+);
+
+CREATE TABLE public.operator_keys (
+    digest bytea NOT NULL,
+    key_id uuid NOT NULL,
+    name text NOT NULL,
+    scopes text[] NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone,
+    revoked_at timestamp with time zone,
+    last_used_at timestamp with time zone,
+    CONSTRAINT ck_operator_keys_digest CHECK ((length(digest) = 32))
+);
+
+CREATE TABLE public.outbox_events (
+    account_id uuid NOT NULL,
+    event_id uuid NOT NULL,
+    type text NOT NULL,
+    object_id text NOT NULL,
+    payload jsonb NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    dispatched_at timestamp with time zone
+);
+
+CREATE TABLE public.payment_methods (
+    account_id uuid NOT NULL,
+    payment_method_id uuid NOT NULL,
+    type text NOT NULL,
+    gateway text NOT NULL,
+    gateway_reference text NOT NULL,
+    brand text,
+    bank_name text,
+    last4 text NOT NULL,
+    exp_month integer,
+    exp_year integer,
+    is_default boolean NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    deleted_at timestamp with time zone,
+    CONSTRAINT ck_payment_methods_default CHECK ((NOT (is_default AND (deleted_at IS NOT NULL)))),
+    CONSTRAINT ck_payment_methods_type CHECK ((type = ANY (ARRAY['card'::text, 'bank_account'::text])))
+);
+
+CREATE TABLE public.payments (
+    account_id uuid NOT NULL,
+    payment_id uuid NOT NULL,
+    kind text NOT NULL,
+    payment_method_id uuid,
+    gateway text NOT NULL,
+    currency text NOT NULL,
+    amount_minor bigint NOT NULL,
+    status text NOT NULL,
+    failure_reason text,
+    description text NOT NULL,
+    reference text,
+    invoice_id uuid,
+    created_at timestamp with time zone NOT NULL,
+    received_at timestamp with time zone,
+    completed_at timestamp with time zone,
+    next_check_at timestamp with time zone,
+    checks integer DEFAULT 0 NOT NULL,
+    CONSTRAINT ck_payments_amount CHECK ((amount_minor > 0)),
+    CONSTRAINT ck_payments_completed CHECK (((status = 'completed'::text) = (completed_at IS NOT NULL))),
+    CONSTRAINT ck_payments_failed CHECK (((status = 'failed'::text) = (failure_reason IS NOT NULL))),
+    CONSTRAINT ck_payments_kind CHECK ((kind = ANY (ARRAY['topup'::text, 'invoice'::text, 'recorded'::text]))),
+    CONSTRAINT ck_payments_recorded CHECK (((kind = 'recorded'::text) = ((reference IS NOT NULL) AND (received_at IS NOT NULL)))),
+    CONSTRAINT ck_payments_status CHECK ((status = ANY (ARRAY['pending'::text, 'completed'::text, 'failed'::text])))
+);
+
+CREATE VIEW public.payment_transactions_v AS
+ SELECT account_id,
+    (payment_id)::text AS sort_id,
+    'payment'::text AS type,
+    amount_minor,
+    currency,
+    description,
+    status,
+    created_at,
+    NULL::text AS service,
+    NULL::text AS resource_id,
+    payment_id,
+    payment_method_id,
+    invoice_id,
+    failure_reason
+   FROM public.payments;
+
+CREATE TABLE public.period_versions (
+    account_id uuid NOT NULL,
+    period date NOT NULL,
+    version bigint NOT NULL,
+    rated_version bigint,
+    CONSTRAINT ck_period_versions_period CHECK ((EXTRACT(day FROM period) = (1)::numeric))
+);
+
+CREATE VIEW public.period_versions_v AS
+ SELECT account_id,
+    period,
+    version,
+    rated_version
+   FROM public.period_versions;
+
+CREATE TABLE public.prices (
+    price_id uuid NOT NULL,
+    rate_card_id uuid NOT NULL,
+    kind text NOT NULL,
+    item text NOT NULL,
+    service text NOT NULL,
+    region text,
+    currency text NOT NULL,
+    account_id uuid,
+    valid_from timestamp with time zone NOT NULL,
+    valid_to timestamp with time zone,
+    model text NOT NULL,
+    scope text NOT NULL,
+    definition jsonb NOT NULL,
+    billable text[] NOT NULL,
+    step numeric,
+    minimum_quantity numeric NOT NULL,
+    per numeric NOT NULL,
+    cap numeric,
+    maximum numeric,
+    minimum numeric,
+    CONSTRAINT ck_prices_kind CHECK ((kind = ANY (ARRAY['plan'::text, 'meter'::text]))),
+    CONSTRAINT ck_prices_model CHECK ((model = ANY (ARRAY['per_unit'::text, 'graduated'::text, 'volume'::text, 'package'::text, 'flat'::text, 'hourly'::text]))),
+    CONSTRAINT ck_prices_per CHECK ((per > (0)::numeric)),
+    CONSTRAINT ck_prices_scope CHECK ((scope = ANY (ARRAY['resource'::text, 'account'::text])))
+);
+
+CREATE VIEW public.prices_v AS
+ SELECT price_id,
+    rate_card_id,
+    kind,
+    item,
+    service,
+    region,
+    currency,
+    account_id,
+    valid_from,
+    valid_to,
+    model,
+    scope,
+    definition,
+    billable,
+    step,
+    minimum_quantity,
+    per,
+    cap,
+    maximum,
+    minimum,
+        CASE model
+            WHEN 'per_unit'::text THEN ((definition ->> 'unit_price'::text))::numeric
+            WHEN 'package'::text THEN ((definition ->> 'package_price'::text))::numeric
+            WHEN 'flat'::text THEN ((definition ->> 'amount'::text))::numeric
+            WHEN 'hourly'::text THEN COALESCE(((definition ->> 'hourly_price'::text))::numeric, ((definition ->> 'monthly_price'::text))::numeric)
+            ELSE NULL::numeric
+        END AS unit_price
+   FROM public.prices;
+
+CREATE TABLE public.projects (
+    account_id uuid NOT NULL,
+    project_id uuid NOT NULL,
+    name text NOT NULL,
+    description text,
+    region text,
+    budget_minor bigint,
+    is_default boolean NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    deleted_at timestamp with time zone,
+    CONSTRAINT ck_projects_budget CHECK ((budget_minor > 0))
+);
+
+CREATE VIEW public.projects_v AS
+ SELECT account_id,
+    project_id,
+    name,
+    description,
+    region,
+    budget_minor,
+    is_default,
+    created_at,
+    deleted_at
+   FROM public.projects;
+
+CREATE TABLE public.promotional_credits (
+    account_id uuid NOT NULL,
+    credit_id uuid NOT NULL,
+    currency text NOT NULL,
+    amount_minor bigint NOT NULL,
+    reason text NOT NULL,
+    priority integer NOT NULL,
+    granted_at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone,
+    CONSTRAINT ck_promotional_credits_amount CHECK ((amount_minor > 0))
+);
+
+CREATE TABLE public.quarantined_events (
+    account_id uuid NOT NULL,
+    source text NOT NULL,
+    event_id text NOT NULL,
+    resource_id text NOT NULL,
+    meter text NOT NULL,
+    quantity numeric NOT NULL,
+    occurred_at timestamp with time zone NOT NULL,
+    reason text NOT NULL,
+    recorded_at timestamp with time zone NOT NULL,
+    resolved_at timestamp with time zone
+);
+
+CREATE TABLE public.rate_cards (
+    rate_card_id uuid NOT NULL,
+    name text NOT NULL,
+    currency text NOT NULL,
+    account_id uuid,
+    valid_from timestamp with time zone NOT NULL,
+    valid_to timestamp with time zone,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT ck_rate_cards_validity CHECK ((valid_to > valid_from))
+);
+
+CREATE TABLE public.resources (
+    account_id uuid NOT NULL,
+    resource_id text NOT NULL,
+    project_id uuid NOT NULL,
+    type text NOT NULL,
+    service text NOT NULL,
+    name text NOT NULL,
+    region text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    deleted_at timestamp with time zone,
+    recorded_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE public.state_points (
+    account_id uuid NOT NULL,
+    resource_id text NOT NULL,
+    effective_at timestamp with time zone NOT NULL,
+    plan text,
+    units numeric NOT NULL,
+    status text NOT NULL,
+    recorded_at timestamp with time zone NOT NULL,
+    CONSTRAINT ck_state_points_status CHECK ((status = ANY (ARRAY['running'::text, 'stopped'::text, 'deleting'::text, 'deleted'::text]))),
+    CONSTRAINT ck_state_points_units CHECK ((units > (0)::numeric))
+);
+
+CREATE VIEW public.resource_spans_v AS
+ SELECT points.account_id,
+    points.resource_id,
+    points.plan,
+    points.units,
+    points.status,
+    points.start_at,
+    LEAST(points.next_at, resources.deleted_at) AS end_at
+   FROM (( SELECT state_points.account_id,
+            state_points.resource_id,
+            state_points.plan,
+            state_points.units,
+            state_points.status,
+            state_points.effective_at AS start_at,
+            lead(state_points.effective_at) OVER (PARTITION BY state_points.account_id, state_points.resource_id ORDER BY state_points.effective_at) AS next_at
+           FROM public.state_points) points
+     JOIN public.resources ON (((resources.account_id = points.account_id) AND (resources.resource_id = points.resource_id))))
+  WHERE ((points.status <> 'deleted'::text) AND (points.start_at < COALESCE(resources.deleted_at, 'infinity'::timestamp with time zone)));
+
+CREATE VIEW public.resources_v AS
+ SELECT account_id,
+    resource_id,
+    project_id,
+    type,
+    service,
+    name,
+    region,
+    created_at,
+    deleted_at
+   FROM public.resources;
+
+CREATE TABLE public.run_accounts (
+    run_id uuid NOT NULL,
+    account_id uuid NOT NULL,
+    state text NOT NULL,
+    reason text,
+    invoice_id uuid,
+    currency text,
+    total_minor bigint,
+    CONSTRAINT ck_run_accounts_state CHECK ((state = ANY (ARRAY['queued'::text, 'rated'::text, 'numbered'::text, 'done'::text, 'parked'::text])))
+);
+
+CREATE TABLE public.runs (
+    run_id uuid NOT NULL,
+    kind text NOT NULL,
+    period date NOT NULL,
+    dry_run boolean NOT NULL,
+    only_accounts uuid[],
+    status text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    started_at timestamp with time zone,
+    finished_at timestamp with time zone,
+    errors jsonb DEFAULT '[]'::jsonb NOT NULL,
+    CONSTRAINT ck_runs_kind CHECK ((kind = 'close'::text)),
+    CONSTRAINT ck_runs_status CHECK ((status = ANY (ARRAY['queued'::text, 'running'::text, 'completed'::text, 'failed'::text])))
+);
+
+CREATE TABLE public.schema_migrations (
+    version character varying NOT NULL
+);
+
+CREATE TABLE public.tax_rates (
+    country text NOT NULL,
+    name text NOT NULL,
+    percent numeric NOT NULL,
+    valid_from date NOT NULL,
+    CONSTRAINT ck_tax_rates_percent CHECK (((percent >= (0)::numeric) AND (percent <= (100)::numeric)))
+);
+
+CREATE VIEW public.tax_rates_v AS
+ SELECT country,
+    name,
+    percent,
+    valid_from
+   FROM public.tax_rates;
+
+CREATE TABLE public.transfers (
+    account_id uuid NOT NULL,
+    number bigint NOT NULL,
+    currency text NOT NULL,
+    source text NOT NULL,
+    destination text NOT NULL,
+    amount_minor bigint NOT NULL,
+    template text NOT NULL,
+    reference text NOT NULL,
+    ordinal integer NOT NULL,
+    effective_at timestamp with time zone NOT NULL,
+    recorded_at timestamp with time zone NOT NULL,
+    chain_hash bytea,
+    CONSTRAINT ck_transfers_amount CHECK ((amount_minor > 0)),
+    CONSTRAINT ck_transfers_between CHECK ((source <> destination)),
+    CONSTRAINT ck_transfers_number CHECK ((number > 0))
+);
+
+CREATE TABLE public.usage_events (
+    account_id uuid NOT NULL,
+    source text NOT NULL,
+    event_id text NOT NULL,
+    resource_id text NOT NULL,
+    meter text NOT NULL,
+    quantity numeric NOT NULL,
+    occurred_at timestamp with time zone NOT NULL,
+    recorded_at timestamp with time zone NOT NULL,
+    voided_at timestamp with time zone,
+    CONSTRAINT ck_usage_events_quantity CHECK ((quantity >= (0)::numeric))
+);
+
+CREATE TABLE sandbox.charges (
+    key text NOT NULL,
+    reference text NOT NULL,
+    account_reference text NOT NULL,
+    currency text NOT NULL,
+    amount_minor bigint NOT NULL,
+    status text NOT NULL,
+    reason text,
+    created_at timestamp with time zone NOT NULL,
+    settled_at timestamp with time zone,
+    CONSTRAINT ck_charges_status CHECK ((status = ANY (ARRAY['pending'::text, 'succeeded'::text, 'failed'::text])))
+);
+
+CREATE TABLE sandbox.instruments (
+    reference text NOT NULL,
+    token text NOT NULL,
+    created_at timestamp with time zone NOT NULL
+);
+
+ALTER TABLE ONLY public.accounts
+    ADD CONSTRAINT pk_accounts PRIMARY KEY (account_id);
+
+ALTER TABLE ONLY public.api_keys
+    ADD CONSTRAINT pk_api_keys PRIMARY KEY (digest);
+
+ALTER TABLE ONLY public.balances
+    ADD CONSTRAINT pk_balances PRIMARY KEY (account_id, currency, ledger_account);
+
+ALTER TABLE ONLY public.bands
+    ADD CONSTRAINT pk_bands PRIMARY KEY (price_id, ordinal);
+
+ALTER TABLE ONLY public.billed_items
+    ADD CONSTRAINT pk_billed_items PRIMARY KEY (account_id, kind, item, currency);
+
+ALTER TABLE ONLY public.closes
+    ADD CONSTRAINT pk_closes PRIMARY KEY (account_id, period);
+
+ALTER TABLE ONLY public.code_digest
+    ADD CONSTRAINT pk_code_digest PRIMARY KEY (is_only);
+
+ALTER TABLE ONLY public.currencies
+    ADD CONSTRAINT pk_currencies PRIMARY KEY (currency);
+
+ALTER TABLE ONLY public.day_rows
+    ADD CONSTRAINT pk_day_rows PRIMARY KEY (account_id, day, resource_id, meter);
+
+ALTER TABLE ONLY public.gauges
+    ADD CONSTRAINT pk_gauges PRIMARY KEY (account_id, resource_id, meter);
+
+ALTER TABLE ONLY public.heads
+    ADD CONSTRAINT pk_heads PRIMARY KEY (account_id);
+
+ALTER TABLE ONLY public.holds
+    ADD CONSTRAINT pk_holds PRIMARY KEY (account_id, hold_id);
+
+ALTER TABLE ONLY public.idempotency_keys
+    ADD CONSTRAINT pk_idempotency_keys PRIMARY KEY (account_id, route, key);
+
+ALTER TABLE ONLY public.invoice_lines
+    ADD CONSTRAINT pk_invoice_lines PRIMARY KEY (account_id, invoice_id, ordinal);
+
+ALTER TABLE ONLY public.invoice_numbers
+    ADD CONSTRAINT pk_invoice_numbers PRIMARY KEY (series, number);
+
+ALTER TABLE ONLY public.invoice_payments
+    ADD CONSTRAINT pk_invoice_payments PRIMARY KEY (account_id, invoice_id, ordinal);
+
+ALTER TABLE ONLY public.invoice_states
+    ADD CONSTRAINT pk_invoice_states PRIMARY KEY (account_id, invoice_id);
+
+ALTER TABLE ONLY public.invoice_taxes
+    ADD CONSTRAINT pk_invoice_taxes PRIMARY KEY (account_id, invoice_id, ordinal);
+
+ALTER TABLE ONLY public.invoices
+    ADD CONSTRAINT pk_invoices PRIMARY KEY (account_id, invoice_id);
+
+ALTER TABLE ONLY public.issuers
+    ADD CONSTRAINT pk_issuers PRIMARY KEY (issuer);
+
+ALTER TABLE ONLY public.meters
+    ADD CONSTRAINT pk_meters PRIMARY KEY (meter);
+
+ALTER TABLE ONLY public.number_series
+    ADD CONSTRAINT pk_number_series PRIMARY KEY (series);
+
+ALTER TABLE ONLY public.operator_keys
+    ADD CONSTRAINT pk_operator_keys PRIMARY KEY (digest);
+
+ALTER TABLE ONLY public.outbox_events
+    ADD CONSTRAINT pk_outbox_events PRIMARY KEY (account_id, event_id);
+
+ALTER TABLE ONLY public.payment_methods
+    ADD CONSTRAINT pk_payment_methods PRIMARY KEY (account_id, payment_method_id);
+
+ALTER TABLE ONLY public.payments
+    ADD CONSTRAINT pk_payments PRIMARY KEY (account_id, payment_id);
+
+ALTER TABLE ONLY public.period_versions
+    ADD CONSTRAINT pk_period_versions PRIMARY KEY (account_id, period);
+
+ALTER TABLE ONLY public.prices
+    ADD CONSTRAINT pk_prices PRIMARY KEY (price_id);
+
+ALTER TABLE ONLY public.projects
+    ADD CONSTRAINT pk_projects PRIMARY KEY (account_id, project_id);
+
+ALTER TABLE ONLY public.promotional_credits
+    ADD CONSTRAINT pk_promotional_credits PRIMARY KEY (account_id, credit_id);
+
+ALTER TABLE ONLY public.quarantined_events
+    ADD CONSTRAINT pk_quarantined_events PRIMARY KEY (account_id, source, event_id);
+
+ALTER TABLE ONLY public.rate_cards
+    ADD CONSTRAINT pk_rate_cards PRIMARY KEY (rate_card_id);
+
+ALTER TABLE ONLY public.resources
+    ADD CONSTRAINT pk_resources PRIMARY KEY (account_id, resource_id);
+
+ALTER TABLE ONLY public.run_accounts
+    ADD CONSTRAINT pk_run_accounts PRIMARY KEY (run_id, account_id);
+
+ALTER TABLE ONLY public.runs
+    ADD CONSTRAINT pk_runs PRIMARY KEY (run_id);
+
+ALTER TABLE ONLY public.state_points
+    ADD CONSTRAINT pk_state_points PRIMARY KEY (account_id, resource_id, effective_at);
+
+ALTER TABLE ONLY public.tax_rates
+    ADD CONSTRAINT pk_tax_rates PRIMARY KEY (country, name, valid_from);
+
+ALTER TABLE ONLY public.transfers
+    ADD CONSTRAINT pk_transfers PRIMARY KEY (account_id, number);
+
+ALTER TABLE ONLY public.usage_events
+    ADD CONSTRAINT pk_usage_events PRIMARY KEY (account_id, source, event_id);
+
+ALTER TABLE ONLY public.schema_migrations
+    ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (version);
+
+ALTER TABLE ONLY public.api_keys
+    ADD CONSTRAINT uq_api_keys_id UNIQUE (account_id, key_id);
+
+ALTER TABLE ONLY public.holds
+    ADD CONSTRAINT uq_holds_reference UNIQUE (account_id, reference);
+
+ALTER TABLE ONLY public.invoice_numbers
+    ADD CONSTRAINT uq_invoice_numbers_invoice UNIQUE (invoice_id);
+
+ALTER TABLE ONLY public.invoices
+    ADD CONSTRAINT uq_invoices_period UNIQUE (account_id, period);
+
+ALTER TABLE ONLY public.operator_keys
+    ADD CONSTRAINT uq_operator_keys_id UNIQUE (key_id);
+
+ALTER TABLE ONLY public.prices
+    ADD CONSTRAINT uq_prices_start UNIQUE NULLS NOT DISTINCT (kind, item, currency, account_id, region, valid_from);
+
+ALTER TABLE ONLY public.transfers
+    ADD CONSTRAINT uq_transfers_content UNIQUE (account_id, template, reference, ordinal);
+
+ALTER TABLE ONLY sandbox.charges
+    ADD CONSTRAINT pk_charges PRIMARY KEY (key);
+
+ALTER TABLE ONLY sandbox.instruments
+    ADD CONSTRAINT pk_instruments PRIMARY KEY (reference);
+
+CREATE INDEX ix_billed_items_item ON public.billed_items USING btree (kind, item, currency, last_period);
+
+CREATE INDEX ix_day_rows_gauge ON public.day_rows USING btree (account_id, resource_id, meter, day) WHERE is_gauge;
+
+CREATE INDEX ix_holds_id ON public.holds USING btree (hold_id);
+
+CREATE INDEX ix_holds_open ON public.holds USING btree (account_id, expires_at) WHERE (status = 'open'::text);
+
+CREATE INDEX ix_invoice_lines_service ON public.invoice_lines USING btree (account_id, service_period, price_id);
+
+CREATE INDEX ix_invoices_issued ON public.invoices USING btree (account_id, issued_at DESC, invoice_id DESC);
+
+CREATE INDEX ix_outbox_events_undispatched ON public.outbox_events USING btree (created_at, event_id) WHERE (dispatched_at IS NULL);
+
+CREATE INDEX ix_payments_created ON public.payments USING btree (account_id, created_at DESC, payment_id DESC);
+
+CREATE INDEX ix_payments_unsettled ON public.payments USING btree (next_check_at, account_id, payment_id) WHERE (status = 'pending'::text);
+
+CREATE INDEX ix_prices_contract ON public.prices USING btree (account_id) WHERE (account_id IS NOT NULL);
+
+CREATE INDEX ix_prices_rate_card ON public.prices USING btree (rate_card_id);
+
+CREATE INDEX ix_quarantined_events_open ON public.quarantined_events USING btree (recorded_at, account_id, source, event_id) WHERE (resolved_at IS NULL);
+
+CREATE INDEX ix_resources_project ON public.resources USING btree (account_id, project_id, created_at, resource_id);
+
+CREATE INDEX ix_run_accounts_state ON public.run_accounts USING btree (run_id, state, account_id);
+
+CREATE INDEX ix_runs_unfinished ON public.runs USING btree (created_at, run_id) WHERE (status = ANY (ARRAY['queued'::text, 'running'::text]));
+
+CREATE INDEX ix_usage_events_series ON public.usage_events USING btree (account_id, resource_id, meter, occurred_at);
+
+CREATE UNIQUE INDEX uq_payment_methods_default ON public.payment_methods USING btree (account_id) WHERE is_default;
+
+CREATE UNIQUE INDEX uq_payments_reference ON public.payments USING btree (account_id, reference) WHERE (reference IS NOT NULL);
+
+CREATE UNIQUE INDEX uq_projects_default ON public.projects USING btree (account_id) WHERE is_default;
+
+ALTER TABLE ONLY public.bands
+    ADD CONSTRAINT fk_bands_price FOREIGN KEY (price_id) REFERENCES public.prices(price_id);
+
+ALTER TABLE ONLY public.closes
+    ADD CONSTRAINT fk_closes_account FOREIGN KEY (account_id) REFERENCES public.accounts(account_id);
+
+ALTER TABLE ONLY public.holds
+    ADD CONSTRAINT fk_holds_account FOREIGN KEY (account_id) REFERENCES public.accounts(account_id);
+
+ALTER TABLE ONLY public.invoice_payments
+    ADD CONSTRAINT fk_invoice_payments_invoice FOREIGN KEY (account_id, invoice_id) REFERENCES public.invoices(account_id, invoice_id);
+
+ALTER TABLE ONLY public.invoice_states
+    ADD CONSTRAINT fk_invoice_states_invoice FOREIGN KEY (account_id, invoice_id) REFERENCES public.invoices(account_id, invoice_id);
+
+ALTER TABLE ONLY public.invoice_taxes
+    ADD CONSTRAINT fk_invoice_taxes_invoice FOREIGN KEY (account_id, invoice_id) REFERENCES public.invoices(account_id, invoice_id);
+
+ALTER TABLE ONLY public.invoices
+    ADD CONSTRAINT fk_invoices_account FOREIGN KEY (account_id) REFERENCES public.accounts(account_id);
+
+ALTER TABLE ONLY public.payment_methods
+    ADD CONSTRAINT fk_payment_methods_account FOREIGN KEY (account_id) REFERENCES public.accounts(account_id);
+
+ALTER TABLE ONLY public.payments
+    ADD CONSTRAINT fk_payments_account FOREIGN KEY (account_id) REFERENCES public.accounts(account_id);
+
+ALTER TABLE ONLY public.payments
+    ADD CONSTRAINT fk_payments_method FOREIGN KEY (account_id, payment_method_id) REFERENCES public.payment_methods(account_id, payment_method_id);
+
+ALTER TABLE ONLY public.prices
+    ADD CONSTRAINT fk_prices_rate_card FOREIGN KEY (rate_card_id) REFERENCES public.rate_cards(rate_card_id);
+
+ALTER TABLE ONLY public.projects
+    ADD CONSTRAINT fk_projects_account FOREIGN KEY (account_id) REFERENCES public.accounts(account_id);
+
+ALTER TABLE ONLY public.promotional_credits
+    ADD CONSTRAINT fk_promotional_credits_account FOREIGN KEY (account_id) REFERENCES public.accounts(account_id);
+
+ALTER TABLE ONLY public.rate_cards
+    ADD CONSTRAINT fk_rate_cards_currency FOREIGN KEY (currency) REFERENCES public.currencies(currency);
+
+ALTER TABLE ONLY public.resources
+    ADD CONSTRAINT fk_resources_project FOREIGN KEY (account_id, project_id) REFERENCES public.projects(account_id, project_id);
+
+ALTER TABLE ONLY public.run_accounts
+    ADD CONSTRAINT fk_run_accounts_run FOREIGN KEY (run_id) REFERENCES public.runs(run_id);
+
+ALTER TABLE ONLY public.state_points
+    ADD CONSTRAINT fk_state_points_resource FOREIGN KEY (account_id, resource_id) REFERENCES public.resources(account_id, resource_id);
+
+GRANT USAGE ON SCHEMA public TO lineserve_app;
+
+GRANT USAGE ON SCHEMA sandbox TO lineserve_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.accounts TO lineserve_app;
+
+GRANT SELECT ON TABLE public.accounts_v TO lineserve_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.api_keys TO lineserve_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.balances TO lineserve_app;
+
+GRANT SELECT,INSERT ON TABLE public.bands TO lineserve_app;
+
+GRANT SELECT ON TABLE public.bands_v TO lineserve_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.billed_items TO lineserve_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.closes TO lineserve_app;
+
+GRANT SELECT ON TABLE public.currencies TO lineserve_app;
+
+GRANT SELECT ON TABLE public.currencies_v TO lineserve_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.day_rows TO lineserve_app;
+
+GRANT SELECT ON TABLE public.day_rows_v TO lineserve_app;
+
+GRANT SELECT,INSERT ON TABLE public.gauges TO lineserve_app;
+
+GRANT SELECT ON TABLE public.gauges_v TO lineserve_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.heads TO lineserve_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.holds TO lineserve_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.idempotency_keys TO lineserve_app;
+
+GRANT SELECT,INSERT ON TABLE public.invoice_lines TO lineserve_app;
+
+GRANT SELECT,INSERT ON TABLE public.invoice_numbers TO lineserve_app;
+
+GRANT SELECT,INSERT ON TABLE public.invoice_payments TO lineserve_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.invoice_states TO lineserve_app;
+
+GRANT SELECT,INSERT ON TABLE public.invoice_taxes TO lineserve_app;
+
+GRANT SELECT,INSERT ON TABLE public.invoices TO lineserve_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.issuers TO lineserve_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.meters TO lineserve_app;
+
+GRANT SELECT ON TABLE public.meters_v TO lineserve_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.number_series TO lineserve_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.operator_keys TO lineserve_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.outbox_events TO lineserve_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.payment_methods TO lineserve_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.payments TO lineserve_app;
+
+GRANT SELECT ON TABLE public.payment_transactions_v TO lineserve_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.period_versions TO lineserve_app;
+
+GRANT SELECT ON TABLE public.period_versions_v TO lineserve_app;
+
+GRANT SELECT,INSERT ON TABLE public.prices TO lineserve_app;
+
+GRANT UPDATE(valid_to) ON TABLE public.prices TO lineserve_app;
+
+GRANT SELECT ON TABLE public.prices_v TO lineserve_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.projects TO lineserve_app;
+
+GRANT SELECT ON TABLE public.projects_v TO lineserve_app;
+
+GRANT SELECT,INSERT ON TABLE public.promotional_credits TO lineserve_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.quarantined_events TO lineserve_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.rate_cards TO lineserve_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.resources TO lineserve_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.state_points TO lineserve_app;
+
+GRANT SELECT ON TABLE public.resource_spans_v TO lineserve_app;
+
+GRANT SELECT ON TABLE public.resources_v TO lineserve_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.run_accounts TO lineserve_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.runs TO lineserve_app;
+
+GRANT SELECT ON TABLE public.schema_migrations TO lineserve_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.tax_rates TO lineserve_app;
+
+GRANT SELECT ON TABLE public.tax_rates_v TO lineserve_app;
+
+GRANT SELECT,INSERT ON TABLE public.transfers TO lineserve_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.usage_events TO lineserve_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE sandbox.charges TO lineserve_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE sandbox.instruments TO lineserve_app;
