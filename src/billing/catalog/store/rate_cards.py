@@ -180,8 +180,22 @@ async def list_rate_cards(
 
 
 async def list_services(connection: Connection) -> list[str]:
-    """The services that have a price or a meter."""
-    records = await connection.fetch("SELECT service FROM prices UNION SELECT service FROM meters ORDER BY service")
+    """The services that have a price or a meter. One index look-up per service, however many contracts there are."""
+    records = await connection.fetch(
+        """
+        WITH RECURSIVE priced (service) AS (
+            SELECT min(service) FROM prices
+            UNION ALL
+            SELECT (SELECT min(prices.service) FROM prices WHERE prices.service > priced.service)
+            FROM priced
+            WHERE priced.service IS NOT NULL
+        )
+        SELECT service FROM priced WHERE service IS NOT NULL
+        UNION
+        SELECT service FROM meters
+        ORDER BY service
+        """
+    )
     return [record["service"] for record in records]
 
 
