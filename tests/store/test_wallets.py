@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -9,11 +10,13 @@ from uuid import UUID
 
 import pytest
 
-from billing import accounts, ledger, wallets
+from billing import accounts, catalog, ledger, metering, projects, wallets
 from billing.core.errors import InvalidParameter, NotFound
-from billing.kit.db import Tx
+from billing.core.period import Period
+from billing.kit.db import Database, Tx, open_pool
 from billing.wallets import operations, rules, store
 from billing.wallets.model import CaptureAboveHold, Cash, Hold, HoldNotOpen, HoldReferenceReused, Wallet
+from tests.conftest import NOW
 
 ENABLED = frozenset({"USD", "KES", "JPY"})
 
@@ -160,6 +163,57 @@ class TestListWallets:
         assert await read(tx, account_id) == [Wallet("USD", 0, 0, 0)]
 
 
+async def run_server(tx: Tx, account_id: UUID) -> None:
+    """A server at 1.00 an hour that has run for the 10 hours of this month."""
+    month = Period.containing(tx.now).start
+    price = catalog.PriceDefinition(service="compute", plan="s1", model="hourly", hourly_price=Decimal("1.00"))
+    await catalog.publish_rate_card(tx, name="list", currency="USD", valid_from=month, prices=[price])
+    project = await projects.create_default(tx, account_id=account_id)
+    await metering.record_state(
+        tx,
+        account_id=account_id,
+        resource_id="vps_1",
+        project_id=project.project_id,
+        type="vps",
+        service="compute",
+        name="web",
+        region="nairobi",
+        status="running",
+        effective_at=month,
+        plan="s1",
+        units=Decimal(1),
+    )
+
+
+class TestReserveForUsage:
+    @pytest.mark.parametrize(("cash_minor", "reserved_minor"), [(10_000, 3_400), (2_000, 2_000), (0, 0)])
+    async def test_takes_the_open_month_and_a_day_more(self, tx: Tx, cash_minor: int, reserved_minor: int) -> None:
+        account_id = await open_account(tx, cash_minor=cash_minor)
+        await run_server(tx, account_id)
+        (wallet,) = await read(tx, account_id, reserve=wallets.reserve_for_usage)
+        assert (wallet.reserved_minor, wallet.total_minor) == (reserved_minor, cash_minor)
+
+    async def test_lets_valid_credit_pay_first(self, tx: Tx) -> None:
+        account_id = await open_account(tx, cash_minor=10_000)
+        await run_server(tx, account_id)
+        for amount_minor, currency, days in [(400, "USD", None), (300, "USD", 30), (7, "KES", None)]:
+            await wallets.grant_credit(
+                tx,
+                account_id=account_id,
+                currency=currency,
+                amount_minor=amount_minor,
+                reason="welcome",
+                priority=100,
+                expires_at=tx.now + timedelta(days=days) if days else None,
+            )
+        (wallet,) = await read(tx, account_id, reserve=wallets.reserve_for_usage)
+        assert wallet.reserved_minor == 300 + 2_400
+
+    async def test_takes_nothing_when_nothing_runs(self, tx: Tx) -> None:
+        account_id = await open_account(tx, cash_minor=500)
+        assert await read(tx, account_id, reserve=wallets.reserve_for_usage) == [Wallet("USD", 500, 0, 0)]
+
+
 class TestHold:
     async def test_sets_money_aside(self, tx: Tx) -> None:
         account_id = await open_account(tx, cash_minor=500)
@@ -243,6 +297,32 @@ class TestHold:
     async def test_is_unknown_by_another_id(self, tx: Tx) -> None:
         with pytest.raises(NotFound):
             await operations.lock_open_hold(tx, hold_id=tx.new_id())
+
+
+class TestHoldRace:
+    async def test_takes_no_more_than_is_there(self, database_dsn: str) -> None:
+        pool = await open_pool(database_dsn, size=8)
+        database = Database(pool, lambda: NOW)
+        try:
+            async with database.transaction() as tx:
+                account_id = await open_account(tx, cash_minor=1_000)
+            refusals: list[dict[str, object]] = []
+
+            async def spend(number: int) -> int:
+                try:
+                    async with database.transaction() as tx:
+                        return (await place(tx, account_id, 70, reference=f"order-{number}")).amount_minor
+                except ledger.InsufficientBalance as refused:
+                    refusals.append(refused.details)
+                    return 0
+
+            taken_minor = sum(await asyncio.gather(*(spend(number) for number in range(64))))
+            async with database.transaction() as tx:
+                assert await read(tx, account_id) == [Wallet("USD", 20, 0, 980)]
+        finally:
+            await pool.close()
+        assert taken_minor == 14 * 70
+        assert refusals == 50 * [{"required": Decimal("0.70"), "available": Decimal("0.20"), "currency": "USD"}]
 
 
 class TestGrantCredit:
