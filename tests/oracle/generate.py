@@ -13,7 +13,7 @@ from random import Random
 from uuid import UUID
 
 from tests.oracle.catalogue import CURRENCIES, REGIONS, Catalogue, quantity_of, trillionths
-from tests.oracle.quantities import spans
+from tests.oracle.quantities import METERED, spans
 from tests.oracle.world import (
     DAY_US,
     HOUR_US,
@@ -211,7 +211,7 @@ def _times(maker: _Maker, resource: Resource) -> list[int]:
     alive = [
         (start, end)
         for start, end, point in spans(resource, maker.start_us - 400 * DAY_US, maker.as_of_us + 1)
-        if point.status in ("running", "stopped")
+        if point.status in METERED
     ]
     if not alive:
         return []

@@ -9,6 +9,7 @@ from fractions import Fraction
 
 from tests.oracle.world import DAY_US, SECOND_US, Aggregation, Event, Price, Resource, StatePoint, instant_of, micros
 
+METERED = ("running", "stopped")  # metering stops while a resource is being deleted, gauges too
 FindPrice = Callable[[str, str], Price | None]  # kind and item, for the resource's account and region
 
 
@@ -108,7 +109,7 @@ def _gauge(resource: Resource, price: Price, window: Window, events: Collection[
     living = [
         (start, end)
         for start, end, point in spans(resource, window.start_us, window.clip_us)
-        if point.status in ("running", "stopped")
+        if point.status in METERED
     ]
     segments: list[tuple[int, int, Fraction]] = []
     for index, (read_at, level) in enumerate(readings):
@@ -149,7 +150,7 @@ def _aggregate(quantities: list[Fraction], aggregation: Aggregation) -> Fraction
 
 
 def _billable(price: Price) -> Collection[str]:
-    return price.definition.get("billable", ["running", "stopped"])
+    return price.definition.get("billable", METERED)
 
 
 def _days_of(start_us: int, end_us: int) -> Iterator[tuple[date, int]]:

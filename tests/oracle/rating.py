@@ -113,6 +113,18 @@ def lines(charges: Iterable[Charge]) -> list[Line]:
     return [line for charge in charges for line in _lines(charge)]
 
 
+def line_shares(line: Line) -> dict[str, tuple[Fraction, int]]:
+    """Resource → its quantity and its part of the line's amount by largest remainder, ties in the order of ids."""
+    pieces = {
+        piece.resource.resource_id: piece.quantity
+        for piece in line.charge.pieces
+        if piece.quantity > 0 and (piece.resource.project_id, piece.resource.region) == (line.project_id, line.region)
+    }
+    ids = sorted(pieces)
+    amounts = apportion(line.amount_minor, [pieces[resource_id] for resource_id in ids])
+    return {resource_id: (pieces[resource_id], amount) for resource_id, amount in zip(ids, amounts, strict=True)}
+
+
 def resource_shares(charge: Charge) -> list[tuple[str, Fraction, Fraction]]:
     """Resource, its quantity above 0 and its exact part of the charge's cost, in the order of their ids."""
     cost = Fraction(charge.cost_trillionths, TRILLION)
