@@ -27,7 +27,7 @@ from billing.ledger.rules import (
     topup_settled,
     topup_started,
 )
-from billing.ledger.store import Check, list_balances, list_transfers, lock_head, run_checks
+from billing.ledger.store import Check, list_balances, list_transfers, lock_head, lock_heads, run_checks
 
 __all__ = [
     "EXTERNAL_GATEWAY",
@@ -51,6 +51,7 @@ __all__ = [
     "list_balances",
     "list_transfers",
     "lock_head",
+    "lock_heads",
     "open_head",
     "payment_recorded",
     "post",

@@ -1,16 +1,16 @@
 """The named templates: each money movement of the system, and nothing builds a transfer any other way.
 
-    topup.started              gateway:<name>  → wallet:pending
-    topup.settled              wallet:pending  → wallet:cash
-    topup.failed               wallet:pending  → gateway:<name>
-    payment.recorded           gateway:external → wallet:cash
-    credit.granted             promotions      → promo:<grant>
-    hold.placed                wallet:cash     → wallet:held
-    hold.captured              wallet:held     → revenue
-    hold.released              wallet:held     → wallet:cash
-    invoice.issued             receivable      → revenue, tax:<name> for each tax
-    invoice.paid_from_credit   promo:<grant>   → receivable
-    invoice.paid_from_cash     wallet:cash     → receivable
+topup.started              gateway:<name>  → wallet:pending
+topup.settled              wallet:pending  → wallet:cash
+topup.failed               wallet:pending  → gateway:<name>
+payment.recorded           gateway:external → wallet:cash
+credit.granted             promotions      → promo:<grant>
+hold.placed                wallet:cash     → wallet:held
+hold.captured              wallet:held     → revenue
+hold.released              wallet:held     → wallet:cash
+invoice.issued             receivable      → revenue, tax:<name> for each tax
+invoice.paid_from_credit   promo:<grant>   → receivable
+invoice.paid_from_cash     wallet:cash     → receivable
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ def topup_started(
 
 def topup_settled(*, account_id: UUID, payment_id: UUID, currency: str, amount_minor: int, at: datetime) -> Transfer:
     """Money that arrived: it can be spent."""
-    return Transfer(account_id, currency, WALLET_PENDING, WALLET_CASH, amount_minor, "topup.settled", str(payment_id), at)
+    return Transfer(
+        account_id, currency, WALLET_PENDING, WALLET_CASH, amount_minor, "topup.settled", str(payment_id), at
+    )
 
 
 def topup_failed(
@@ -60,13 +62,22 @@ def topup_failed(
 def payment_recorded(*, account_id: UUID, payment_id: UUID, currency: str, amount_minor: int, at: datetime) -> Transfer:
     """Money that came another way, such as a bank transfer, recorded by the operator."""
     return Transfer(
-        account_id, currency, gateway(EXTERNAL_GATEWAY), WALLET_CASH, amount_minor, "payment.recorded", str(payment_id), at
+        account_id,
+        currency,
+        gateway(EXTERNAL_GATEWAY),
+        WALLET_CASH,
+        amount_minor,
+        "payment.recorded",
+        str(payment_id),
+        at,
     )
 
 
 def credit_granted(*, account_id: UUID, credit_id: UUID, currency: str, amount_minor: int, at: datetime) -> Transfer:
     """Promotional credit given by the operator."""
-    return Transfer(account_id, currency, PROMOTIONS, promo(credit_id), amount_minor, "credit.granted", str(credit_id), at)
+    return Transfer(
+        account_id, currency, PROMOTIONS, promo(credit_id), amount_minor, "credit.granted", str(credit_id), at
+    )
 
 
 def hold_placed(*, account_id: UUID, hold_id: UUID, currency: str, amount_minor: int, at: datetime) -> Transfer:
@@ -118,5 +129,13 @@ def invoice_paid_from_cash(
 ) -> Transfer:
     """Wallet cash set against an invoice; `ordinal` numbers the invoice's payments."""
     return Transfer(
-        account_id, currency, WALLET_CASH, RECEIVABLE, amount_minor, "invoice.paid_from_cash", str(invoice_id), at, ordinal
+        account_id,
+        currency,
+        WALLET_CASH,
+        RECEIVABLE,
+        amount_minor,
+        "invoice.paid_from_cash",
+        str(invoice_id),
+        at,
+        ordinal,
     )

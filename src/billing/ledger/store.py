@@ -42,6 +42,13 @@ async def lock_head(connection: Connection, *, account_id: UUID) -> None:
     await connection.execute("SELECT FROM heads WHERE account_id = $1 FOR UPDATE", account_id)
 
 
+async def lock_heads(connection: Connection, *, account_ids: Sequence[UUID]) -> None:
+    """Hold the books of several accounts, in the order in which posting locks them."""
+    await connection.execute(
+        "SELECT FROM heads WHERE account_id = ANY ($1) ORDER BY account_id FOR UPDATE", list(account_ids)
+    )
+
+
 async def insert_transfers(connection: Connection, transfers: Sequence[Transfer], *, recorded_at: datetime) -> int:
     """Post; returns how many were new."""
     return await connection.fetchval(

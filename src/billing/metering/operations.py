@@ -42,7 +42,7 @@ async def record_state(
     account_id: UUID,
     resource_id: str,
     project_id: UUID,
-    type: str,  # noqa: A002 - the wire's own word
+    type: str,
     service: str,
     name: str,
     region: str,

@@ -9,7 +9,7 @@ from billing.metering.model import AHEAD_WINDOW, LATE_WINDOW, QUANTITY_DECIMALS,
 
 
 def objection_to(event: UsageEvent, *, now: datetime, is_backfill: bool) -> str | None:
-    """Why an event is quarantined, or None. Quantities: 0 up to 10^29 exclusive, 12 decimals; times: 35 days back, 5 minutes ahead."""
+    """Why an event is quarantined, or None. Quantities: 0 up to 10^29 exclusive; times: 35 days back, 5 minutes ahead."""
     if event.quantity < 0:
         return "negative_quantity"
     if event.quantity >= QUANTITY_MAX:

@@ -1,6 +1,16 @@
 """Quantity to cost: the one rating statement and the queries over it, quotes, what a wallet reserves."""
 
-from billing.rating.model import Charge, Line, PriceMissing, QuotedLine, QuoteRequest, ReserveBasis, Share, Unpriced
+from billing.rating.model import (
+    Charge,
+    Line,
+    PriceMissing,
+    QuantityKey,
+    QuotedLine,
+    QuoteRequest,
+    ReserveBasis,
+    Share,
+    Unpriced,
+)
 from billing.rating.operations import get_reserve_basis, quote
 from billing.rating.rules import tax_minor
 from billing.rating.store import (
@@ -8,6 +18,7 @@ from billing.rating.store import (
     list_charges,
     list_lines,
     list_monthly_costs,
+    list_quantities,
     list_shares,
     list_unpriced,
     over_charges,
@@ -17,6 +28,7 @@ __all__ = [
     "Charge",
     "Line",
     "PriceMissing",
+    "QuantityKey",
     "QuoteRequest",
     "QuotedLine",
     "ReserveBasis",
@@ -27,6 +39,7 @@ __all__ = [
     "list_charges",
     "list_lines",
     "list_monthly_costs",
+    "list_quantities",
     "list_shares",
     "list_unpriced",
     "over_charges",

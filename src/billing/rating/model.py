@@ -11,6 +11,7 @@ from billing.catalog import ItemKind, PriceTerms
 from billing.core.errors import Refused
 
 ChargeKind = Literal["usage", "minimum"]
+QuantityKey = tuple[UUID, Decimal, str]  # price, units, resource
 
 
 @dataclass(frozen=True, slots=True)

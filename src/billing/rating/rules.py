@@ -30,7 +30,7 @@ def steps_of(
     if model == "volume":
         band = next(band for band in bands if band.high is None or quantity <= Fraction(band.high))
         cost = Fraction(band.base) + Fraction(band.unit) * (quantity - Fraction(band.low))
-        return [_step(Decimal(0), band.high, quantity, band.unit, cost * Fraction(units), 1)]
+        return [QuoteStep(Decimal(0), band.high, _decimal(quantity), band.unit, _decimal(cost * Fraction(units)))]
     steps: list[QuoteStep] = []
     before = Fraction(0)
     for band in bands:
@@ -39,24 +39,18 @@ def steps_of(
         is_last = band.high is None or quantity <= Fraction(band.high)
         inside = billed_above if is_last else Fraction(band.high or 0) - Fraction(band.low)
         after = Fraction(band.base) + Fraction(band.unit) * inside / Fraction(per)
-        unit_price = Fraction(band.unit) * per_shown / Fraction(per) if per_shown != 1 else Fraction(band.unit)
+        unit_price = Fraction(band.unit) * per_shown / Fraction(per)
         steps.append(
-            _step(band.low, band.high, inside, _decimal(unit_price), (after - before) * Fraction(units), per_shown)
+            QuoteStep(
+                _decimal(Fraction(band.low) / per_shown),
+                None if band.high is None else _decimal(Fraction(band.high) / per_shown),
+                _decimal(inside / per_shown),
+                _decimal(unit_price) if per_shown != 1 else band.unit,
+                _decimal((after - before) * Fraction(units)),
+            )
         )
         before = after
     return steps
-
-
-def _step(
-    low: Decimal, high: Decimal | None, inside: Fraction, unit_price: Decimal, amount: Fraction, per_shown: int
-) -> QuoteStep:
-    return QuoteStep(
-        _decimal(Fraction(low) / per_shown),
-        None if high is None else _decimal(Fraction(high) / per_shown),
-        _decimal(inside / per_shown),
-        unit_price,
-        _decimal(amount),
-    )
 
 
 def _decimal(value: Fraction) -> Decimal:

@@ -18,7 +18,9 @@ async def touch_periods_from(connection: Connection, *, account_id: UUID, since:
     await connection.execute(
         """
         SELECT touch_periods(array_agg($1::uuid), array_agg(month::date), $3)
-        FROM generate_series(date_trunc('month', $2::timestamptz, 'UTC') AT TIME ZONE 'UTC', $3 AT TIME ZONE 'UTC', '1 month') AS month
+        FROM generate_series(
+            date_trunc('month', $2::timestamptz, 'UTC') AT TIME ZONE 'UTC', $3 AT TIME ZONE 'UTC', '1 month'
+        ) AS month
         HAVING count(*) > 0
         """,
         account_id,

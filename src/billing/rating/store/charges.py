@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from billing.core.period import Period
 from billing.kit.statements import load_statement
-from billing.rating.model import Charge, Line, Share, Unpriced
+from billing.rating.model import Charge, Line, QuantityKey, Share, Unpriced
 
 if TYPE_CHECKING:
-    import asyncpg
-
     from billing.kit.db import Connection
 
 _SQL = Path(__file__).parent.parent / "sql"
@@ -66,6 +65,7 @@ _TOTAL = over_charges(
     JOIN prices_v ON prices_v.price_id = charges.price_id
     """
 )
+_QUANTITIES = over_charges("SELECT price_id, units, resource_id, quantity FROM parts")
 _UNPRICED = over_charges(
     "SELECT account_id, kind, item, resource_id FROM unpriced ORDER BY account_id, kind, item, resource_id"
 )
@@ -83,48 +83,43 @@ def charge_arguments(
     return list(account_ids), period.start, period.end, as_of, with_minimums, runs_on
 
 
-async def _fetch(
-    connection: Connection,
-    statement: str,
-    account_ids: Sequence[UUID],
-    period: Period,
-    as_of: datetime,
-    with_minimums: bool,
-) -> list[asyncpg.Record]:
-    arguments = charge_arguments(account_ids=account_ids, period=period, as_of=as_of, with_minimums=with_minimums)
-    return await connection.fetch(statement, *arguments)
+async def _fetch(connection: Connection, statement: str, arguments: tuple[object, ...]) -> list[dict[str, Any]]:
+    return [
+        {**row, "amount_minor": int(row["amount_minor"])} if "amount_minor" in row else row
+        for row in map(dict, await connection.fetch(statement, *arguments))
+    ]
 
 
 async def list_charges(
     connection: Connection, *, account_ids: Sequence[UUID], period: Period, as_of: datetime, with_minimums: bool = False
 ) -> list[Charge]:
     """The charges of some accounts in a period, counted up to an instant."""
-    rows = await _fetch(connection, _CHARGES, account_ids, period, as_of, with_minimums)
-    return [Charge(**{**row, "amount_minor": int(row["amount_minor"])}) for row in map(dict, rows)]
+    arguments = charge_arguments(account_ids=account_ids, period=period, as_of=as_of, with_minimums=with_minimums)
+    return [Charge(**row) for row in await _fetch(connection, _CHARGES, arguments)]
 
 
 async def list_lines(
     connection: Connection, *, account_ids: Sequence[UUID], period: Period, as_of: datetime, with_minimums: bool = False
 ) -> list[Line]:
     """Those charges split by project and region: what an invoice would say."""
-    rows = await _fetch(connection, _LINES, account_ids, period, as_of, with_minimums)
-    return [Line(**{**row, "amount_minor": int(row["amount_minor"])}) for row in map(dict, rows)]
+    arguments = charge_arguments(account_ids=account_ids, period=period, as_of=as_of, with_minimums=with_minimums)
+    return [Line(**row) for row in await _fetch(connection, _LINES, arguments)]
 
 
 async def list_shares(
     connection: Connection, *, account_ids: Sequence[UUID], period: Period, as_of: datetime, with_minimums: bool = False
 ) -> list[Share]:
     """Those lines split by resource, by service and resource."""
-    rows = await _fetch(connection, _SHARES, account_ids, period, as_of, with_minimums)
-    return [Share(**{**row, "amount_minor": int(row["amount_minor"])}) for row in map(dict, rows)]
+    arguments = charge_arguments(account_ids=account_ids, period=period, as_of=as_of, with_minimums=with_minimums)
+    return [Share(**row) for row in await _fetch(connection, _SHARES, arguments)]
 
 
 async def list_unpriced(
     connection: Connection, *, account_ids: Sequence[UUID], period: Period, as_of: datetime
 ) -> list[Unpriced]:
     """Quantities above 0 for which no price is in force."""
-    rows = await _fetch(connection, _UNPRICED, account_ids, period, as_of, False)
-    return [Unpriced(**dict(row)) for row in rows]
+    arguments = charge_arguments(account_ids=account_ids, period=period, as_of=as_of)
+    return [Unpriced(**row) for row in await _fetch(connection, _UNPRICED, arguments)]
 
 
 async def get_total(
@@ -135,6 +130,14 @@ async def get_total(
     row = await connection.fetchrow(_TOTAL, *arguments)
     assert row is not None
     return int(row["total_minor"]), int(row["plans_minor"])
+
+
+async def list_quantities(
+    connection: Connection, *, account_id: UUID, since: datetime, until: datetime
+) -> dict[QuantityKey, Decimal]:
+    """What each resource used of each price within some whole UTC days of one month."""
+    rows = await connection.fetch(_QUANTITIES, [account_id], since, until, until, False, timedelta(0))
+    return {(row["price_id"], row["units"], row["resource_id"]): row["quantity"] for row in rows}
 
 
 async def list_monthly_costs(connection: Connection, *, account_id: UUID, now: datetime) -> dict[str, int]:

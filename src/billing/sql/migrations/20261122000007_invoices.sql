@@ -36,7 +36,7 @@ CREATE TABLE run_accounts (
     currency text,
     total_minor bigint,
     CONSTRAINT pk_run_accounts PRIMARY KEY (run_id, account_id)
-);
+) WITH (fillfactor = 70);
 CREATE INDEX ix_run_accounts_state ON run_accounts (run_id, state, account_id);
 GRANT SELECT, INSERT, UPDATE ON run_accounts TO lineserve_app;
 
@@ -64,6 +64,7 @@ CREATE TABLE closes (
     invoice_id uuid,  -- null: nothing to bill
     currency text NOT NULL,
     subtotal_minor bigint NOT NULL,
+    version bigint NOT NULL,  -- of the period, as the close saw it before it rated
     rated_at timestamptz NOT NULL,
     finalized_at timestamptz,
     CONSTRAINT pk_closes PRIMARY KEY (account_id, period)

@@ -8,13 +8,12 @@ SELECT meter, service, name, unit, aggregation, shows_as FROM meters;
 CREATE OR REPLACE VIEW prices_v AS
 SELECT price_id, rate_card_id, kind, item, service, region, currency, account_id, valid_from, valid_to, model, scope, definition, billable,
     step, minimum_quantity, per, cap, maximum, minimum,
-    -- the price of one unit, where the model has a single one
-    CASE model
-        WHEN 'per_unit' THEN (definition ->> 'unit_price')::numeric
-        WHEN 'package' THEN (definition ->> 'package_price')::numeric
-        WHEN 'flat' THEN (definition ->> 'amount')::numeric
-        WHEN 'hourly' THEN coalesce((definition ->> 'hourly_price')::numeric, (definition ->> 'monthly_price')::numeric)
-    END AS unit_price
+    -- the price of one unit after discount, where quantity times it is the cost
+    CASE
+        WHEN model = 'per_unit' AND coalesce((definition ->> 'included')::numeric, 0) = 0 THEN (definition ->> 'unit_price')::numeric
+        WHEN model = 'flat' THEN (definition ->> 'amount')::numeric
+        WHEN model = 'hourly' THEN (definition ->> 'hourly_price')::numeric
+    END * (1 - coalesce((definition ->> 'discount_percent')::numeric, 0) * 0.01) AS unit_price
 FROM prices;
 
 CREATE OR REPLACE VIEW bands_v AS

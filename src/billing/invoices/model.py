@@ -1,0 +1,179 @@
+"""Invoices, their parts, and the runs that make them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Literal
+from uuid import UUID
+
+from billing.core.errors import Refused
+from billing.core.period import Period
+
+RunStatus = Literal["queued", "running", "completed", "failed"]
+RunAccountState = Literal["queued", "rated", "numbered", "done", "parked"]
+InvoiceStatus = Literal["draft", "pending", "overdue", "paid", "void", "uncollectible"]
+PaymentSource = Literal["credit", "wallet", "method"]
+
+INVOICE_MAX_MINOR = 10**14
+DEFAULT_ISSUER = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """Who issues the invoices: the provider as its documents name it."""
+
+    name: str
+    address: str
+    tax_id: str | None
+    bank_details: str | None
+    support_email: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One resumable execution. `waits_until`: the end of the grace, before which it does not start."""
+
+    run_id: UUID
+    period: Period
+    dry_run: bool
+    only_accounts: tuple[UUID, ...] | None
+    status: RunStatus
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    errors: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is. `amount_minor_by_currency`: totals of the invoices, tax included."""
+
+    accounts_total: int
+    accounts_done: int
+    accounts_parked: int
+    invoices: int
+    amount_minor_by_currency: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedAccount:
+    """An account whose billing stopped in a run, and why."""
+
+    account_id: UUID
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RatedAccount:
+    """What became of one account's month in a run: its invoice is drafted, there is nothing to bill, or an objection."""
+
+    account_id: UUID
+    invoice_id: UUID
+    currency: str
+    subtotal_minor: Decimal
+    line_count: int
+    objection: str | None
+    is_drafted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedInvoice:
+    """An invoice as it was just issued, with what has to be posted. `payment_sources`: a credit's id, or None for cash."""
+
+    account_id: UUID
+    invoice_id: UUID
+    number: str
+    currency: str
+    issued_at: datetime
+    subtotal_minor: int
+    total_minor: int
+    paid_minor: int
+    taxes_minor: dict[str, int]
+    payments: list[tuple[UUID | None, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Invoice:
+    """A finalised invoice and its state now."""
+
+    account_id: UUID
+    invoice_id: UUID
+    number: str
+    period: Period
+    currency: str
+    subtotal_minor: int
+    tax_minor: int
+    total_minor: int
+    paid_at_issue_minor: int
+    issued_at: datetime
+    due_at: datetime
+    parties: dict[str, Any]
+    status: str
+    paid_minor: int
+    paid_at: datetime | None
+    pdf_sha256: bytes | None
+
+    def status_at(self, now: datetime) -> str:
+        """The status as the wire shows it: overdue is pending past the due date, read and never stored."""
+        if self.status in ("pending", "processing"):
+            return "overdue" if now >= self.due_at else "pending"
+        return self.status
+
+    @property
+    def due_minor(self) -> int:
+        """What is still to be paid."""
+        return self.total_minor - self.paid_minor if self.status in ("pending", "processing") else 0
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceLine:
+    """One line of an invoice or of a preview. `resource_id` is empty where the charge pools resources."""
+
+    ordinal: int
+    kind: str
+    item_kind: str
+    item: str
+    resource_id: str
+    units: Decimal
+    service_period: Period
+    service: str
+    type: str
+    project_id: UUID
+    project_name: str
+    resource_name: str | None
+    region: str
+    description: str
+    quantity: Decimal
+    unit: str
+    unit_price: Decimal | None
+    amount_minor: int
+    unrounded: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class InvoiceTax:
+    """One tax of an invoice."""
+
+    name: str
+    percent: Decimal
+    base_minor: int
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class InvoicePayment:
+    """Money set against an invoice."""
+
+    ordinal: int
+    source: PaymentSource
+    source_id: UUID | None
+    amount_minor: int
+    created_at: datetime
+
+
+class PeriodOpen(Refused):
+    """The month is still running."""
+
+    message = "The period has not ended yet"

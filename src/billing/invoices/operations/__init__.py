@@ -1,0 +1,1 @@
+"""The verbs of invoices: closing a month, collecting, previewing, the PDF."""

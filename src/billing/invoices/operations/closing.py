@@ -1,0 +1,253 @@
+"""Closing a month: one resumable run, any number of workers, killed anywhere and run again with the same result.
+
+    start  ‖  draft a chunk: rate, lines, close  ‖  numbers, in a block  ‖  issue a chunk: number, tax, state, posting, collection
+
+Each ‖ is a commit. What a run has to do and has done stands in its own worklist, claimed with SKIP LOCKED; `closes` holds each
+(account, period) to one invoice, whatever runs there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from billing import catalog, ledger, metering
+from billing.core import ids
+from billing.core.errors import NotFound
+from billing.core.period import Period
+from billing.invoices import rules
+from billing.invoices.model import (
+    DEFAULT_ISSUER,
+    INVOICE_MAX_MINOR,
+    IssuedInvoice,
+    Issuer,
+    PeriodOpen,
+    RatedAccount,
+    Run,
+)
+from billing.invoices.operations.credits import limit_credits
+from billing.invoices.pdf import TEMPLATE_VERSION
+from billing.invoices.store import closing, runs
+from billing.kit import outbox
+
+if TYPE_CHECKING:
+    from billing.kit.db import Database, Tx
+
+CHUNK = 250
+UNNAMED_ISSUER = Issuer("Lineserve", "", None, None, None)
+
+
+async def request_run(
+    tx: Tx, *, period: Period, dry_run: bool = False, only_accounts: Sequence[UUID] | None = None
+) -> Run:
+    """Queue a close of a month. Asked again while the same is under way, it answers with that run. Raises PeriodOpen."""
+    if period.end > tx.now:
+        raise PeriodOpen(details={"period": str(period), "ends_at": period.end})
+    wanted = None if only_accounts is None else sorted(set(only_accounts))
+    unfinished = await runs.find_unfinished_run(tx.connection, period=period, dry_run=dry_run, only_accounts=wanted)
+    if unfinished is not None:
+        return unfinished
+    run_id = tx.new_id()
+    await runs.insert_run(
+        tx.connection, run_id=run_id, period=period, dry_run=dry_run, only_accounts=wanted, now=tx.now
+    )
+    return await get_run(tx, run_id=run_id)
+
+
+async def get_run(tx: Tx, *, run_id: UUID) -> Run:
+    """A run. Raises NotFound."""
+    run = await runs.find_run(tx.connection, run_id=run_id)
+    if run is None:
+        raise NotFound
+    return run
+
+
+async def advance_all(database: Database, *, grace: timedelta) -> int:
+    """Carry every unfinished run whose month's grace is over to its end; returns how many there were."""
+    async with database.reading() as tx:
+        startable = await runs.list_startable_runs(tx.connection, ended_before=tx.now - grace)
+    for run_id in startable:
+        await advance(database, run_id=run_id)
+    return len(startable)
+
+
+async def advance(database: Database, *, run_id: UUID, on_step: Callable[[], None] = lambda: None) -> Run:
+    """Carry a run to its end, from wherever it stands; `on_step` is called after each commit."""
+    await _start(database, run_id)
+    on_step()
+    while True:
+        while await _draft_chunk(database, run_id):
+            on_step()
+        await _number(database, run_id)
+        on_step()
+        if not await _issue_chunk(database, run_id):
+            break
+        on_step()
+        while await _issue_chunk(database, run_id):
+            on_step()
+    return await _finish(database, run_id)
+
+
+async def _start(database: Database, run_id: UUID) -> None:
+    async with database.transaction() as tx:
+        if await runs.lock_run(tx.connection, run_id=run_id) != "queued":
+            return
+        run = await get_run(tx, run_id=run_id)
+        account_ids = await metering.list_active_accounts(tx.connection, period=run.period)
+        if run.only_accounts is not None:
+            wanted = set(run.only_accounts)
+            account_ids = [account_id for account_id in account_ids if account_id in wanted]
+        await runs.insert_run_accounts(tx.connection, run_id=run_id, period=run.period, account_ids=account_ids)
+        await runs.mark_run(tx.connection, run_id=run_id, status="running", now=tx.now)
+
+
+async def _draft_chunk(database: Database, run_id: UUID) -> bool:
+    """Rate one chunk of the worklist and store its lines; False when there is none left."""
+    async with database.transaction() as tx:
+        claimed = await runs.claim_accounts(tx.connection, run_id=run_id, state="queued", limit=CHUNK)
+        if not claimed:
+            return False
+        run = await get_run(tx, run_id=run_id)
+        account_ids = [row["account_id"] for row in claimed]
+        blocked = set(await metering.list_unrated_before(tx.connection, account_ids=account_ids, period=run.period))
+        # The version is read before the usage: what arrives between is rated now and once more, with no difference.
+        versions = await metering.list_versions(tx.connection, account_ids=account_ids, period=run.period)
+        rated = await closing.draft_month(
+            tx.connection,
+            invoice_ids={account_id: tx.new_id() for account_id in account_ids if account_id not in blocked},
+            versions=versions,
+            period=run.period,
+            most_minor=INVOICE_MAX_MINOR,
+            dry_run=run.dry_run,
+            now=tx.now,
+        )
+        empty = {account.account_id: versions.get(account.account_id, 0) for account in rated if _is_empty(account)}
+        if empty and not run.dry_run:
+            await metering.mark_rated(tx.connection, versions=empty, period=run.period)
+        await _note_rated(tx, run, rated, sorted(blocked))
+        return True
+
+
+def _is_empty(account: RatedAccount) -> bool:
+    return account.objection is None and account.line_count == 0
+
+
+async def _note_rated(tx: Tx, run: Run, rated: Sequence[RatedAccount], blocked: Sequence[UUID]) -> None:
+    """Write down what became of each account of a chunk; a dry run is done with it, its total taxed as the run's would be."""
+    totals = {account.account_id: int(account.subtotal_minor) for account in rated if account.objection is None}
+    if run.dry_run:
+        totals = await closing.tax_totals(tx.connection, subtotals_minor=totals, at=tx.now.date())
+    outcomes = [rules.outcome_of(account, dry_run=run.dry_run) for account in rated]
+    outcomes += [(account_id, "parked", "earlier_period_open", None, None) for account_id in blocked]
+    await runs.mark_accounts(
+        tx.connection,
+        run_id=run.run_id,
+        account_ids=[account_id for account_id, *_ in outcomes],
+        states=[state for _, state, *_ in outcomes],
+        reasons=[reason for _, _, reason, *_ in outcomes],
+        invoice_ids=[invoice_id for *_, invoice_id, _ in outcomes],
+        currencies=[currency for *_, currency in outcomes],
+        totals_minor=[totals.get(account_id) for account_id, *_ in outcomes],
+    )
+
+
+async def _number(database: Database, run_id: UUID) -> None:
+    """Allot numbers to all drafts of the run in one short transaction."""
+    async with database.transaction() as tx:
+        await runs.insert_numbers(tx.connection, run_id=run_id, series=f"INV-{tx.now.year}", now=tx.now)
+
+
+async def _issue_chunk(database: Database, run_id: UUID) -> bool:
+    """Issue one chunk of numbered invoices; False when there is none left."""
+    async with database.transaction() as tx:
+        claimed = await runs.claim_accounts(tx.connection, run_id=run_id, state="numbered", limit=CHUNK)
+        if not claimed:
+            return False
+        run = await get_run(tx, run_id=run_id)
+        account_ids = [row["account_id"] for row in claimed]
+        await ledger.lock_heads(tx.connection, account_ids=account_ids)
+        issued = await closing.issue(
+            tx.connection,
+            invoice_ids=[row["invoice_id"] for row in claimed],
+            issuer=await closing.find_issuer(tx.connection, name=DEFAULT_ISSUER) or UNNAMED_ISSUER,
+            credit_limits_minor=await limit_credits(tx, account_ids=account_ids, period=run.period),
+            template_version=TEMPLATE_VERSION,
+        )
+        await _post(tx, issued)
+        await _tell_others(tx, run.period, issued)
+        totals = {invoice.account_id: invoice.total_minor for invoice in issued}
+        currencies = {invoice.account_id: invoice.currency for invoice in issued}
+        # What another run has issued meanwhile is done here too.
+        await runs.mark_accounts(
+            tx.connection,
+            run_id=run_id,
+            account_ids=account_ids,
+            states=["done"] * len(claimed),
+            reasons=[None] * len(claimed),
+            invoice_ids=[row["invoice_id"] if row["account_id"] in totals else None for row in claimed],
+            currencies=[currencies.get(account_id) for account_id in account_ids],
+            totals_minor=[totals.get(account_id) for account_id in account_ids],
+        )
+        return True
+
+
+async def _post(tx: Tx, issued: Sequence[IssuedInvoice]) -> None:
+    transfers: list[ledger.Transfer] = []
+    for invoice in issued:
+        transfers += ledger.invoice_issued(
+            account_id=invoice.account_id,
+            invoice_id=invoice.invoice_id,
+            currency=invoice.currency,
+            net_minor=invoice.subtotal_minor,
+            taxes_minor=invoice.taxes_minor,
+            at=invoice.issued_at,
+        )
+        transfers += rules.payment_transfers(
+            account_id=invoice.account_id,
+            invoice_id=invoice.invoice_id,
+            currency=invoice.currency,
+            payments=invoice.payments,
+            first_ordinal=1,
+            at=invoice.issued_at,
+        )
+    await ledger.post_all(tx.connection, transfers, recorded_at=tx.now)
+
+
+async def _tell_others(tx: Tx, period: Period, issued: Sequence[IssuedInvoice]) -> None:
+    """The catalogue holds prices to what was billed, metering knows what was seen, the outbox tells the world."""
+    account_ids = [invoice.account_id for invoice in issued]
+    items = await closing.list_items(tx.connection, account_ids=account_ids, period=period)
+    await catalog.mark_billed(
+        tx.connection,
+        account_ids=[account_id for account_id, *_ in items],
+        kinds=[kind for _, kind, *_ in items],
+        items=[item for *_, item, _ in items],
+        currencies=[currency for *_, currency in items],
+        period=period.start_date,
+    )
+    versions = await closing.list_draft_versions(tx.connection, account_ids=account_ids, period=period)
+    await metering.mark_rated(tx.connection, versions=versions, period=period)
+    await outbox.publish_all(
+        tx,
+        type="invoice.issued",
+        events=[
+            (
+                invoice.account_id,
+                ids.encode("inv", invoice.invoice_id),
+                {"number": invoice.number, "is_paid": invoice.paid_minor == invoice.total_minor},
+            )
+            for invoice in issued
+        ],
+    )
+
+
+async def _finish(database: Database, run_id: UUID) -> Run:
+    """Mark a run completed once nothing of it is left, here or with another worker."""
+    async with database.transaction() as tx:
+        if await runs.lock_run(tx.connection, run_id=run_id) == "running" and not await runs.has_open_accounts(
+            tx.connection, run_id=run_id
+        ):
+            await runs.mark_run(tx.connection, run_id=run_id, status="completed", now=tx.now)
+        return await get_run(tx, run_id=run_id)

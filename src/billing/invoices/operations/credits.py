@@ -1,0 +1,37 @@
+"""How much of an invoice a promotional credit may pay when it is valid for part of the month only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from billing import rating
+from billing.core.period import Period
+from billing.invoices import rules
+from billing.invoices.store import closing
+
+if TYPE_CHECKING:
+    from billing.kit.db import Tx
+
+
+async def limit_credits(tx: Tx, *, account_ids: Sequence[UUID], period: Period) -> dict[tuple[UUID, UUID], int]:
+    """By (invoice, credit): gross × net of the whole UTC days of the credit's validity / net, rounded down.
+
+    Only credits that do not cover the whole month are in it; the others may pay all of an invoice.
+    """
+    partial = await closing.list_partial_credits(tx.connection, account_ids=account_ids, period=period)
+    if not partial:
+        return {}
+    gross_minor = await closing.get_draft_totals(
+        tx.connection, account_ids=[account_id for account_id, *_ in partial], period=period, at=tx.now.date()
+    )
+    limits: dict[tuple[UUID, UUID], int] = {}
+    for account_id, invoice_id, credit_id, since, until in partial:
+        shares = await rating.list_shares(
+            tx.connection, account_ids=[account_id], period=period, as_of=period.end, with_minimums=True
+        )
+        inside = await rating.list_quantities(tx.connection, account_id=account_id, since=since, until=until)
+        net_inside, net = rules.net_within(shares, inside)
+        limits[invoice_id, credit_id] = int(gross_minor[account_id] * net_inside / net) if net else 0
+    return limits

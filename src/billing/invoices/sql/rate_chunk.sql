@@ -1,0 +1,54 @@
+-- After the rating statement: draft the month of the accounts $1, each with its invoice id in $7, and say what became of each.
+-- $8 is the most that one invoice may come to in minor units, $9 the versions of the month seen before, $10 now; with $11 nothing is
+-- written. An account that another run drafted meanwhile is left to it.
+, asked AS (
+    SELECT * FROM unnest($1, $7::uuid[], $9::bigint[]) AS t (account_id, invoice_id, version)
+), sums AS (
+    SELECT asked.account_id, asked.invoice_id, asked.version, scope.currency,
+        coalesce(sum(lines.amount_minor), 0) AS subtotal_minor, count(lines.price_id) AS line_count
+    FROM asked
+    JOIN scope ON scope.account_id = asked.account_id
+    LEFT JOIN lines ON lines.account_id = asked.account_id
+    GROUP BY asked.account_id, asked.invoice_id, asked.version, scope.currency
+), judged AS (
+    SELECT sums.*, CASE
+        WHEN EXISTS (SELECT FROM unpriced WHERE unpriced.account_id = sums.account_id) THEN 'price_missing'
+        WHEN subtotal_minor > $8::bigint THEN 'amount_out_of_bounds'
+    END AS objection
+    FROM sums
+), drafted AS (
+    INSERT INTO closes (account_id, period, invoice_id, currency, subtotal_minor, version, rated_at, finalized_at)
+    SELECT account_id, ($2 AT TIME ZONE 'UTC')::date, CASE WHEN line_count > 0 THEN invoice_id END, currency, subtotal_minor, version,
+        $10::timestamptz, CASE WHEN line_count = 0 THEN $10 END
+    FROM judged
+    WHERE objection IS NULL AND NOT $11::boolean
+    ORDER BY account_id
+    ON CONFLICT (account_id, period) DO NOTHING
+    RETURNING account_id, invoice_id
+), written AS (
+    INSERT INTO invoice_lines (
+        account_id, invoice_id, ordinal, kind, price_id, item_kind, item, charge_resource_id, units, service_period, service, type,
+        project_id, project_name, resource_name, region, description, quantity, unit, unit_price, amount_minor, unrounded
+    )
+    SELECT lines.account_id, drafted.invoice_id,
+        row_number() OVER (
+            PARTITION BY lines.account_id
+            ORDER BY projects_v.is_default DESC, projects_v.name, lines.project_id, prices_v.service, prices_v.item, lines.region,
+                lines.charge_resource_id, lines.units, lines.price_id, lines.kind DESC
+        ),
+        lines.kind, lines.price_id, prices_v.kind, prices_v.item, lines.charge_resource_id, lines.units,
+        ($2 AT TIME ZONE 'UTC')::date, prices_v.service, lines.type, lines.project_id, projects_v.name, lines.resource_name,
+        lines.region, shown.description, shown.quantity, shown.unit, shown.unit_price, lines.amount_minor, lines.unrounded
+    FROM drafted
+    JOIN lines ON lines.account_id = drafted.account_id
+    JOIN prices_v ON prices_v.price_id = lines.price_id
+    JOIN projects_v ON projects_v.account_id = lines.account_id AND projects_v.project_id = lines.project_id
+    LEFT JOIN meters_v ON prices_v.kind = 'meter' AND meters_v.meter = prices_v.item
+    CROSS JOIN LATERAL (
+\ir shown_line.sql
+    ) AS shown
+)
+SELECT judged.account_id, judged.currency, judged.subtotal_minor, judged.line_count, judged.objection,
+    coalesce(drafted.invoice_id, judged.invoice_id) AS invoice_id, drafted.account_id IS NOT NULL AS is_drafted
+FROM judged
+LEFT JOIN drafted ON drafted.account_id = judged.account_id

@@ -1,0 +1,1 @@
+"""All SQL of invoices and of the runs that make them."""

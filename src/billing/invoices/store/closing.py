@@ -1,0 +1,204 @@
+"""The SQL of a close: drafting the lines of a month, issuing its invoices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import msgspec
+
+from billing import rating
+from billing.catalog import ItemKind
+from billing.core.period import Period
+from billing.invoices.model import IssuedInvoice, Issuer, RatedAccount
+from billing.kit.statements import load_statement
+
+if TYPE_CHECKING:
+    from billing.kit.db import Connection
+
+_SQL = Path(__file__).parent.parent / "sql"
+_RATE_CHUNK = rating.over_charges(load_statement(_SQL / "rate_chunk.sql"))
+_ISSUE = load_statement(_SQL / "issue.sql")
+
+
+async def draft_month(
+    connection: Connection,
+    *,
+    invoice_ids: Mapping[UUID, UUID],
+    versions: Mapping[UUID, int],
+    period: Period,
+    most_minor: int,
+    dry_run: bool,
+    now: datetime,
+) -> list[RatedAccount]:
+    """Rate a month of accounts and store their lines under the invoice ids given; with `dry_run` only say what would come."""
+    account_ids = list(invoice_ids)
+    arguments = rating.charge_arguments(account_ids=account_ids, period=period, as_of=period.end, with_minimums=True)
+    rows = await connection.fetch(
+        _RATE_CHUNK,
+        *arguments,
+        [invoice_ids[account_id] for account_id in account_ids],
+        most_minor,
+        [versions.get(account_id, 0) for account_id in account_ids],
+        now,
+        dry_run,
+    )
+    return [RatedAccount(**dict(row)) for row in rows]
+
+
+async def list_partial_credits(
+    connection: Connection, *, account_ids: Sequence[UUID], period: Period
+) -> list[tuple[UUID, UUID, UUID, datetime, datetime]]:
+    """(account, invoice, credit, since, until) of credits whose validity covers only some whole UTC days of an invoice's month."""
+    rows = await connection.fetch(
+        """
+        SELECT closes.account_id, closes.invoice_id, credits.credit_id, covered.since, covered.until
+        FROM closes
+        JOIN promotional_credits_v AS credits ON credits.account_id = closes.account_id
+            AND credits.currency = closes.currency AND credits.balance_minor > 0
+        CROSS JOIN LATERAL (
+            SELECT closes.period::timestamp AT TIME ZONE 'UTC' AS month_start,
+                (closes.period + interval '1 month') AT TIME ZONE 'UTC' AS month_end
+        ) AS month
+        CROSS JOIN LATERAL (
+            -- whole days: the one of the grant and the one in which it expires count
+            SELECT greatest(month_start, date_trunc('day', credits.granted_at, 'UTC')) AS since, least(month_end,
+                date_trunc('day', credits.expires_at - interval '1 microsecond', 'UTC') + interval '1 day') AS until
+        ) AS covered
+        WHERE closes.account_id = ANY ($1) AND closes.period = $2 AND closes.invoice_id IS NOT NULL
+            AND covered.since < covered.until AND (covered.since > month_start OR covered.until < month_end)
+        """,
+        list(account_ids),
+        period.start_date,
+    )
+    return [tuple(row) for row in rows]
+
+
+async def issue(
+    connection: Connection,
+    *,
+    invoice_ids: Sequence[UUID],
+    issuer: Issuer,
+    credit_limits_minor: Mapping[tuple[UUID, UUID], int],
+    template_version: int,
+) -> list[IssuedInvoice]:
+    """Store numbered invoices with taxes and what was collected; what is returned is to be posted in this transaction."""
+    rows = await connection.fetch(
+        _ISSUE,
+        list(invoice_ids),
+        msgspec.json.encode(issuer).decode(),
+        [invoice_id for invoice_id, _ in credit_limits_minor],
+        [credit_id for _, credit_id in credit_limits_minor],
+        list(credit_limits_minor.values()),
+        template_version,
+    )
+    return [
+        IssuedInvoice(
+            row["account_id"],
+            row["invoice_id"],
+            row["number"],
+            row["currency"],
+            row["issued_at"],
+            row["subtotal_minor"],
+            row["total_minor"],
+            row["paid_minor"],
+            dict(zip(row["tax_names"], row["tax_amounts_minor"], strict=True)),
+            list(zip(row["payment_sources"], row["payment_amounts_minor"], strict=True)),
+        )
+        for row in rows
+    ]
+
+
+async def list_draft_versions(
+    connection: Connection, *, account_ids: Sequence[UUID], period: Period
+) -> dict[UUID, int]:
+    """By account, the version of the month that its draft saw."""
+    rows = await connection.fetch(
+        "SELECT account_id, version FROM closes WHERE account_id = ANY ($1) AND period = $2",
+        list(account_ids),
+        period.start_date,
+    )
+    return {row["account_id"]: row["version"] for row in rows}
+
+
+async def list_items(
+    connection: Connection, *, account_ids: Sequence[UUID], period: Period
+) -> list[tuple[UUID, ItemKind, str, str]]:
+    """(account, kind, plan or meter, currency) of what the drafts of a month bill."""
+    rows = await connection.fetch(
+        """
+        SELECT DISTINCT l.account_id, l.item_kind, l.item, closes.currency
+        FROM closes
+        JOIN invoice_lines AS l ON l.account_id = closes.account_id AND l.invoice_id = closes.invoice_id
+        WHERE closes.account_id = ANY ($1) AND closes.period = $2
+        """,
+        list(account_ids),
+        period.start_date,
+    )
+    return [tuple(row) for row in rows]
+
+
+async def find_issuer(connection: Connection, *, name: str) -> Issuer | None:
+    """The issuer, or None."""
+    row = await connection.fetchrow(
+        "SELECT name, address, tax_id, bank_details, support_email FROM issuers WHERE issuer = $1", name
+    )
+    return None if row is None else Issuer(**dict(row))
+
+
+async def upsert_issuer(connection: Connection, *, name: str, issuer: Issuer, now: datetime) -> None:
+    """Store who issues invoices from now on; those issued keep theirs."""
+    await connection.execute(
+        """
+        INSERT INTO issuers (issuer, name, address, tax_id, bank_details, support_email, updated_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7)
+        ON CONFLICT (issuer) DO UPDATE SET name = excluded.name, address = excluded.address, tax_id = excluded.tax_id,
+            bank_details = excluded.bank_details, support_email = excluded.support_email, updated_at = excluded.updated_at
+        """,
+        name,
+        issuer.name,
+        issuer.address,
+        issuer.tax_id,
+        issuer.bank_details,
+        issuer.support_email,
+        now,
+    )
+
+
+async def tax_totals(connection: Connection, *, subtotals_minor: Mapping[UUID, int], at: date) -> dict[UUID, int]:
+    """Subtotals with the taxes that an invoice issued on a date would carry, by account."""
+    rows = await connection.fetch(
+        """
+        SELECT asked.account_id, (asked.subtotal_minor + coalesce((
+            SELECT sum(floor(asked.subtotal_minor * rates.percent / 100 + 0.5))
+            FROM (
+                SELECT DISTINCT ON (name) name, percent FROM tax_rates_v
+                WHERE country = accounts_v.country AND valid_from <= $3
+                ORDER BY name, valid_from DESC
+            ) AS rates
+            WHERE NOT accounts_v.tax_exempt
+        ), 0))::bigint AS total_minor
+        FROM unnest($1::uuid[], $2::bigint[]) AS asked (account_id, subtotal_minor)
+        JOIN accounts_v ON accounts_v.account_id = asked.account_id
+        """,
+        list(subtotals_minor.keys()),
+        list(subtotals_minor.values()),
+        at,
+    )
+    return {row["account_id"]: row["total_minor"] for row in rows}
+
+
+async def get_draft_totals(
+    connection: Connection, *, account_ids: Sequence[UUID], period: Period, at: date
+) -> dict[UUID, int]:
+    """What the drafts of a month come to with the taxes of a date, by account."""
+    rows = await connection.fetch(
+        "SELECT account_id, subtotal_minor FROM closes WHERE account_id = ANY ($1) AND period = $2",
+        list(account_ids),
+        period.start_date,
+    )
+    subtotals_minor = {row["account_id"]: row["subtotal_minor"] for row in rows}
+    return await tax_totals(connection, subtotals_minor=subtotals_minor, at=at)

@@ -1,0 +1,306 @@
+"""The SQL of runs: their state, their worklist, numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from billing.core.period import Period
+from billing.invoices.model import ParkedAccount, Progress, Run, RunAccountState, RunStatus
+
+if TYPE_CHECKING:
+    import asyncpg
+
+    from billing.kit.db import Connection
+
+
+def _run(row: asyncpg.Record) -> Run:
+    fields = dict(row)
+    period = fields.pop("period")
+    only_accounts = fields.pop("only_accounts")
+    errors = fields.pop("errors")
+    return Run(
+        **fields,
+        period=Period(period.year, period.month),
+        only_accounts=None if only_accounts is None else tuple(only_accounts),
+        errors=list(errors),
+    )
+
+
+async def insert_run(
+    connection: Connection,
+    *,
+    run_id: UUID,
+    period: Period,
+    dry_run: bool,
+    only_accounts: Sequence[UUID] | None,
+    now: datetime,
+) -> None:
+    """Store a run that is queued."""
+    await connection.execute(
+        """
+        INSERT INTO runs (run_id, kind, period, dry_run, only_accounts, status, created_at)
+        VALUES ($1, 'close', $2, $3, $4, 'queued', $5)
+        """,
+        run_id,
+        period.start_date,
+        dry_run,
+        None if only_accounts is None else list(only_accounts),
+        now,
+    )
+
+
+async def find_unfinished_run(
+    connection: Connection, *, period: Period, dry_run: bool, only_accounts: Sequence[UUID] | None
+) -> Run | None:
+    """The run that does the same and has not ended, or None."""
+    row = await connection.fetchrow(
+        """
+        SELECT run_id, period, dry_run, only_accounts, status, created_at, started_at, finished_at,
+            ARRAY(SELECT jsonb_array_elements_text(errors)) AS errors
+        FROM runs
+        WHERE status IN ('queued', 'running') AND period = $1 AND dry_run = $2 AND only_accounts IS NOT DISTINCT FROM $3
+        ORDER BY created_at, run_id
+        LIMIT 1
+        """,
+        period.start_date,
+        dry_run,
+        None if only_accounts is None else list(only_accounts),
+    )
+    return None if row is None else _run(row)
+
+
+async def find_run(connection: Connection, *, run_id: UUID) -> Run | None:
+    """A run, or None."""
+    row = await connection.fetchrow(
+        """
+        SELECT run_id, period, dry_run, only_accounts, status, created_at, started_at, finished_at,
+            ARRAY(SELECT jsonb_array_elements_text(errors)) AS errors
+        FROM runs
+        WHERE run_id = $1
+        """,
+        run_id,
+    )
+    return None if row is None else _run(row)
+
+
+async def list_runs(connection: Connection, *, limit: int, offset: int) -> list[Run]:
+    """Runs, newest first."""
+    rows = await connection.fetch(
+        """
+        SELECT run_id, period, dry_run, only_accounts, status, created_at, started_at, finished_at,
+            ARRAY(SELECT jsonb_array_elements_text(errors)) AS errors
+        FROM runs
+        ORDER BY created_at DESC, run_id DESC
+        LIMIT $1 OFFSET $2
+        """,
+        limit,
+        offset,
+    )
+    return [_run(row) for row in rows]
+
+
+async def count_runs(connection: Connection) -> int:
+    """How many runs there are."""
+    return await connection.fetchval("SELECT count(*) FROM runs")
+
+
+async def list_startable_runs(connection: Connection, *, ended_before: datetime) -> list[UUID]:
+    """Unfinished runs whose month ended before an instant (now less the grace), oldest month first."""
+    rows = await connection.fetch(
+        """
+        SELECT run_id FROM runs
+        WHERE status IN ('queued', 'running') AND (period + interval '1 month') AT TIME ZONE 'UTC' <= $1
+        ORDER BY period, created_at, run_id
+        """,
+        ended_before,
+    )
+    return [row["run_id"] for row in rows]
+
+
+async def lock_run(connection: Connection, *, run_id: UUID) -> RunStatus:
+    """Hold a run's row until the transaction ends; its status."""
+    return await connection.fetchval("SELECT status FROM runs WHERE run_id = $1 FOR UPDATE", run_id)
+
+
+async def mark_run(connection: Connection, *, run_id: UUID, status: RunStatus, now: datetime) -> None:
+    """Note that a run started or ended."""
+    await connection.execute(
+        """
+        UPDATE runs SET status = $2, started_at = coalesce(started_at, $3),
+            finished_at = CASE WHEN $2 IN ('completed', 'failed') THEN $3 END
+        WHERE run_id = $1
+        """,
+        run_id,
+        status,
+        now,
+    )
+
+
+async def insert_run_accounts(
+    connection: Connection, *, run_id: UUID, period: Period, account_ids: Sequence[UUID]
+) -> None:
+    """Give a run its worklist. What an earlier run had drafted or numbered goes on from there."""
+    await connection.execute(
+        """
+        INSERT INTO run_accounts (run_id, account_id, state, invoice_id, currency, total_minor)
+        SELECT $1, asked.account_id,
+            CASE WHEN closes.account_id IS NULL THEN 'queued' WHEN n.invoice_id IS NULL THEN 'rated' ELSE 'numbered' END,
+            closes.invoice_id, closes.currency, closes.subtotal_minor
+        FROM unnest($3::uuid[]) AS asked (account_id)
+        LEFT JOIN closes ON closes.account_id = asked.account_id AND closes.period = $2
+        LEFT JOIN invoice_numbers AS n ON n.invoice_id = closes.invoice_id
+        WHERE closes.finalized_at IS NULL
+        ON CONFLICT (run_id, account_id) DO NOTHING
+        """,
+        run_id,
+        period.start_date,
+        list(account_ids),
+    )
+
+
+async def claim_accounts(
+    connection: Connection, *, run_id: UUID, state: RunAccountState, limit: int
+) -> list[asyncpg.Record]:
+    """Up to `limit` accounts of a run in a state (account_id, invoice_id), held until the transaction ends."""
+    return await connection.fetch(
+        """
+        SELECT account_id, invoice_id FROM run_accounts
+        WHERE run_id = $1 AND state = $2
+        ORDER BY account_id
+        LIMIT $3
+        FOR UPDATE SKIP LOCKED
+        """,
+        run_id,
+        state,
+        limit,
+    )
+
+
+async def mark_accounts(
+    connection: Connection,
+    *,
+    run_id: UUID,
+    account_ids: Sequence[UUID],
+    states: Sequence[RunAccountState],
+    reasons: Sequence[str | None],
+    invoice_ids: Sequence[UUID | None],
+    currencies: Sequence[str | None],
+    totals_minor: Sequence[int | None],
+) -> None:
+    """Note what became of accounts in a run."""
+    await connection.execute(
+        """
+        UPDATE run_accounts SET state = told.state, reason = told.reason, invoice_id = told.invoice_id,
+            currency = told.currency, total_minor = told.total_minor
+        FROM unnest($2::uuid[], $3::text[], $4::text[], $5::uuid[], $6::text[], $7::bigint[])
+            AS told (account_id, state, reason, invoice_id, currency, total_minor)
+        WHERE run_accounts.run_id = $1 AND run_accounts.account_id = told.account_id
+        """,
+        run_id,
+        list(account_ids),
+        list(states),
+        list(reasons),
+        list(invoice_ids),
+        list(currencies),
+        list(totals_minor),
+    )
+
+
+async def insert_numbers(connection: Connection, *, run_id: UUID, series: str, now: datetime) -> int:
+    """Allot a block of numbers to all that a run has drafted, without holes; returns how many.
+
+    The series' row is held first, in a statement of its own: two runs never see the same last number.
+    """
+    await connection.execute(
+        "INSERT INTO number_series (series, last_number) VALUES ($1, 0) ON CONFLICT (series) DO NOTHING", series
+    )
+    await connection.execute("SELECT FROM number_series WHERE series = $1 FOR UPDATE", series)
+    return await connection.fetchval(
+        """
+        WITH waiting AS (
+            SELECT run_accounts.account_id, run_accounts.invoice_id, n.invoice_id IS NULL AS is_unnumbered
+            FROM run_accounts
+            LEFT JOIN invoice_numbers AS n ON n.invoice_id = run_accounts.invoice_id
+            WHERE run_accounts.run_id = $1 AND run_accounts.state = 'rated'
+        ), allotted AS (
+            INSERT INTO invoice_numbers (series, number, account_id, invoice_id, issued_at)
+            SELECT $2, number_series.last_number + row_number() OVER (ORDER BY waiting.account_id), waiting.account_id,
+                waiting.invoice_id, $3
+            FROM waiting
+            JOIN number_series ON number_series.series = $2
+            WHERE waiting.is_unnumbered
+            RETURNING number
+        ), advanced AS (
+            UPDATE number_series SET last_number = last_number + (SELECT count(*) FROM allotted) WHERE series = $2
+        ), moved AS (
+            UPDATE run_accounts SET state = 'numbered' FROM waiting
+            WHERE run_accounts.run_id = $1 AND run_accounts.account_id = waiting.account_id
+        )
+        SELECT count(*) FROM waiting
+        """,
+        run_id,
+        series,
+        now,
+    )
+
+
+async def get_progress(connection: Connection, *, run_ids: Sequence[UUID]) -> Mapping[UUID, Progress]:
+    """How far some runs are."""
+    rows = await connection.fetch(
+        """
+        SELECT run_id, currency, count(*) AS accounts, count(*) FILTER (WHERE state = 'done') AS done,
+            count(*) FILTER (WHERE state = 'parked') AS parked,
+            count(*) FILTER (WHERE state = 'done' AND invoice_id IS NOT NULL) AS invoices,
+            coalesce(sum(total_minor) FILTER (WHERE state = 'done' AND invoice_id IS NOT NULL), 0)::bigint AS total_minor
+        FROM run_accounts
+        WHERE run_id = ANY ($1)
+        GROUP BY run_id, currency
+        ORDER BY run_id, currency
+        """,
+        list(run_ids),
+    )
+    found: dict[UUID, Progress] = {}
+    for run_id in run_ids:
+        own = [row for row in rows if row["run_id"] == run_id]
+        found[run_id] = Progress(
+            sum(row["accounts"] for row in own),
+            sum(row["done"] for row in own),
+            sum(row["parked"] for row in own),
+            sum(row["invoices"] for row in own),
+            {row["currency"]: row["total_minor"] for row in own if row["currency"] is not None and row["invoices"]},
+        )
+    return found
+
+
+async def list_parked(connection: Connection, *, run_id: UUID) -> list[ParkedAccount]:
+    """The accounts whose billing stopped in a run."""
+    rows = await connection.fetch(
+        "SELECT account_id, reason FROM run_accounts WHERE run_id = $1 AND state = 'parked' ORDER BY account_id", run_id
+    )
+    return [ParkedAccount(row["account_id"], row["reason"]) for row in rows]
+
+
+async def requeue_parked(connection: Connection, *, run_id: UUID) -> int:
+    """Let a run try its parked accounts again; returns how many."""
+    return await connection.fetchval(
+        """
+        WITH moved AS (
+            UPDATE run_accounts SET state = 'queued', reason = NULL WHERE run_id = $1 AND state = 'parked' RETURNING account_id
+        ), reopened AS (
+            UPDATE runs SET status = 'running', finished_at = NULL WHERE run_id = $1 AND EXISTS (SELECT FROM moved)
+        )
+        SELECT count(*) FROM moved
+        """,
+        run_id,
+    )
+
+
+async def has_open_accounts(connection: Connection, *, run_id: UUID) -> bool:
+    """Whether some account of a run is neither done nor parked."""
+    return await connection.fetchval(
+        "SELECT EXISTS (SELECT FROM run_accounts WHERE run_id = $1 AND state IN ('queued', 'rated', 'numbered'))",
+        run_id,
+    )
