@@ -1,10 +1,26 @@
 """The edge of HTTP: strict reading, one shape of errors, exact numbers, commands that happen once."""
 
 from billing.kit.web.answers import Answer, encode
-from billing.kit.web.app import build_app
-from billing.kit.web.bodies import RawBody
+from billing.kit.web.app import build_app, unguarded_routes
+from billing.kit.web.bodies import BatchItem, RawBody
 from billing.kit.web.commands import Command
 from billing.kit.web.paging import Meta, PageQuery, meta, page_of
 from billing.kit.web.queries import RawQuery
+from billing.kit.web.values import DateFilter, window_of
 
-__all__ = ["Answer", "Command", "Meta", "PageQuery", "RawBody", "RawQuery", "build_app", "encode", "meta", "page_of"]
+__all__ = [
+    "Answer",
+    "BatchItem",
+    "Command",
+    "DateFilter",
+    "Meta",
+    "PageQuery",
+    "RawBody",
+    "RawQuery",
+    "build_app",
+    "encode",
+    "meta",
+    "page_of",
+    "unguarded_routes",
+    "window_of",
+]

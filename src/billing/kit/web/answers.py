@@ -48,7 +48,12 @@ class Answer:
     __slots__ = ("body", "headers", "status")
 
     def __init__(
-        self, *, status: int = 200, body: bytes = b"", media_type: str = JSON_TYPE, headers: Mapping[str, str] | None = None
+        self,
+        *,
+        status: int = 200,
+        body: bytes = b"",
+        media_type: str = JSON_TYPE,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         self.status = status
         self.body = body
@@ -61,11 +66,11 @@ class Answer:
         """The JSON answer of a struct or dict; none for 204."""
         return cls(status=status, body=b"" if status == 204 else encode(value), headers=headers)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 -- ASGI's signature
         """Send it (ASGI)."""
         headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in self.headers.items()]
         if self.status != 204:
             headers.append((b"content-length", str(len(self.body)).encode()))
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
-        body = b"" if scope.get("method") == "HEAD" else self.body
+        body = b"" if scope["type"] == "http" and scope["method"] == "HEAD" else self.body
         await send({"type": "http.response.body", "body": body, "more_body": False})

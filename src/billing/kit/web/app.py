@@ -2,16 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from litestar import Litestar
+import structlog
+from litestar import Litestar, Request, Response
 from litestar.handlers import HTTPRouteHandler
 
-from billing.kit.auth import CallerReader, OperatorReader
+from billing.kit.auth import Authenticator, CallerReader, Headers, OperatorReader, read_networks
 from billing.kit.db import Database
+from billing.kit.web.commands import Slots
+from billing.kit.web.endpoints import BASES, GUARD, REQUEST_ID, Edge, make_endpoint, options_endpoints, request_id_of
+from billing.kit.web.errors import answer_of_error
 
-PUBLIC_BASE = "/v1"
-OPERATOR_BASE = "/operator/v1"
+if TYPE_CHECKING:
+    from litestar.types import LifeSpanReceive, LifeSpanScope, LifeSpanSend, Message, Receive, Scope, Send
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9_-]{1,64}")
+
+
+class HttpApp(Litestar):
+    """Litestar, with a request id and safe headers on every answer, those of unknown paths too."""
+
+    async def __call__(
+        self, scope: Scope | LifeSpanScope, receive: Receive | LifeSpanReceive, send: Send | LifeSpanSend
+    ) -> None:
+        """Serve (ASGI)."""
+        if scope["type"] == "lifespan":
+            await super().__call__(scope, receive, send)
+            return
+        request_id = _request_id(scope["headers"])
+        scope["state"] = {REQUEST_ID: request_id}
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            await super().__call__(scope, receive, _with_headers(send, request_id))
 
 
 def build_app(
@@ -22,7 +47,72 @@ def build_app(
     public: Sequence[HTTPRouteHandler] = (),
     operator: Sequence[HTTPRouteHandler] = (),
     plain: Sequence[HTTPRouteHandler] = (),
+    values: Mapping[str, object] | None = None,
     trusted_proxies: Sequence[str] = (),
 ) -> Litestar:
-    """The application. Public handlers are served below /v1, operator handlers below /operator/v1, plain ones at the root."""
-    raise NotImplementedError
+    """The application, to be made inside the event loop that serves it.
+
+    Public handlers are served below /v1, operator handlers below /operator/v1, plain ones (no key) at the root.
+    `values` are given to handlers by parameter name. Raises TypeError for a handler without a guard, or that asks for what
+    nobody gives.
+    """
+    edge = Edge(
+        database=database,
+        slots=Slots(database),
+        authenticator=Authenticator(read_caller=read_caller, read_operator=read_operator),
+        trusted_proxies=read_networks(trusted_proxies),
+        values=dict(values or {}),
+    )
+    endpoints = [
+        *(make_endpoint(handler, plane="public", edge=edge) for handler in public),
+        *(make_endpoint(handler, plane="operator", edge=edge) for handler in operator),
+        *(make_endpoint(handler, plane="plain", edge=edge) for handler in plain),
+    ]
+    return HttpApp(
+        [*endpoints, *options_endpoints(endpoints)],
+        openapi_config=None,
+        logging_config=None,
+        debug=False,
+        exception_handlers={Exception: _show_error},
+    )
+
+
+def unguarded_routes(app: Litestar) -> list[str]:
+    """Routes of either plane whose handlers ask for no permission: there must be none."""
+    bases = (BASES["public"], BASES["operator"])
+    found = [
+        f"{method} {route.path}"
+        for route in app.routes
+        if route.path.startswith(bases)
+        for handler in getattr(route, "route_handlers", [])
+        for method in sorted(handler.http_methods)
+        if method != "OPTIONS" and not handler.opt.get(GUARD)
+    ]
+    return sorted(found)
+
+
+def _show_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    answer = answer_of_error(error, request_id=request_id_of(request.scope))
+    return Response(answer.body, status_code=answer.status, headers=answer.headers, media_type="application/json")
+
+
+def _request_id(headers: Headers) -> str:
+    given = [value for name, value in headers if name == b"x-request-id"]
+    if len(given) == 1 and _REQUEST_ID.fullmatch(given[0]):
+        return given[0].decode("ascii")
+    return secrets.token_hex(16)
+
+
+def _with_headers(send: Callable[..., Any], request_id: str) -> Callable[[Message], Any]:
+    own = [
+        (b"x-request-id", request_id.encode("ascii")),
+        (b"cache-control", b"no-store"),
+        (b"x-content-type-options", b"nosniff"),
+    ]
+
+    async def send_with_headers(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message["headers"], *own]
+        await send(message)
+
+    return send_with_headers

@@ -2,21 +2,44 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar, cast
 
 import msgspec
 
+from billing.core.errors import Fault, InvalidParameter
+from billing.kit.web.card_numbers import CardNumberRefused, card_number_paths, may_hold_card_number
+from billing.kit.web.errors import UnsupportedMediaType
+from billing.kit.web.reading import Members, read_json
+from billing.kit.web.schemas import INVALID, Faults, struct_reader
+
 Schema = TypeVar("Schema", bound=msgspec.Struct)
+
+JSON_TYPE = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class BatchItem(Generic[Schema]):
+    """One item of a batch: its value, or its faults beside the members that were sent."""
+
+    value: Schema | None
+    faults: tuple[Fault, ...]
+    members: Mapping[str, object]
 
 
 class RawBody:
     """The body of a request as it came."""
 
-    def __init__(self, content: bytes, *, content_type: str, refuses_card_numbers: bool = False) -> None:
+    def __init__(
+        self, content: bytes, *, content_type: str, content_encoding: str = "", refuses_card_numbers: bool = False
+    ) -> None:
         self.content = content
-        self.content_type = content_type
+        self._content_type = content_type
+        self._content_encoding = content_encoding
         self._refuses_card_numbers = refuses_card_numbers
         self.parsed: object = None
+        """What was read: a request with the same values is the same request."""
 
     @property
     def is_empty(self) -> bool:
@@ -24,10 +47,54 @@ class RawBody:
         return not self.content.strip()
 
     def read(self, schema: type[Schema], *, optional: bool = False) -> Schema:
-        """The body as a schema. With `optional` no body at all counts as `{}`. Raises InvalidParameter with every fault."""
-        self.parsed = value = msgspec.json.decode(self.content if self.content or not optional else b"{}", type=schema)
-        return value
+        """The body as a schema. With `optional` no body at all counts as `{}`.
 
-    def read_json_array(self, *, media_type: str, max_items: int) -> list[object]:
-        """The items of a body that is one array, each yet to be read by `item`. Raises InvalidParameter."""
-        raise NotImplementedError
+        Raises InvalidParameter with every fault, UnsupportedMediaType, CardNumberRefused (public API only).
+        """
+        tree = Members([]) if optional and self.is_empty else self._read_tree(JSON_TYPE)
+        faults = Faults("body")
+        value = struct_reader(schema)(tree, "", faults)
+        faults.refuse()
+        self.parsed = value
+        return cast("Schema", value)
+
+    def read_json_array(
+        self, schema: type[Schema], *, media_type: str = JSON_TYPE, max_items: int
+    ) -> list[BatchItem[Schema]]:
+        """The items of a body that is one array; a faulty item does not fail its neighbours.
+
+        Raises InvalidParameter when the body is no array or holds more items than allowed, UnsupportedMediaType.
+        """
+        tree = self._read_tree(media_type)
+        if not isinstance(tree, list):
+            raise InvalidParameter.one("body", "", "must be a list")
+        items = cast("list[object]", tree)
+        if len(items) > max_items:
+            raise InvalidParameter.one("body", "", f"must not have more than {max_items} items")
+        reader = struct_reader(schema)
+        read: list[BatchItem[Schema]] = []
+        for item in items:
+            faults = Faults("body")
+            value = reader(item, "", faults)
+            members = item if isinstance(item, Members) else Members([])
+            read.append(BatchItem(None if value is INVALID else cast("Schema", value), faults.found(), members))
+        self.parsed = [item.value for item in read]
+        return read
+
+    def _read_tree(self, media_type: str) -> object:
+        if not self.is_empty or self._content_type:
+            self._check_type(media_type)
+        tree = read_json(self.content)
+        if self._refuses_card_numbers and may_hold_card_number(self.content):
+            paths = list(card_number_paths(tree))
+            if paths:
+                raise CardNumberRefused(paths)
+        return tree
+
+    def _check_type(self, media_type: str) -> None:
+        essence, *parameters = (part.strip().lower() for part in self._content_type.split(";"))
+        charsets = [part.removeprefix("charset=").strip('"') for part in parameters if part.startswith("charset=")]
+        if essence != media_type or any(charset not in {"utf-8", "utf8"} for charset in charsets):
+            raise UnsupportedMediaType(f"The body must be {media_type}")
+        if self._content_encoding not in {"", "identity"}:
+            raise UnsupportedMediaType("The body must not be compressed")

@@ -42,7 +42,11 @@ def meta(page: PageRequest, *, total: int) -> Meta:
 
 def link_header(path: str, query_string: str, about: Meta) -> str:
     """The `Link` header (RFC 8288) of a page: first, prev, next and last, with the other parameters kept."""
-    kept = [(name, value) for name, value in parse_qsl(query_string, keep_blank_values=True) if name not in ("page", "per_page")]
+    kept = [
+        (name, value)
+        for name, value in parse_qsl(query_string, keep_blank_values=True)
+        if name not in ("page", "per_page")
+    ]
     last = max(about.pages, 1)
     targets = {"first": 1, "prev": min(about.page - 1, last), "next": about.page + 1, "last": last}
     links: list[str] = []

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import TypeVar, cast
+from urllib.parse import parse_qsl
 
 import msgspec
 
+from billing.core.errors import InvalidParameter
+from billing.kit.web.reading import Members
+from billing.kit.web.schemas import Faults, from_text_readers, struct_reader
+
 Schema = TypeVar("Schema", bound=msgspec.Struct)
+
+PARAMETERS_MAX = 100
 
 
 class RawQuery:
@@ -17,4 +24,31 @@ class RawQuery:
 
     def read(self, schema: type[Schema]) -> Schema:
         """The parameters as a schema. Raises InvalidParameter with every fault."""
-        raise NotImplementedError
+        from_text = from_text_readers(schema)
+        tree = Members([(name, from_text.get(name, str)(text)) for name, text in self._pairs()])
+        faults = Faults("query")
+        value = struct_reader(schema)(tree, "", faults)
+        faults.refuse()
+        return cast("Schema", value)
+
+    def refuse_any(self) -> None:
+        """For a path that takes no parameters. Raises InvalidParameter for each."""
+        self.read(NoParameters)
+
+    def _pairs(self) -> list[tuple[str, str]]:
+        try:
+            return parse_qsl(
+                self.query_string,
+                keep_blank_values=True,
+                max_num_fields=PARAMETERS_MAX,
+                encoding="utf-8",
+                errors="strict",
+            )
+        except UnicodeDecodeError:
+            raise InvalidParameter.one("query", "", "must be percent-encoded UTF-8") from None
+        except ValueError:
+            raise InvalidParameter.one("query", "", f"must not have more than {PARAMETERS_MAX} parameters") from None
+
+
+class NoParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The query of a path that takes none."""

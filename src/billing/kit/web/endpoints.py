@@ -1,0 +1,301 @@
+"""Handlers to endpoints: what a handler's parameters ask for, in the order in which it is granted.
+
+The path exists, then the key is read, then its permission, then the body: nobody learns about the later ones before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+from uuid import UUID
+
+import msgspec
+from litestar import Request
+from litestar.enums import HttpMethod
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import ASGIApp, Method
+
+from billing.core.errors import AccountSuspended, Forbidden, InvalidParameter, NotFound
+from billing.kit import idempotency
+from billing.kit.auth import OPERATOR_SCOPES, Authenticator, Caller, Headers, Network, Operator, Plane, client_address
+from billing.kit.db import Database
+from billing.kit.idempotency import Attempt
+from billing.kit.web.answers import Answer
+from billing.kit.web.bodies import RawBody
+from billing.kit.web.commands import Command, Slots
+from billing.kit.web.errors import PayloadTooLarge
+from billing.kit.web.paging import Meta, link_header
+from billing.kit.web.queries import RawQuery
+from billing.kit.web.values import text_fault
+
+if TYPE_CHECKING:
+    from litestar.types import Receive, Scope
+
+BODY_MAX_BYTES = 1_000_000
+BODY_TIMEOUT_S = 30
+DRAINED_MAX_BYTES = 16 * BODY_MAX_BYTES
+
+BASES: dict[Plane, str] = {"public": "/v1", "operator": "/operator/v1", "plain": ""}
+GUARD = "guard"  # under this name a registered handler's `opt` says which parameter guards it
+SUSPENDED_OK = "suspended_ok"
+REQUEST_ID = "request_id"
+
+_PERMISSIONS = {"reader": "read", "writer": "write"}
+_SCOPES = {f"{scope}_operator": scope for scope in OPERATOR_SCOPES}
+_GUARDS: dict[Plane, frozenset[str]] = {
+    "public": frozenset(_PERMISSIONS),
+    "operator": frozenset(_SCOPES),
+    "plain": frozenset(),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edge:
+    """What all endpoints share. `values` are further parameters that a handler may name."""
+
+    database: Database
+    slots: Slots
+    authenticator: Authenticator
+    trusted_proxies: tuple[Network, ...] = ()
+    values: Mapping[str, object] = field(default_factory=dict[str, object])
+
+
+@dataclass(slots=True)
+class Call:
+    """One request on its way to a handler."""
+
+    request: Request[Any, Any, Any]
+    edge: Edge
+    ip: str
+    who: Caller | Operator | None = None
+    body: RawBody | None = None
+
+
+Source = Callable[[Call], Awaitable[object]]
+
+
+def make_endpoint(handler: HTTPRouteHandler, *, plane: Plane, edge: Edge) -> HTTPRouteHandler:
+    """A registered handler's endpoint. Raises TypeError for a parameter that nobody gives, and for a missing guard."""
+    function = cast("Callable[..., Awaitable[object]]", handler.fn)
+    names = list(inspect.signature(function).parameters)
+    paths = [f"{BASES[plane]}/{path.strip('/')}" for path in sorted(handler.paths)]
+    in_path = _path_parameters(paths)
+    guards = [name for name in names if name in _GUARDS[plane]]
+    if len(guards) != (0 if plane == "plain" else 1):
+        raise TypeError(f"{function.__qualname__} must ask for one of {sorted(_GUARDS[plane])}")
+    guard = guards[0] if guards else None
+    suspended_ok = bool(handler.opt.get(SUSPENDED_OK)) or "GET" in handler.http_methods
+    sources = {name: _source_of(name, plane, edge, in_path, function) for name in names if name != guard}
+    takes_query = "query" in sources or plane == "plain"
+
+    async def endpoint(request: Request[Any, Any, Any]) -> ASGIApp:
+        call = Call(request, edge, _client_address(request, edge))
+        arguments: dict[str, object] = {}
+        if guard is not None:
+            arguments[guard] = await _authorize(call, guard, suspended_ok=suspended_ok)
+        _check_path(request)
+        if not takes_query:
+            RawQuery(_query_string(request)).refuse_any()
+        for name, source in sources.items():
+            arguments[name] = await source(call)
+        return _answer_of(await function(**arguments), request)
+
+    methods: list[Method] = [
+        *sorted(handler.http_methods),
+        *([HttpMethod.HEAD] if "GET" in handler.http_methods else []),
+    ]
+    registered = HTTPRouteHandler(paths, http_method=methods, opt={GUARD: guard}, status_code=200)
+    return registered(endpoint)
+
+
+def options_endpoints(endpoints: list[HTTPRouteHandler]) -> list[HTTPRouteHandler]:
+    """What answers OPTIONS: `Allow` with the methods of all handlers of a path (Litestar's own knows only the first's)."""
+    methods: dict[str, set[str]] = {}
+    for endpoint in endpoints:
+        for path in endpoint.paths:
+            methods.setdefault(path, {"OPTIONS"}).update(endpoint.http_methods)
+    return [_options_endpoint(path, ", ".join(sorted(allowed))) for path, allowed in methods.items()]
+
+
+def _options_endpoint(path: str, allowed: str) -> HTTPRouteHandler:
+    async def options() -> ASGIApp:
+        return Answer(status=204, headers={"Allow": allowed})
+
+    return HTTPRouteHandler(path, http_method=HttpMethod.OPTIONS, status_code=200)(options)
+
+
+def _path_parameters(paths: list[str]) -> set[str]:
+    parts = [part for path in paths for part in path.split("/") if part.startswith("{")]
+    return {part.strip("{}").partition(":")[0] for part in parts}
+
+
+def _source_of(name: str, plane: Plane, edge: Edge, in_path: set[str], function: Callable[..., object]) -> Source:
+    if name in in_path:
+        return _path_value(name)
+    if name == "command" and plane != "plain":
+        return _command_source(BASES[plane])
+    sources: dict[str, Source] = {"db": _database, "query": _query, "body": _body_source(plane)}
+    if name in sources:
+        return sources[name]
+    if name in edge.values:
+        return _given_value(edge.values[name])
+    raise TypeError(f"{function.__qualname__} asks for {name!r}, which nobody gives")
+
+
+async def _authorize(call: Call, guard: str, *, suspended_ok: bool) -> Caller | Operator:
+    headers = call.request.scope["headers"]
+    if guard in _SCOPES:
+        operator = call.who = await call.edge.authenticator.operator(headers, ip=call.ip)
+        if not operator.has_scope(_SCOPES[guard]):
+            raise Forbidden
+        return operator
+    caller = call.who = await call.edge.authenticator.caller(headers, ip=call.ip)
+    if _PERMISSIONS[guard] not in caller.permissions:
+        raise Forbidden
+    if guard == "writer" and caller.account_status != "active" and not suspended_ok:
+        raise AccountSuspended
+    return caller
+
+
+def _path_value(name: str) -> Source:
+    async def value(call: Call) -> object:
+        return call.request.scope["path_params"][name]
+
+    return value
+
+
+def _given_value(given: object) -> Source:
+    async def value(_call: Call) -> object:
+        return given
+
+    return value
+
+
+async def _database(call: Call) -> Database:
+    return call.edge.database
+
+
+async def _query(call: Call) -> RawQuery:
+    return RawQuery(_query_string(call.request))
+
+
+def _body_source(plane: Plane) -> Source:
+    async def body(call: Call) -> RawBody:
+        headers = call.request.scope["headers"]
+        call.body = RawBody(
+            await read_content(call.request.scope, call.request.receive),
+            content_type=", ".join(_header_values(headers, b"content-type")),
+            content_encoding=", ".join(_header_values(headers, b"content-encoding")).lower(),
+            refuses_card_numbers=plane == "public",
+        )
+        return call.body
+
+    return body
+
+
+def _command_source(base_path: str) -> Source:
+    async def command(call: Call) -> Command:
+        scope = call.request.scope
+        is_post = scope["method"] == "POST"
+        return Command(
+            call.edge.database,
+            slots=call.edge.slots,
+            key=idempotency.read_key(_header_values(scope["headers"], b"idempotency-key")) if is_post else None,
+            make_attempt=lambda key: _attempt_of(call, key),
+            base_path=base_path,
+            ip=call.ip,
+            request_id=request_id_of(scope),
+        )
+
+    return command
+
+
+def _attempt_of(call: Call, key: str) -> Attempt:
+    body = call.body
+    asked = None if body is None else body.content if body.parsed is None else body.parsed
+    scope = call.request.scope
+    return Attempt(
+        account_id=_owner_of(call.who),
+        route=f"{scope['method']} {scope['path_template']}",
+        key=key,
+        fingerprint=idempotency.fingerprint(scope["path_params"], _query_string(call.request), asked),
+    )
+
+
+def _owner_of(who: Caller | Operator | None) -> UUID:
+    match who:
+        case Caller():
+            return who.account_id
+        case Operator():
+            return who.key_id
+        case None:
+            raise AssertionError("a command without a guard")
+
+
+async def read_content(scope: Scope, receive: Receive) -> bytes:
+    """The bytes of a body. Raises PayloadTooLarge beyond 1 MB, once a sender that is not much beyond has finished."""
+    announced = _header_values(scope["headers"], b"content-length")
+    if announced and announced[0].isdigit() and (len(announced[0]) > 9 or int(announced[0]) > DRAINED_MAX_BYTES):
+        raise PayloadTooLarge
+    content = bytearray()
+    received_bytes = 0
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            while True:
+                message = await receive()
+                if message["type"] != "http.request":
+                    raise InvalidParameter.one("body", "", "was not sent to its end")
+                received_bytes += len(message["body"])
+                if received_bytes <= BODY_MAX_BYTES:
+                    content += message["body"]
+                if received_bytes > DRAINED_MAX_BYTES or (not message["more_body"] and received_bytes > BODY_MAX_BYTES):
+                    raise PayloadTooLarge
+                if not message["more_body"]:
+                    return bytes(content)
+    except TimeoutError:
+        raise InvalidParameter.one("body", "", f"was not sent within {BODY_TIMEOUT_S} seconds") from None
+
+
+def request_id_of(scope: Scope) -> str:
+    """The id that the application gave to a request."""
+    return str(scope["state"].get(REQUEST_ID, ""))
+
+
+def _check_path(request: Request[Any, Any, Any]) -> None:
+    """No id holds a NUL or half a surrogate pair, or is endless: such a thing is not there."""
+    for value in request.scope["path_params"].values():
+        if len(value) > 500 or text_fault(value) is not None:
+            raise NotFound
+
+
+def _client_address(request: Request[Any, Any, Any], edge: Edge) -> str:
+    peer = request.client
+    return client_address(peer.host if peer else "", request.scope["headers"], trusted_proxies=edge.trusted_proxies)
+
+
+def _query_string(request: Request[Any, Any, Any]) -> str:
+    return request.scope["query_string"].decode("latin-1")
+
+
+def _header_values(headers: Headers, wanted: bytes) -> list[str]:
+    return [value.decode("latin-1") for name, value in headers if name == wanted]
+
+
+def _answer_of(result: object, request: Request[Any, Any, Any]) -> ASGIApp:
+    """The answer of what a handler returned: a struct or dict as JSON, with `Link` if it is a page of a list."""
+    match result:
+        case Answer():
+            return result
+        case msgspec.Struct():
+            about: object = getattr(result, "meta", None)
+        case dict():
+            about = cast("dict[str, object]", result).get("meta")
+        case _:
+            raise TypeError(f"a handler returned {type(result).__name__}")
+    headers: dict[str, str] = {}
+    if isinstance(about, Meta):
+        headers["Link"] = link_header(request.scope["path"], _query_string(request), about)
+    return Answer.of(cast("object", result), headers=headers)

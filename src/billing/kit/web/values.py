@@ -1,0 +1,132 @@
+"""Single values as they come over the wire: each reader returns the value or raises ValueError with a reason."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Self
+
+from billing.core.errors import InvalidParameter
+from billing.core.money import parse_decimal
+from billing.kit.web.reading import NotANumber, NumberText
+
+TEXT_LONGEST = 500
+INTEGER_MAX = 2**63 - 1
+
+_WHOLE_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,18})")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_INSTANT = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]([0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
+
+
+def read_text(value: object) -> str:
+    """A text that PostgreSQL and JSON can both hold."""
+    if not isinstance(value, str) or isinstance(value, (NumberText, NotANumber)):
+        raise ValueError("must be a text")
+    reason = text_fault(value)
+    if reason is not None:
+        raise ValueError(reason)
+    return value
+
+
+def text_fault(value: str) -> str | None:
+    """Why a text can not be stored or sent back, or None."""
+    if "\x00" in value:
+        return "must not contain a NUL character"
+    if not value.isascii() and any("\ud800" <= symbol <= "\udfff" for symbol in value):
+        return "must be valid Unicode, without half of a surrogate pair"
+    return None
+
+
+def read_integer(value: object) -> int:
+    """A whole number of 64 bits; 5.0 is none."""
+    if not isinstance(value, NumberText) or (len(value) <= 20 and _WHOLE_NUMBER.fullmatch(value) is None):
+        raise ValueError("must be a whole number")
+    number = int(value) if len(value) <= 20 else INTEGER_MAX + 1
+    if abs(number) > INTEGER_MAX:
+        raise ValueError("is out of range")
+    return number
+
+
+def read_decimal(value: object) -> Decimal:
+    """A number from its literal text, or from a text that holds one."""
+    if isinstance(value, NotANumber) or not isinstance(value, str):
+        raise ValueError("must be a number")
+    if isinstance(value, NumberText) and len(value) > 100:
+        raise ValueError("is out of range")
+    return parse_decimal(value)
+
+
+def read_boolean(value: object) -> bool:
+    """True or false, not 1 or "yes"."""
+    if not isinstance(value, bool):
+        raise ValueError("must be true or false")
+    return value
+
+
+def read_day(value: object) -> date:
+    """A calendar date such as 2024-01-31."""
+    text = read_text(value) if isinstance(value, str) else ""
+    if _DAY.fullmatch(text) is None:
+        raise ValueError("must be a date such as 2024-01-31")
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ValueError("is a date that does not exist") from None
+
+
+def read_instant(value: object) -> datetime:
+    """An instant of RFC 3339 with its zone, in UTC; finer digits than microseconds are cut off."""
+    match = _INSTANT.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("must be a time with its zone, such as 2024-01-31T12:00:00Z")
+    read_day(match[1])
+    fraction = (match[3] or ".")[1:7].ljust(6, "0")
+    zone = "+00:00" if match[4] in "Zz" else match[4]
+    try:
+        return datetime.fromisoformat(f"{match[1]}T{match[2]}.{fraction}{zone}").astimezone(UTC)
+    except ValueError:
+        raise ValueError("is a time that does not exist") from None
+    except OverflowError:
+        raise ValueError("is out of range") from None
+
+
+@dataclass(frozen=True, slots=True)
+class DateFilter:
+    """One end of a span of time as a query names it: a whole UTC day, or an instant."""
+
+    start: datetime
+    """What `from` means: the first instant of the day, or the instant."""
+    end: datetime
+    """What `to` means, exclusive: the whole day, or the whole second that the instant names, is within."""
+
+    @classmethod
+    def read(cls, value: object) -> Self:
+        """A plain date or an instant with its zone."""
+        if isinstance(value, str) and _INSTANT.fullmatch(value):
+            instant = read_instant(value)
+            length = timedelta(microseconds=1) if instant.microsecond else timedelta(seconds=1)
+        else:
+            day = _day_or_instant(value)
+            instant = datetime(day.year, day.month, day.day, tzinfo=UTC)
+            length = timedelta(days=1)
+        try:
+            return cls(instant, instant + length)
+        except OverflowError:
+            raise ValueError("is out of range") from None
+
+
+def window_of(from_date: DateFilter | None, to_date: DateFilter | None) -> tuple[datetime | None, datetime | None]:
+    """Start (inclusive) and end (exclusive) of two filters. Raises InvalidParameter for a wrong order."""
+    if from_date is not None and to_date is not None and from_date.start >= to_date.end:
+        raise InvalidParameter.one("query", "from_date", "must not be after to_date")
+    return (from_date and from_date.start, to_date and to_date.end)
+
+
+def _day_or_instant(value: object) -> date:
+    if isinstance(value, str) and _DAY.fullmatch(value):
+        return read_day(value)
+    raise ValueError("must be a date such as 2024-01-31, or a time with its zone such as 2024-01-31T12:00:00Z")
