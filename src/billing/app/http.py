@@ -1,0 +1,63 @@
+"""The HTTP API: which handlers there are, on which plane, with which parts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from billing import api_keys
+from billing.accounts import operator_routes as accounts_operator
+from billing.accounts import routes as accounts_public
+from billing.api_keys import routes as api_keys_public
+from billing.app import health
+from billing.catalog import operator_routes as catalog_operator
+from billing.kit.web import build_app
+from billing.onboarding import operator_routes as onboarding_operator
+from billing.payments import operator_routes as payments_operator
+from billing.payments import routes as payments_public
+from billing.projects import operator_routes as projects_operator
+from billing.projects import routes as projects_public
+from billing.wallets import operator_routes as wallets_operator
+from billing.wallets import routes as wallets_public
+
+if TYPE_CHECKING:
+    from litestar import Litestar
+
+    from billing.app.runtime import Installation
+    from billing.kit.config import Plane
+
+PUBLIC = [
+    *accounts_public.HANDLERS,
+    *api_keys_public.HANDLERS,
+    *projects_public.HANDLERS,
+    *wallets_public.HANDLERS,
+    *payments_public.HANDLERS,
+]
+OPERATOR = [
+    *accounts_operator.HANDLERS,
+    *catalog_operator.HANDLERS,
+    *projects_operator.HANDLERS,
+    *wallets_operator.HANDLERS,
+    *payments_operator.HANDLERS,
+    *payments_operator.SANDBOX_HANDLERS,
+    *onboarding_operator.HANDLERS,
+]
+
+
+def make_app(installed: Installation, *, plane: Plane) -> Litestar:
+    """The application of one listener, to be made inside the event loop that serves it."""
+    keyring = api_keys.Keyring(installed.database)
+    return build_app(
+        database=installed.database,
+        read_caller=keyring.read_caller,
+        read_operator=keyring.read_operator,
+        public=PUBLIC if plane != "operator" else (),
+        operator=OPERATOR if plane != "public" else (),
+        plain=health.HANDLERS if plane != "public" else health.PROBES,
+        values={
+            "currencies": installed.wallet_settings.currencies,
+            "wallet_settings": installed.wallet_settings,
+            "payment_settings": installed.payment_settings,
+            "sandbox": installed.gateway,
+        },
+        trusted_proxies=installed.settings.trusted_proxies,
+    )

@@ -1,0 +1,106 @@
+"""`billing keys`, and the keys that a first start makes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from billing import api_keys, onboarding
+from billing.app.runtime import installation
+from billing.core.errors import BillingError
+
+if TYPE_CHECKING:
+    from billing.app.runtime import Installation
+    from billing.kit.config import Settings
+    from billing.kit.db import Tx
+
+DEMO_EMAIL = "demo@example.com"
+DEMO_FILE = "demo-keys.json"
+_FIRST_KEYS_LOCK = 7_302_646_011_906  # of the advisory lock: programs that start together make one first key
+
+
+@dataclass(frozen=True, slots=True)
+class StartKeys:
+    """The keys that a start shows."""
+
+    api_key: str | None = None
+    operator_key: str | None = None
+
+
+async def main(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Make an operator's key and print its secret, which is not kept anywhere."""
+    scopes = [scope.strip() for scope in arguments.scopes.split(",") if scope.strip()]
+    async with installation(settings) as installed, installed.database.transaction() as tx:
+        issued = await api_keys.create_operator_key(tx, name=arguments.name, scopes=scopes)
+    print(issued.secret)
+    return 0
+
+
+async def first_operator_key(installed: Installation) -> StartKeys:
+    """An operator's key with every scope if the database has none yet, else nothing."""
+    async with installed.database.transaction() as tx:
+        await _lock(tx)
+        if await api_keys.has_operator_keys(tx.connection):
+            return StartKeys()
+        issued = await api_keys.create_operator_key(tx, name="First operator key", scopes=["*"])
+    return StartKeys(operator_key=issued.secret)
+
+
+async def demo_keys(installed: Installation) -> StartKeys:
+    """The demo's keys from its file; where they do not open this database, new ones, with a demo account of their own."""
+    path = installed.settings.home / DEMO_FILE
+    known = _read(path)
+    if known is not None and await _open(installed, known):
+        return known
+    async with installed.database.transaction() as tx:
+        await _lock(tx)
+        opened = await onboarding.open_account(
+            tx,
+            email=DEMO_EMAIL,
+            name="Demo",
+            currency=installed.settings.currencies[0],
+            currencies=installed.wallet_settings.currencies,
+        )
+        issued = await api_keys.create_operator_key(tx, name="Demo operator", scopes=["*"])
+    keys = StartKeys(api_key=opened.key.secret, operator_key=issued.secret)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_private(path, {"api_key": keys.api_key, "operator_key": keys.operator_key})
+    return keys
+
+
+def write_private(path: Path, members: dict[str, str | None]) -> None:
+    """Write a JSON object that only its owner can read, whole or not at all; members that are None are left out."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump({name: value for name, value in members.items() if value is not None}, file, indent=2)
+        file.write("\n")
+    fresh.replace(path)
+
+
+async def _lock(tx: Tx) -> None:
+    await tx.connection.execute("SELECT pg_advisory_xact_lock($1)", _FIRST_KEYS_LOCK)
+
+
+def _read(path: Path) -> StartKeys | None:
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        return StartKeys(api_key=str(kept["api_key"]), operator_key=str(kept["operator_key"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+async def _open(installed: Installation, keys: StartKeys) -> bool:
+    keyring = api_keys.Keyring(installed.database)
+    try:
+        await keyring.read_caller(token=keys.api_key or "", ip="127.0.0.1")
+        await keyring.read_operator(token=keys.operator_key or "", ip="127.0.0.1")
+    except BillingError:
+        return False
+    finally:
+        await keyring.close()
+    return True

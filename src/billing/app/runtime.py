@@ -1,0 +1,83 @@
+"""What every command needs: a migrated database, and this installation's parts over it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+from billing import payments, wallets
+from billing.kit import embedded_postgres
+from billing.kit.db import Database, open_pool
+from billing.kit.migrate import migrate
+
+if TYPE_CHECKING:
+    from billing.kit.config import Settings
+
+_SANDBOX_POOL_SIZE = 4
+
+
+class CommandError(Exception):
+    """A command cannot go on; the message is one line for whoever runs it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installation:
+    """The parts that handlers, jobs and commands share."""
+
+    settings: Settings
+    dsn: str
+    database: Database
+    gateway: payments.SandboxGateway
+    wallet_settings: wallets.WalletSettings
+    payment_settings: payments.PaymentSettings
+
+
+@asynccontextmanager
+async def owner_dsn(settings: Settings) -> AsyncIterator[str]:
+    """The address of a running database, as the schema's owner: DATABASE_URL's, else the embedded one for this block."""
+    if settings.database_url is not None:
+        yield settings.database_url.get_secret_value()
+        return
+    async with embedded_postgres.running(
+        home=settings.home, bin_dir=settings.postgres_bin_dir, run_as=settings.database_login
+    ) as embedded:
+        yield embedded.dsn
+
+
+@asynccontextmanager
+async def migrated_dsn(settings: Settings) -> AsyncIterator[str]:
+    """The same, with the schema of this program."""
+    async with owner_dsn(settings) as dsn:
+        try:
+            await migrate(dsn)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
+            raise CommandError(f"the database cannot be used: {error}") from error
+        yield dsn
+
+
+@asynccontextmanager
+async def installation(settings: Settings) -> AsyncIterator[Installation]:
+    """Everything over a migrated database, for the length of the block."""
+    async with (
+        migrated_dsn(settings) as dsn,
+        await open_pool(dsn, size=settings.database_pool_size) as pool,
+        await open_pool(dsn, size=_SANDBOX_POOL_SIZE) as sandbox_pool,
+    ):
+        gateway = payments.SandboxGateway(pool=sandbox_pool, settles_after_s=settings.sandbox_settle_after_s)
+        yield Installation(
+            settings=settings,
+            dsn=dsn,
+            database=Database(pool),
+            gateway=gateway,
+            wallet_settings=wallets.WalletSettings(
+                reserve=wallets.reserve_for_usage, currencies=frozenset(settings.currencies)
+            ),
+            payment_settings=payments.PaymentSettings(
+                gateway=gateway,
+                topup_ranges=payments.topup_ranges(settings.currencies, limits_of=settings.topup_limits_of),
+            ),
+        )

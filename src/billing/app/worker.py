@@ -1,0 +1,54 @@
+"""`billing worker`: which jobs there are, and a process that runs nothing else."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from billing import payments
+from billing.app import stopping
+from billing.app.runtime import installation
+from billing.kit.worker import Job, Worker
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from billing.app.runtime import Installation
+    from billing.kit.config import Settings
+
+_STOP_LIMIT_S = 10.0
+
+
+def jobs_of(installed: Installation) -> list[Job]:
+    """Every job of every slice."""
+    return [
+        Job(
+            name="payments.check",
+            every_s=1,
+            run=lambda database: payments.check_payments(database, installed.gateway),
+        ),
+    ]
+
+
+@asynccontextmanager
+async def working(installed: Installation) -> AsyncIterator[asyncio.Task[None]]:
+    """Run the jobs beside the block; those under way may finish for 10 s when it ends."""
+    worker = Worker(dsn=installed.dsn, database=installed.database, jobs=jobs_of(installed))
+    running = asyncio.create_task(worker.run(), name="worker")
+    try:
+        yield running
+    finally:
+        worker.stop()
+        await stopping.finish(running, limit_s=_STOP_LIMIT_S)
+
+
+async def main(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Run jobs until a signal comes."""
+    del arguments
+    with stopping.on_signals():
+        async with installation(settings) as installed, working(installed) as running:
+            print("The worker runs.", flush=True)
+            await running
+    return 0
