@@ -150,7 +150,7 @@ def _aggregate(quantities: list[Fraction], aggregation: Aggregation) -> Fraction
 
 
 def _billable(price: Price) -> Collection[str]:
-    return price.definition.get("billable", METERED)
+    return price.definition.get("billable", ("running", "stopped"))
 
 
 def _days_of(start_us: int, end_us: int) -> Iterator[tuple[date, int]]:

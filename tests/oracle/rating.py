@@ -14,7 +14,7 @@ from uuid import UUID
 from billing.core.money import decimals_of
 from tests.oracle.models import TRILLION, charge_cost, half_up, minimum_cost
 from tests.oracle.quantities import Piece, Window, meter_pieces, plan_pieces
-from tests.oracle.world import Account, Price, Resource, World, micros, month_start, scope_of
+from tests.oracle.world import Account, Definition, Price, Resource, World, micros, month_start, scope_of
 
 _EXACT = Context(prec=200)
 
@@ -111,6 +111,30 @@ def rate(world: World, *, year: int, month: int, as_of: datetime, with_minimums:
 def lines(charges: Iterable[Charge]) -> list[Line]:
     """Each charge split by project and region; parts with quantity 0 give no line."""
     return [line for charge in charges for line in _lines(charge)]
+
+
+def unpriced(world: World, *, year: int, month: int, as_of: datetime) -> set[tuple[UUID, str, str, str]]:
+    """(account, kind, item, resource) of quantities above 0 that no price is in force for; states billable by default."""
+    book, window = PriceBook(world.prices, month_start(year, month)), window_of(year, month, as_of)
+    found: set[tuple[UUID, str, str, str]] = set()
+    for resource in world.resources:
+        account = world.accounts[resource.account_id]
+
+        def missing(kind: str, item: str, account: Account = account, resource: Resource = resource) -> Price | None:
+            if book.find(account, resource.region, kind, item) is not None:
+                return None
+            definition: Definition = {"service": kind, "model": "flat", "plan": item}
+            return Price(UUID(int=0), definition, account.currency, month_start(year, month))
+
+        pieces = [
+            *plan_pieces(resource, window, missing),
+            *meter_pieces(resource, window, world.meters, missing),
+        ]
+        for piece in pieces:
+            definition = piece.price.definition
+            if piece.quantity > 0:
+                found.add((account.account_id, definition["service"], definition.get("plan", ""), resource.resource_id))
+    return found
 
 
 def line_shares(line: Line) -> dict[str, tuple[Fraction, int]]:

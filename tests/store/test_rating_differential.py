@@ -33,12 +33,13 @@ if TYPE_CHECKING:
 
 ACCOUNTS = 1500
 CHUNK = 60
-CHARGES = int(os.environ.get("LINESERVE_TEST_CHARGES", "40000"))
+CHARGES = int(os.environ.get("LINESERVE_TEST_CHARGES", "30000"))
 CHARGES_NIGHTLY = 1_000_000
 SHOWN = 5
 TRILLION = 10**12
 METER: Definition = {"service": "messaging", "meter": "m", "model": "per_unit", "unit_price": Decimal("0.5")}
 RECORDED_AT = datetime(2024, 12, 1, tzinfo=UTC)
+UNPRICED = ("unpriced",)
 Rows = dict[Hashable, tuple[object, ...]]
 
 
@@ -74,7 +75,7 @@ def oracle_rows(charges: list[oracle.Charge]) -> Rows:
 
 
 async def statement_rows(connection: Connection, made: Scenario, account_ids: Sequence[UUID]) -> Rows:
-    """The statement's charges, lines and shares with a quantity above 0, by the same keys."""
+    """The statement's charges, lines, shares with a quantity above 0, by the same keys, and what has no price."""
     period, as_of = Period(made.year, made.month), made.as_of
     hourly = {price.price_id for price in made.world.prices if price.definition["model"] == "hourly"}
     charges = await rating.list_charges(
@@ -96,6 +97,8 @@ async def statement_rows(connection: Connection, made: Scenario, account_ids: Se
         found.append((key, (quantity_of(row), row.amount_minor)))
     rows = {key: row for key, row in found if row[0] != 0}
     assert len(rows) == sum(row[0] != 0 for _, row in found), "a key came twice"
+    unpriced = await rating.list_unpriced(connection, account_ids=account_ids, period=period, as_of=as_of)
+    rows |= {(*UNPRICED, row.account_id, row.kind, row.item, row.resource_id): UNPRICED for row in unpriced}
     return rows
 
 
@@ -132,6 +135,8 @@ async def compare(connection: Connection, made: Scenario) -> tuple[int, str]:
     """Rate a loaded scenario both ways, as the application's role: charges compared, and the first differences."""
     charges = oracle.rate(made.world, year=made.year, month=made.month, as_of=made.as_of, with_minimums=True)
     wanted = oracle_rows(charges)
+    for key in oracle.unpriced(made.world, year=made.year, month=made.month, as_of=made.as_of):
+        wanted[(*UNPRICED, *key)] = UNPRICED
     account_ids = list(made.world.accounts)
     found: Rows = {}
     await connection.execute(f"SET LOCAL ROLE {APP_ROLE}")
@@ -317,5 +322,12 @@ class TestEdges:
     async def test_a_minimum_is_rounded_to_12_decimals_like_any_charge(self, owner_connection: Connection) -> None:
         minimum: Definition = {**METER, "minimum": Decimal("7.0000000000005")}
         made = january("sum", minimum, [("01-01", "running")], [("01-02", "1")])
+        await load_world(owner_connection, made.world, recorded_at=RECORDED_AT)
+        await agrees(owner_connection, made)
+
+    async def test_time_that_no_price_bills_does_not_miss_a_price(self, owner_connection: Connection) -> None:
+        made = january("sum", METER, [("01-01", "deleting")], [])
+        points = tuple(replace(point, plan="small") for point in made.world.resources[0].points)
+        made.world.resources[0] = replace(made.world.resources[0], points=points)
         await load_world(owner_connection, made.world, recorded_at=RECORDED_AT)
         await agrees(owner_connection, made)
