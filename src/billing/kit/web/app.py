@@ -69,7 +69,7 @@ def build_app(
         *(make_endpoint(handler, plane="plain", edge=edge) for handler in plain),
     ]
     return HttpApp(
-        [*endpoints, *options_endpoints(endpoints)],
+        [*options_endpoints(endpoints), *endpoints],  # first, or Litestar makes its own
         openapi_config=None,
         logging_config=None,
         debug=False,
