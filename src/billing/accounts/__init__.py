@@ -3,7 +3,15 @@
 from billing.accounts.model import Account, AccountChanges, AccountClosed, AccountStatus, CurrencyNotSupported
 from billing.accounts.operations import change, open_account, restore, suspend
 from billing.accounts.rules import CURRENCIES_DEFAULT, member_reason, require_currency, text_reason
-from billing.accounts.schemas import ACCOUNT_PREFIX, OperatorAccount, show_to_operator
+from billing.accounts.schemas import (
+    ACCOUNT_PREFIX,
+    AccountOpen,
+    CheckedText,
+    LongText,
+    OperatorAccount,
+    ShortText,
+    show_to_operator,
+)
 from billing.accounts.store import get_account, get_account_for_update, list_accounts
 
 __all__ = [
@@ -12,9 +20,13 @@ __all__ = [
     "Account",
     "AccountChanges",
     "AccountClosed",
+    "AccountOpen",
     "AccountStatus",
+    "CheckedText",
     "CurrencyNotSupported",
+    "LongText",
     "OperatorAccount",
+    "ShortText",
     "change",
     "get_account",
     "get_account_for_update",

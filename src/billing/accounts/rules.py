@@ -7,6 +7,7 @@ import unicodedata
 import zoneinfo
 from collections.abc import Callable, Set
 from functools import cache
+from typing import Literal
 
 from billing.accounts.model import CurrencyNotSupported
 from billing.core import money
@@ -15,6 +16,8 @@ CURRENCIES_DEFAULT = frozenset({"USD", "KES", "ZAR", "NGN", "GHS", "TZS"})
 TIMEZONE_DEFAULT = "UTC"
 TERMS_DAYS_DEFAULT = 14
 TERMS_DAYS_MAX = 365
+SHORT_LONGEST = 200
+LONG_LONGEST = 2_000
 
 # ISO 3166-1 alpha-2, officially assigned.
 _COUNTRIES = (
@@ -74,11 +77,6 @@ def timezone_reason(text: str) -> str | None:
     return None if text in _timezones() else "must be an IANA time zone such as Africa/Nairobi"
 
 
-def terms_days_reason(days: int) -> str | None:
-    """Days from issue to due date."""
-    return None if 0 <= days <= TERMS_DAYS_MAX else f"must be from 0 to {TERMS_DAYS_MAX}"
-
-
 def currency_reason(text: str) -> str | None:
     """The shape of a currency code; whether it is supported is `require_currency`'s to say."""
     return None if _CURRENCY.fullmatch(text) else "must be a currency code such as USD"
@@ -90,37 +88,18 @@ def require_currency(currency: str, *, enabled: Set[str] = CURRENCIES_DEFAULT) -
         raise CurrencyNotSupported(currency)
 
 
-def _name_reason(text: str) -> str | None:
-    return text_reason(text, longest=200)
-
-
-def _address_reason(text: str) -> str | None:
-    return text_reason(text, longest=500, lines=True)
-
-
-def _tax_id_reason(text: str) -> str | None:
-    return text_reason(text, longest=64)
-
-
-_TEXT_CHECKS: dict[str, Callable[[str], str | None]] = {
+_CHECKS: dict[str, Callable[[str], str | None]] = {
     "email": email_reason,
-    "name": _name_reason,
-    "company": _name_reason,
-    "timezone": timezone_reason,
     "country": country_reason,
-    "phone": phone_reason,
-    "address": _address_reason,
-    "tax_id": _tax_id_reason,
     "currency": currency_reason,
+    "phone": phone_reason,
+    "timezone": timezone_reason,
 }
 
 
-def member_reason(member: str, value: object) -> str | None:
-    """Why an account's member may not have this value, or None. None as a value clears the member."""
-    if member == "terms_days" and isinstance(value, int):
-        return terms_days_reason(value)
-    check = _TEXT_CHECKS.get(member)
-    return check(value) if check is not None and isinstance(value, str) else None
+def member_reason(member: Literal["email", "country", "currency", "phone", "timezone"], text: str) -> str | None:
+    """Why an account's member may not have this text, or None."""
+    return _CHECKS[member](text)
 
 
 @cache

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
-from typing import Literal, cast
+from functools import partial
+from typing import Annotated, ClassVar, Literal, cast
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -12,8 +14,7 @@ from msgspec import UNSET, Struct, UnsetType
 from billing.accounts import rules
 from billing.accounts.model import Account, AccountChanges, AccountStatus
 from billing.core import ids
-from billing.core.errors import Fault, InvalidParameter
-from billing.kit.web import Meta, PageQuery
+from billing.kit.web import Meta, PageQuery, values
 
 ACCOUNT_PREFIX = "acc"
 
@@ -73,24 +74,110 @@ class OperatorAccountsAnswer(Struct, frozen=True, kw_only=True):
     meta: Meta
 
 
+class CheckedText(str):
+    """A text that is checked while its body is read, so that its fault is told beside all the others."""
+
+    __slots__ = ()
+
+    reason: ClassVar[Callable[[str], str | None]]
+    """Why a text is refused, or None."""
+
+    @classmethod
+    def read(cls, value: object) -> str:
+        """The text of a body's member. Raises ValueError with the reason."""
+        text = values.read_text(value)
+        reason = cls.reason(text)
+        if reason is not None:
+            raise ValueError(reason)
+        return text
+
+
+class ShortText(CheckedText):
+    """A name or the like: one line, 1 to 200 characters."""
+
+    __slots__ = ()
+
+    reason = staticmethod(partial(rules.text_reason, longest=rules.SHORT_LONGEST))
+
+
+class LongText(CheckedText):
+    """A description or the like: 1 to 2,000 characters, with line breaks."""
+
+    __slots__ = ()
+
+    reason = staticmethod(partial(rules.text_reason, longest=rules.LONG_LONGEST, lines=True))
+
+
+class Email(CheckedText):
+    """An e-mail address."""
+
+    __slots__ = ()
+
+    reason = staticmethod(rules.email_reason)
+
+
+class Phone(CheckedText):
+    """A phone number as E.164."""
+
+    __slots__ = ()
+
+    reason = staticmethod(rules.phone_reason)
+
+
+class Country(CheckedText):
+    """A country of ISO 3166-1."""
+
+    __slots__ = ()
+
+    reason = staticmethod(rules.country_reason)
+
+
+class Timezone(CheckedText):
+    """An IANA time zone."""
+
+    __slots__ = ()
+
+    reason = staticmethod(rules.timezone_reason)
+
+
+class CurrencyCode(CheckedText):
+    """Three capital letters; whether the currency is supported is said later."""
+
+    __slots__ = ()
+
+    reason = staticmethod(rules.currency_reason)
+
+
+class AccountOpen(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """POST /accounts of the operator API, which onboarding serves."""
+
+    email: Email
+    name: ShortText
+    currency: CurrencyCode
+    company: ShortText | None = None
+    timezone: Timezone | None = None
+    country: Country | None = None
+    phone: Phone | None = None
+
+
 class AccountUpdate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """PUT /account. An absent member stays; null clears what may be absent."""
 
-    name: str | UnsetType = UNSET
-    company: str | UnsetType | None = UNSET
-    timezone: str | UnsetType = UNSET
-    phone: str | UnsetType | None = UNSET
-    address: str | UnsetType | None = UNSET
-    tax_id: str | UnsetType | None = UNSET
+    name: ShortText | UnsetType = UNSET
+    company: ShortText | UnsetType | None = UNSET
+    timezone: Timezone | UnsetType = UNSET
+    phone: Phone | UnsetType | None = UNSET
+    address: LongText | UnsetType | None = UNSET
+    tax_id: ShortText | UnsetType | None = UNSET
 
 
 class OperatorAccountUpdate(AccountUpdate, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """PUT /accounts/{id} of the operator API."""
 
-    email: str | UnsetType = UNSET
-    country: str | UnsetType | None = UNSET
+    email: Email | UnsetType = UNSET
+    country: Country | UnsetType | None = UNSET
     tax_exempt: bool | UnsetType = UNSET
-    terms_days: int | UnsetType = UNSET
+    terms_days: Annotated[int, msgspec.Meta(ge=0, le=rules.TERMS_DAYS_MAX)] | UnsetType = UNSET
     verified: bool | UnsetType = UNSET
 
 
@@ -102,18 +189,9 @@ class AccountsQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 def changes_of(update: AccountUpdate) -> AccountChanges:
-    """What an update sets. Raises InvalidParameter with every fault."""
+    """What an update sets."""
     members = {name: value for name in update.__struct_fields__ if (value := getattr(update, name)) is not UNSET}
-    refuse_faults(members)
     return cast("AccountChanges", members)
-
-
-def refuse_faults(members: dict[str, object]) -> None:
-    """Raises InvalidParameter with a fault for each member that an account may not have like this."""
-    reasons = {name: rules.member_reason(name, value) for name, value in members.items()}
-    faults = [Fault("body", name, reason) for name, reason in reasons.items() if reason is not None]
-    if faults:
-        raise InvalidParameter(faults)
 
 
 def show(account: Account) -> AccountShown:

@@ -63,8 +63,11 @@ async def mint(
 ) -> IssuedKey:
     """Make a key on behalf of another key of the account, which is held unrevoked meanwhile.
 
-    Raises Forbidden when the new key would have rights, lifetime or IP ranges beyond that key's own.
+    Raises Forbidden when the new key would have rights, lifetime or IP ranges beyond its own, InvalidParameter for
+    an expiry in the past.
     """
+    if rules.has_expired(expires_at, now=tx.now):
+        raise InvalidParameter.one("body", "expires_at", "must be in the future")
     own = await store.find_key_for_share(tx.connection, account_id=account_id, key_id=by_key_id)
     if own is None:
         raise Unauthorized

@@ -60,6 +60,15 @@ def parse_range(text: str) -> IPNetwork:
     return _unmapped(ipaddress.ip_network(text))
 
 
+def range_reason(text: str) -> str | None:
+    """Why a text is no address or range, or None."""
+    try:
+        parse_range(text)
+    except ValueError:
+        return "must be an IP address, or a CIDR range without host bits, such as 10.0.0.0/8"
+    return None
+
+
 def show_range(network: IPNetwork) -> str:
     """As it is shown: a single address without its length."""
     return str(network.network_address) if network.prefixlen == network.max_prefixlen else str(network)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
+from typing import Annotated
 
+import msgspec
 from msgspec import Struct
 
 from billing import accounts
 from billing.api_keys import rules
 from billing.api_keys.model import ApiKey, IssuedKey
 from billing.core import ids
-from billing.core.errors import Fault, InvalidParameter
 from billing.kit.auth import Permission
 from billing.kit.web import Meta
 
 KEY_PREFIX = "key"
-_NAME_LONGEST = 200
 
 
 class KeyShown(Struct, frozen=True, kw_only=True):
@@ -63,29 +63,21 @@ class KeyIssuedAnswer(Struct, frozen=True, kw_only=True):
     api_key: KeyIssued
 
 
+class IpRange(accounts.CheckedText):
+    """An IPv4 or IPv6 address, or a CIDR range."""
+
+    __slots__ = ()
+
+    reason = staticmethod(rules.range_reason)
+
+
 class KeyCreate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """POST /account/api-keys."""
 
-    name: str
-    permissions: list[Permission]
+    name: accounts.ShortText
+    permissions: Annotated[list[Permission], msgspec.Meta(min_length=1, max_length=len(rules.PERMISSIONS))]
     expires_at: datetime | None = None
-    ip_whitelist: list[str] | None = None
-
-
-def refuse_faults(wanted: KeyCreate, *, now: datetime) -> None:
-    """Raises InvalidParameter with every fault of a key that is asked for at an instant."""
-    faults: list[Fault] = []
-    name = accounts.text_reason(wanted.name, longest=_NAME_LONGEST)
-    if name is not None:
-        faults.append(Fault("body", "name", name))
-    if not wanted.permissions:
-        faults.append(Fault("body", "permissions", "must name at least one of read, write"))
-    expiry = None if wanted.expires_at is None else _expiry_reason(wanted.expires_at, now=now)
-    if expiry is not None:
-        faults.append(Fault("body", "expires_at", expiry))
-    faults.extend(_range_faults(wanted.ip_whitelist or []))
-    if faults:
-        raise InvalidParameter(faults)
+    ip_whitelist: Annotated[list[IpRange], msgspec.Meta(max_length=rules.IP_RANGES_MAX)] | None = None
 
 
 def show(key: ApiKey) -> KeyShown:
@@ -114,26 +106,3 @@ def show_issued(issued: IssuedKey) -> KeyIssued:
         prefix=issued.key.prefix,
         ip_whitelist=list(issued.key.ip_whitelist),
     )
-
-
-def _expiry_reason(expires_at: datetime, *, now: datetime) -> str | None:
-    if expires_at.tzinfo is None:
-        return "must have a time zone"
-    try:
-        expires_at.astimezone(UTC)
-    except OverflowError:
-        return "is out of range"
-    return "must be in the future" if rules.has_expired(expires_at, now=now) else None
-
-
-def _range_faults(texts: list[str]) -> list[Fault]:
-    if len(texts) > rules.IP_RANGES_MAX:
-        return [Fault("body", "ip_whitelist", f"must have at most {rules.IP_RANGES_MAX} addresses or ranges")]
-    faults: list[Fault] = []
-    for index, text in enumerate(texts):
-        try:
-            rules.parse_range(text)
-        except ValueError:
-            reason = "must be an IP address, or a CIDR range without host bits, such as 10.0.0.0/8"
-            faults.append(Fault("body", f"ip_whitelist[{index}]", reason))
-    return faults

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from litestar import post
 
-from billing import wallets
+from billing import accounts, wallets
 from billing.kit.auth import Operator
 from billing.kit.web import Answer, Command, RawBody
 from billing.onboarding import operations, schemas
-from billing.onboarding.schemas import AccountOpen, AccountOpenedAnswer
+from billing.onboarding.schemas import AccountOpenedAnswer
 
 if TYPE_CHECKING:
     from billing.kit.db import Tx
@@ -22,8 +22,7 @@ async def open_account(
 ) -> Answer:
     """Open an account with its wallet, default project and first key, which is shown once."""
     command.require_key()
-    wanted = body.read(AccountOpen)
-    schemas.refuse_faults(wanted)
+    wanted = body.read(accounts.AccountOpen)
 
     async def work(tx: Tx) -> AccountOpenedAnswer:
         opened = await operations.open_account(
@@ -32,7 +31,7 @@ async def open_account(
             name=wanted.name,
             currency=wanted.currency,
             company=wanted.company,
-            timezone=wanted.timezone,
+            timezone=wanted.timezone or "UTC",
             country=wanted.country,
             phone=wanted.phone,
             currencies=wallet_settings.currencies,

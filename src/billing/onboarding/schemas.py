@@ -5,20 +5,7 @@ from __future__ import annotations
 from msgspec import Struct, structs
 
 from billing import accounts, api_keys
-from billing.core.errors import Fault, InvalidParameter
 from billing.onboarding.operations import OpenedAccount
-
-
-class AccountOpen(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """POST /accounts of the operator API."""
-
-    email: str
-    name: str
-    currency: str
-    company: str | None = None
-    timezone: str = "UTC"
-    country: str | None = None
-    phone: str | None = None
 
 
 class AccountOpenedAnswer(Struct, frozen=True, kw_only=True):
@@ -26,14 +13,6 @@ class AccountOpenedAnswer(Struct, frozen=True, kw_only=True):
 
     account: accounts.OperatorAccount
     api_key: api_keys.KeyIssued
-
-
-def refuse_faults(wanted: AccountOpen) -> None:
-    """Raises InvalidParameter with every fault of an account that is asked for."""
-    reasons = {member: accounts.member_reason(member, value) for member, value in structs.asdict(wanted).items()}
-    faults = [Fault("body", member, reason) for member, reason in reasons.items() if reason is not None]
-    if faults:
-        raise InvalidParameter(faults)
 
 
 def show(opened: OpenedAccount) -> AccountOpenedAnswer:

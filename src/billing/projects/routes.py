@@ -45,7 +45,7 @@ async def list_projects(reader: Caller, query: RawQuery, db: Database) -> Projec
 async def create_project(writer: Caller, body: RawBody, command: Command) -> Answer:
     """Make a project to group resources in."""
     wanted = body.read(ProjectCreate)
-    budget_minor = schemas.budget_of(wanted, currency=writer.currency)
+    budget_minor = schemas.budget_minor(wanted.budget_limit, currency=writer.currency)
 
     async def work(tx: Tx) -> ProjectAnswer:
         project = await operations.create(

@@ -12,7 +12,7 @@ from msgspec import UNSET, Struct, UnsetType, structs
 from billing import accounts, metering
 from billing.core import ids, money
 from billing.core.errors import Fault, InvalidParameter
-from billing.kit.web import Meta, PageQuery
+from billing.kit.web import Meta, PageQuery, values
 from billing.projects import rules
 from billing.projects.model import PricedResource, ProjectChanges, ProjectSummary
 
@@ -77,17 +77,17 @@ class ResourcesAnswer(Struct, frozen=True, kw_only=True):
 class ProjectCreate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """POST /projects."""
 
-    name: str
-    description: str | None = None
-    region: str | None = None
+    name: accounts.ShortText
+    description: accounts.LongText | None = None
+    region: accounts.ShortText | None = None
     budget_limit: Decimal | None = None
 
 
 class ProjectUpdate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """PUT /projects/{id}. An absent member stays; null clears what may be absent."""
 
-    name: str | UnsetType = UNSET
-    description: str | UnsetType | None = UNSET
+    name: accounts.ShortText | UnsetType = UNSET
+    description: accounts.LongText | UnsetType | None = UNSET
     budget_limit: Decimal | UnsetType | None = UNSET
 
 
@@ -123,44 +123,53 @@ class OperatorResourceAnswer(Struct, frozen=True, kw_only=True):
     resource: OperatorResource
 
 
+class Units(Decimal):
+    """How many of a plan a resource is."""
+
+    __slots__ = ()
+
+    @classmethod
+    def read(cls, value: object) -> Decimal:
+        """The units of a body. Raises ValueError with the reason."""
+        units = values.read_decimal(value)
+        reason = rules.units_reason(units)
+        if reason is not None:
+            raise ValueError(reason)
+        return units
+
+
 class ResourceReport(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the platform says that a resource is from `effective_at` on."""
 
-    type: str
-    service: str
-    name: str
-    region: str
+    type: accounts.ShortText
+    service: accounts.ShortText
+    name: accounts.ShortText
+    region: accounts.ShortText
     status: metering.Status
     effective_at: datetime
     project_id: str | None = None
-    plan: str | None = None
-    units: Decimal = Decimal(1)
-
-
-def budget_of(wanted: ProjectCreate, *, currency: str) -> int | None:
-    """The budget of a project that is asked for, in minor units. Raises InvalidParameter with every fault."""
-    faults = _text_faults(name=wanted.name, description=wanted.description, region=wanted.region)
-    budget = _budget_minor(wanted.budget_limit, currency=currency, faults=faults)
-    if faults:
-        raise InvalidParameter(faults)
-    return budget
+    plan: accounts.ShortText | None = None
+    units: Units = Units(1)
 
 
 def changes_of(update: ProjectUpdate, *, currency: str) -> ProjectChanges:
-    """What an update sets. Raises InvalidParameter with every fault."""
+    """What an update sets. Raises InvalidParameter."""
     changes = ProjectChanges()
-    faults: list[Fault] = []
     if update.name is not UNSET:
-        faults += _text_faults(name=update.name)
         changes["name"] = update.name
     if update.description is not UNSET:
-        faults += _text_faults(description=update.description)
         changes["description"] = update.description
     if update.budget_limit is not UNSET:
-        changes["budget_minor"] = _budget_minor(update.budget_limit, currency=currency, faults=faults)
-    if faults:
-        raise InvalidParameter(faults)
+        changes["budget_minor"] = budget_minor(update.budget_limit, currency=currency)
     return changes
+
+
+def budget_minor(limit: Decimal | None, *, currency: str) -> int | None:
+    """A budget in minor units. Raises InvalidParameter for what is no amount of the currency."""
+    try:
+        return None if limit is None else money.to_minor(limit, currency)
+    except money.NotAnAmount as error:
+        raise InvalidParameter.one("body", "budget_limit", str(error)) from None
 
 
 def show(summary: ProjectSummary, *, currency: str) -> ProjectShown:
@@ -206,24 +215,14 @@ def show_resource(priced: PricedResource, *, currency: str) -> ResourceShown:
 
 
 def refuse_faults(report: ResourceReport, *, resource_id: str, now: datetime) -> None:
-    """Raises InvalidParameter with every fault of a report that arrives at an instant."""
-    reasons = {
-        member: accounts.text_reason(text, longest=rules.TEXT_LONGEST)
-        for member, text in (
-            ("type", report.type),
-            ("service", report.service),
-            ("name", report.name),
-            ("region", report.region),
-            ("plan", report.plan),
-        )
-        if text is not None
-    }
-    reasons["effective_at"] = rules.effective_at_reason(report.effective_at, now=now)
-    reasons["units"] = rules.units_reason(report.units)
-    faults = [Fault("body", member, reason) for member, reason in reasons.items() if reason is not None]
-    identifier = accounts.text_reason(resource_id, longest=rules.TEXT_LONGEST)
+    """Raises InvalidParameter with what is wrong with a report that arrives at an instant for a resource."""
+    identifier = accounts.text_reason(resource_id, longest=rules.RESOURCE_ID_LONGEST)
+    effective_at = rules.effective_at_reason(report.effective_at, now=now)
+    faults: list[Fault] = []
     if identifier is not None:
-        faults.insert(0, Fault("path", "resource_id", identifier))
+        faults.append(Fault("path", "resource_id", identifier))
+    if effective_at is not None:
+        faults.append(Fault("body", "effective_at", effective_at))
     if faults:
         raise InvalidParameter(faults)
 
@@ -241,24 +240,3 @@ def show_to_operator(priced: PricedResource, *, spans: Sequence[metering.Span], 
             for span in spans
         ],
     )
-
-
-def _budget_minor(limit: Decimal | None, *, currency: str, faults: list[Fault]) -> int | None:
-    if limit is None:
-        return None
-    try:
-        return money.to_minor(limit, currency)
-    except money.NotAnAmount as error:
-        faults.append(Fault("body", "budget_limit", str(error)))
-        return None
-
-
-def _text_faults(*, name: str | None = None, description: str | None = None, region: str | None = None) -> list[Fault]:
-    reasons = {
-        "name": None if name is None else accounts.text_reason(name, longest=rules.TEXT_LONGEST),
-        "description": None
-        if description is None
-        else accounts.text_reason(description, longest=rules.DESCRIPTION_LONGEST, lines=True),
-        "region": None if region is None else accounts.text_reason(region, longest=rules.TEXT_LONGEST),
-    }
-    return [Fault("body", member, reason) for member, reason in reasons.items() if reason is not None]
