@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 from litestar import get, post, put
-from litestar.params import Dependency
 
-from billing import accounts
 from billing.catalog import operations, schemas
 from billing.catalog.schemas import (
     MeterAnswer,
@@ -31,13 +29,10 @@ if TYPE_CHECKING:
 
 TAX_RATES_MAX = 1000
 
-# The currencies that this installation has enabled; the application provides others than the default.
-Currencies = Annotated[frozenset[str], Dependency(default=accounts.CURRENCIES_DEFAULT, skip_validation=True)]
-
 
 @post("/rate-cards")
 async def publish_rate_card(
-    catalog_operator: Operator, body: RawBody, command: Command, currencies: Currencies
+    catalog_operator: Operator, body: RawBody, command: Command, currencies: frozenset[str]
 ) -> Answer:
     """Publish a dated set of prices: for everyone, or as an account's contract."""
     given = body.read(RateCardCreate)
