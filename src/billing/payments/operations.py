@@ -15,6 +15,7 @@ import structlog
 from billing import ledger
 from billing.core import ids
 from billing.core.errors import Unavailable
+from billing.kit import outbox
 from billing.payments import rules, store
 from billing.payments.model import (
     AmountRange,
@@ -356,16 +357,10 @@ async def record(
 
 
 async def _announce(tx: Tx, payment: Payment) -> None:
-    await store.insert_event(
-        tx.connection,
+    await outbox.publish(
+        tx,
         account_id=payment.account_id,
-        event_id=tx.new_id(),
         type="payment.succeeded",
         object_id=ids.encode("pay", payment.payment_id),
-        payload={
-            "payment_id": str(payment.payment_id),
-            "currency": payment.currency,
-            "amount_minor": payment.amount_minor,
-        },
-        created_at=tx.now,
+        payload={"currency": payment.currency, "amount_minor": payment.amount_minor},
     )

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from billing.kit.db import Tx
 
 
-@post("/account/wallets/topup")
+@post("/account/wallets/topup", opt={"suspended_ok": True})
 async def top_up(
     *,
     writer: Caller,
@@ -101,7 +101,7 @@ async def list_methods(reader: Caller, query: RawQuery, db: Database) -> Payment
     )
 
 
-@post("/account/payment-methods")
+@post("/account/payment-methods", opt={"suspended_ok": True})
 async def add_method(
     writer: Caller, body: RawBody, db: Database, command: Command, payment_settings: PaymentSettings
 ) -> Answer:
@@ -127,7 +127,7 @@ async def add_method(
     return await command.run_staged(start=start, finish=finish)
 
 
-@put("/account/payment-methods/{payment_method_id:str}")
+@put("/account/payment-methods/{payment_method_id:str}", opt={"suspended_ok": True})
 async def make_default(writer: Caller, payment_method_id: str, body: RawBody, command: Command) -> Answer:
     """Make a payment method the default."""
     identifier = _decoded("pm", payment_method_id)
@@ -140,7 +140,7 @@ async def make_default(writer: Caller, payment_method_id: str, body: RawBody, co
     return await command.run(work)
 
 
-@delete("/account/payment-methods/{payment_method_id:str}")
+@delete("/account/payment-methods/{payment_method_id:str}", status_code=200, opt={"suspended_ok": True})
 async def delete_method(writer: Caller, payment_method_id: str, command: Command) -> Answer:
     """Remove a payment method."""
     identifier = _decoded("pm", payment_method_id)

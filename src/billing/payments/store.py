@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -272,29 +271,4 @@ async def update_next_checks(connection: Connection, due: Sequence[tuple[UUID, U
         [account_id for account_id, _, _ in due],
         [payment_id for _, payment_id, _ in due],
         [next_check_at for _, _, next_check_at in due],
-    )
-
-
-async def insert_event(
-    connection: Connection,
-    *,
-    account_id: UUID,
-    event_id: UUID,
-    type: str,
-    object_id: str,
-    payload: Mapping[str, object],
-    created_at: datetime,
-) -> None:
-    """Leave an event for the slices above, which read it after this transaction has committed."""
-    await connection.execute(
-        """
-        INSERT INTO outbox_events (account_id, event_id, type, object_id, payload, created_at)
-        VALUES ($1, $2, $3, $4, $5::text::jsonb, $6)
-        """,
-        account_id,
-        event_id,
-        type,
-        object_id,
-        json.dumps(payload),
-        created_at,
     )
