@@ -74,12 +74,12 @@ async def summarize(
     """The projects with what is in them at an instant."""
     only = projects[0].project_id if len(projects) == 1 else None
     resources = await metering.list_resources(connection, account_id=account_id, at=now, project_id=only, statuses=LIVE)
-    costs = await rating.list_monthly_costs(connection, account_id=account_id, now=now)
+    priced = await price_resources(connection, account_id=account_id, resources=resources, now=now)
     counts: Counter[UUID] = Counter()
     sums_minor: Counter[UUID] = Counter()
-    for resource in resources:
-        counts[resource.project_id] += 1
-        sums_minor[resource.project_id] += costs.get(resource.resource_id, 0)
+    for one in priced:
+        counts[one.resource.project_id] += 1
+        sums_minor[one.resource.project_id] += one.monthly_cost_minor
     return [
         ProjectSummary(
             project=project,
