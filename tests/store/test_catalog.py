@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -22,6 +23,7 @@ from billing.catalog.model import (
 from billing.catalog.store import billed_items, meters, rate_cards, tax_rates
 from billing.core.errors import InvalidParameter, NotFound
 from billing.core.page import PageRequest
+from billing.kit.db import Database, open_pool
 
 if TYPE_CHECKING:
     from billing.catalog.model import Price
@@ -193,6 +195,27 @@ class TestPublishRateCard:
         with pytest.raises(PeriodFinalized):
             await published(tx, HOURLY, account_id=billed_id)
         await published(tx, HOURLY, currency="KES")
+
+
+class TestTwoCardsAtOnce:
+    async def test_store_each_price_once_without_locking_up(self, database_dsn: str):
+        pool = await open_pool(database_dsn, size=8)
+        database = Database(pool)
+        prices = [{**PER_UNIT, "meter": f"m{number}"} for number in range(50)]
+
+        async def publish(*given: dict[str, Any]) -> bool:
+            try:
+                async with database.transaction() as tx:
+                    await published(tx, *given)
+            except PriceExists:
+                return False
+            return True
+
+        stored = await asyncio.gather(*(publish(*prices[:: 1 - 2 * (turn % 2)]) for turn in range(8)))
+        assert sorted(stored) == [False] * 7 + [True]
+        async with database.reading() as reading:
+            assert await reading.connection.fetchval("SELECT count(*) FROM prices_v") == 50
+        await pool.close()
 
 
 class TestSetRateCardEnd:

@@ -16,9 +16,7 @@ from billing.catalog import rules
 from billing.catalog.model import Aggregation, Meter, Price, PriceDefinition, RateCard, ShowsAs, TaxRate
 from billing.core import ids
 from billing.core.errors import Fault, InvalidParameter, NotFound
-from billing.kit.web import Meta, PageQuery
-from billing.kit.web.bodies import BatchItem
-from billing.kit.web.values import DateFilter
+from billing.kit.web import BatchItem, DateFilter, Meta, PageQuery
 
 CARD_PREFIX = "card"
 PRICE_PREFIX = "price"
