@@ -10,6 +10,8 @@ from billing.accounts import routes as accounts_public
 from billing.api_keys import routes as api_keys_public
 from billing.app import health
 from billing.catalog import operator_routes as catalog_operator
+from billing.invoices import operator_routes as invoices_operator
+from billing.invoices import routes as invoices_public
 from billing.kit.web import build_app
 from billing.onboarding import operator_routes as onboarding_operator
 from billing.payments import operator_routes as payments_operator
@@ -31,6 +33,7 @@ PUBLIC = [
     *projects_public.HANDLERS,
     *wallets_public.HANDLERS,
     *payments_public.HANDLERS,
+    *invoices_public.HANDLERS,
 ]
 OPERATOR = [
     *accounts_operator.HANDLERS,
@@ -39,13 +42,13 @@ OPERATOR = [
     *wallets_operator.HANDLERS,
     *payments_operator.HANDLERS,
     *payments_operator.SANDBOX_HANDLERS,
+    *invoices_operator.HANDLERS,
     *onboarding_operator.HANDLERS,
 ]
 
 
-def make_app(installed: Installation, *, plane: Plane) -> Litestar:
+def make_app(installed: Installation, *, keyring: api_keys.Keyring, plane: Plane) -> Litestar:
     """The application of one listener, to be made inside the event loop that serves it."""
-    keyring = api_keys.Keyring(installed.database)
     return build_app(
         database=installed.database,
         read_caller=keyring.read_caller,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -64,7 +65,8 @@ class _Listener(Server):
         self._bound = bound
 
     def _init_shared_socket(self) -> None:
-        self._shd = SocketHolder(self._bound.fileno(), False, _BACKLOG)  # pyright: ignore[reportCallIssue]  # stub
+        own = os.dup(self._bound.fileno())  # Granian closes what it is given
+        self._shd = SocketHolder(own, False, _BACKLOG)  # pyright: ignore[reportCallIssue]  # the stub lacks it
         self._ssp = None
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import socket
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from billing import api_keys
 from billing.app import keys, listening, stopping
 from billing.app.http import make_app
 from billing.app.runtime import CommandError, installation
@@ -22,7 +22,6 @@ from billing.kit.web.endpoints import BASES
 
 if TYPE_CHECKING:
     from billing.app.keys import StartKeys
-    from billing.app.runtime import Installation
     from billing.kit.config import Plane, Settings
 
 
@@ -56,7 +55,11 @@ async def _serve(settings: Settings, arguments: argparse.Namespace) -> None:
         installed = await stack.enter_async_context(installation(settings))
         shown = await (keys.demo_keys if arguments.demo else keys.first_operator_key)(installed)
         tasks = [] if arguments.no_worker else [await stack.enter_async_context(working(installed))]
-        tasks += [await stack.enter_async_context(_serving(installed, place)) for place in places]
+        keyring = api_keys.Keyring(installed.database)
+        stack.push_async_callback(keyring.close)
+        for place in places:
+            app = make_app(installed, keyring=keyring, plane=place.plane)
+            tasks.append(await stack.enter_async_context(listening.serving(app, place.bound)))
         _announce(settings, places, shown, ready_file)
         ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in ended:
@@ -73,13 +76,6 @@ def _bind(settings: Settings) -> list[Place]:
         Place(listening.bind(settings.host, settings.port), "public"),
         Place(listening.bind(settings.host, settings.operator_port), "operator"),
     ]
-
-
-@asynccontextmanager
-async def _serving(installed: Installation, place: Place) -> AsyncIterator[asyncio.Task[None]]:
-    app = make_app(installed, plane=place.plane)
-    async with listening.serving(app, place.bound) as task:
-        yield task
 
 
 def _announce(settings: Settings, places: list[Place], shown: StartKeys, ready_file: Path | None) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from billing import payments
 from billing.app import stopping
 from billing.app.runtime import installation
+from billing.invoices import jobs as invoices_jobs
 from billing.kit.worker import Job, Worker
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ def jobs_of(installed: Installation) -> list[Job]:
             every_s=1,
             run=lambda database: payments.check_payments(database, installed.gateway),
         ),
+        *invoices_jobs.make_jobs(grace=timedelta(seconds=installed.settings.close_grace_s)),
     ]
 
 
