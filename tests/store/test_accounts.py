@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -10,11 +11,12 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from billing import accounts, api_keys
+from billing import accounts, api_keys, onboarding, projects
 from billing.api_keys import operations as key_operations
 from billing.api_keys import store as key_store
 from billing.core.errors import Forbidden, InvalidParameter, IpNotAllowed, NotFound, Unauthorized
 from billing.core.page import PageRequest
+from billing.kit.db import Database, open_pool
 
 if TYPE_CHECKING:
     from billing.kit.db import Tx
@@ -268,6 +270,33 @@ class TestMint:
             )
 
 
+class TestMintAgainstRevoke:
+    async def test_a_revocation_waits_for_the_key_that_is_being_made(self, database_dsn: str):
+        pool = await open_pool(database_dsn, size=3)
+        database = Database(pool)
+        async with database.transaction() as setup:
+            account = await opened(setup)
+            own = await issued(setup, account)
+        account_id = account.account_id
+
+        async def revoke() -> None:
+            async with database.transaction() as other:
+                await api_keys.revoke(other, account_id=account_id, key_id=own.key_id)
+
+        async with database.transaction() as making:
+            await api_keys.mint(making, account_id=account_id, by_key_id=own.key_id, name="new", permissions=["read"])
+            revocation = asyncio.create_task(revoke())
+            done, _ = await asyncio.wait({revocation}, timeout=0.2)
+            assert not done
+        await revocation
+        async with database.transaction() as later:
+            with pytest.raises(Unauthorized):
+                await api_keys.mint(
+                    later, account_id=account_id, by_key_id=own.key_id, name="late", permissions=["read"]
+                )
+        await pool.close()
+
+
 class TestOperatorKeys:
     async def test_are_read_with_their_scopes(self, tx: Tx):
         issued_key = await api_keys.create_operator_key(tx, name="finance", scopes=["billing", "payments"])
@@ -299,6 +328,27 @@ class TestMarkUsed:
             stored = await key_store.get_key(tx.connection, account_id=account.account_id, key_id=key.key_id)
             seen.append(stored.last_used_at)
         assert seen == [tx.now, tx.now, tx.now + timedelta(seconds=60)]
+
+
+class TestDefaultProject:
+    async def test_is_one_per_account(self, tx: Tx):
+        account = await opened(tx)
+        made = await projects.create_default(tx, account_id=account.account_id)
+        assert await projects.get_default_project(tx.connection, account_id=account.account_id) == made
+        with pytest.raises(asyncpg.UniqueViolationError):
+            await projects.create_default(tx, account_id=account.account_id)
+
+
+class TestOnboarding:
+    async def test_opens_books_project_and_key_with_the_account(self, tx: Tx):
+        made = await onboarding.open_account(tx, email="jane@example.com", name="Jane", currency="USD")
+        account_id = made.account.account_id
+        head = await tx.connection.fetchrow("SELECT last_number FROM heads WHERE account_id = $1", account_id)
+        assert head is not None
+        assert head["last_number"] == 0
+        assert await projects.get_default_project(tx.connection, account_id=account_id) == made.project
+        caller, _ = await key_operations.authenticate(tx.connection, token=made.key.secret, ip="::1", now=tx.now)
+        assert (caller.account_id, caller.permissions) == (account_id, frozenset({"read", "write"}))
 
 
 class TestRights:
