@@ -34,6 +34,7 @@ from billing.payments.model import (
     PaymentReferenceReused,
 )
 from tests.support import databases, postgres
+from tests.support.till import DyingGateway, Killed
 
 if TYPE_CHECKING:
     from billing.kit.db import Pool
@@ -51,34 +52,6 @@ class Clock:
 
     def advance(self, **delta: float) -> None:
         self.now += timedelta(**delta)
-
-
-class Killed(Exception):
-    """Stands for the death of the process."""
-
-
-@dataclass
-class DyingGateway:
-    """A gateway whose caller dies before it is reached, or after it has answered."""
-
-    gateway: payments.SandboxGateway
-    dies_after_charge: bool
-    name: str = "sandbox"
-    settles_after_s: int | None = None
-
-    async def attach(self, *, key: str, token: str) -> Instrument:
-        return await self.gateway.attach(key=key, token=token)
-
-    async def charge(self, request: ChargeRequest) -> Charge:
-        if self.dies_after_charge:
-            await self.gateway.charge(request)
-        raise Killed
-
-    async def find_charge(self, key: str) -> Charge | None:
-        return await self.gateway.find_charge(key)
-
-    async def cancel(self, request: ChargeRequest) -> Charge:
-        return await self.gateway.cancel(request)
 
 
 @dataclass
@@ -360,7 +333,7 @@ class TestCrash:
     async def test_between_intent_and_call_is_healed_by_a_retry(self, world: World) -> None:
         payment = await world.start(await world.add("tok_visa"))
         with pytest.raises(Killed):
-            await world.charge(payment, DyingGateway(world.gateway, dies_after_charge=False))
+            await world.charge(payment, DyingGateway(world.gateway, dies="before_charge"))
         assert await world.wallet() == (0, 10_000)
         assert (await world.charge(payment)).status == "completed"
         assert await world.charges() == [("succeeded", 10_000)]
@@ -386,7 +359,7 @@ class TestCrash:
     async def test_between_call_and_outcome_is_healed_by_a_retry(self, world: World) -> None:
         payment = await world.start(await world.add("tok_visa"))
         with pytest.raises(Killed):
-            await world.charge(payment, DyingGateway(world.gateway, dies_after_charge=True))
+            await world.charge(payment, DyingGateway(world.gateway, dies="after_charge"))
         assert (await world.charge(payment)).status == "completed"
         assert await world.charges() == [("succeeded", 10_000)]
         assert await world.wallet() == (10_000, 0)
@@ -394,7 +367,7 @@ class TestCrash:
     async def test_between_call_and_outcome_is_healed_by_the_poller(self, world: World) -> None:
         payment = await world.start(await world.add("tok_visa"))
         with pytest.raises(Killed):
-            await world.charge(payment, DyingGateway(world.gateway, dies_after_charge=True))
+            await world.charge(payment, DyingGateway(world.gateway, dies="after_charge"))
         world.clock.advance(minutes=5)
         assert await world.poll() == 1
         assert await world.wallet() == (10_000, 0)

@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from decimal import Decimal
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import pytest
 import pytest_asyncio
+from structlog.testing import capture_logs
 
 from tests.support.house import STRANGER, Resident
 from tests.support.till import Till, open_till
@@ -121,6 +122,22 @@ class TestTopUp:
         assert len({reply.text for reply in replies if reply.status == 201}) == 1
         assert (await till.wallets(jane))[0]["total_balance"] == Decimal("100.00")
 
+    @pytest.mark.parametrize("dies", ["before_charge", "after_charge"])
+    async def test_is_finished_by_a_retry_after_a_crash(
+        self, till: Till, jane: Resident, dies: Literal["before_charge", "after_charge"]
+    ):
+        method = await till.add_method(jane)
+        till.gateway.dies = dies
+        with capture_logs():
+            assert (await till.top_up(jane, method, key="once")).status == 500
+        assert (await till.wallets(jane))[0]["pending_balance"] == Decimal("100.00")
+        till.gateway.dies = "never"
+        reply = await till.top_up(jane, method, key="once")
+        assert (reply.status, reply.body["transaction"]["status"]) == (201, "completed")
+        assert (await till.top_up(jane, method, key="once")).text == reply.text
+        (wallet,) = await till.wallets(jane)
+        assert (wallet["available_balance"], wallet["total_balance"]) == (100, 100)
+
     async def test_is_open_to_a_suspended_account(self, till: Till, jane: Resident):
         await till.suspend(jane)
         assert (await till.top_up(jane, await till.add_method(jane))).status == 201
@@ -208,6 +225,7 @@ class TestPaymentMethods:
         reply = await till.call("POST", METHODS, key=jane.key, body={"type": "card", "token": "tok_amex"})
         method = reply.body["payment_method"]
         assert (reply.status, list(method)) == (201, METHOD)
+        assert reply.headers["Location"] == f"{METHODS}/{method['id']}"
         assert method == {
             "id": method["id"],
             "type": "card",

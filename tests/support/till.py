@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import httpx2
 
@@ -26,11 +26,42 @@ OPERATOR = [
 ]
 
 
+class Killed(Exception):
+    """Stands for the death of the process."""
+
+
 @dataclass
+class DyingGateway:
+    """The sandbox, whose caller dies before it is reached or after it has answered, as told."""
+
+    gateway: payments.SandboxGateway
+    dies: Literal["never", "before_charge", "after_charge"] = "never"
+    name: str = "sandbox"
+    settles_after_s: int | None = None
+
+    async def attach(self, *, key: str, token: str) -> payments.Instrument:
+        return await self.gateway.attach(key=key, token=token)
+
+    async def charge(self, request: payments.ChargeRequest) -> payments.Charge:
+        if self.dies == "before_charge":
+            raise Killed
+        answer = await self.gateway.charge(request)
+        if self.dies == "after_charge":
+            raise Killed
+        return answer
+
+    async def find_charge(self, key: str) -> payments.Charge | None:
+        return await self.gateway.find_charge(key)
+
+    async def cancel(self, request: payments.ChargeRequest) -> payments.Charge:
+        return await self.gateway.cancel(request)
+
+
+@dataclass(kw_only=True)
 class Till(House):
     """The house with a sandbox gateway."""
 
-    sandbox: payments.SandboxGateway | None = None
+    gateway: DyingGateway
 
     async def add_method(self, resident: Resident, token: str = "tok_visa", **members: object) -> str:
         """The id of a new payment method."""
@@ -71,6 +102,7 @@ async def open_till(dsn: str) -> AsyncIterator[Till]:
     database = Database(pool, clock)
     keyring = api_keys.Keyring(database)
     sandbox = payments.SandboxGateway(sandbox_pool, clock)
+    gateway = DyingGateway(sandbox)
     currencies = frozenset({*accounts.CURRENCIES_DEFAULT, "JPY"})
     try:
         async with database.transaction() as tx:
@@ -82,14 +114,14 @@ async def open_till(dsn: str) -> AsyncIterator[Till]:
             public=PUBLIC,
             operator=OPERATOR,
             values={
-                "payment_settings": payments.PaymentSettings(sandbox, payments.topup_ranges(currencies)),
+                "payment_settings": payments.PaymentSettings(gateway, payments.topup_ranges(currencies)),
                 "wallet_settings": wallets.WalletSettings(wallets.reserve_for_usage, currencies),
                 "sandbox": sandbox,
             },
         )
         transport = httpx2.ASGITransport(app=cast("Any", app), client=("127.0.0.1", 50_000))
         async with httpx2.AsyncClient(transport=transport, base_url="http://billing.test") as client:
-            yield Till(client, database, keyring, clock, operator_key, sandbox=sandbox)
+            yield Till(client, database, keyring, clock, operator_key, gateway=gateway)
         await keyring.close()
     finally:
         await sandbox_pool.close()

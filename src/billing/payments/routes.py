@@ -124,7 +124,9 @@ async def add_method(
         )
         return PaymentMethodAnswer(payment_method=schemas.show_method(method))
 
-    return await command.run_staged(start=start, finish=finish)
+    return await command.run_staged(
+        start=start, finish=finish, location=lambda answer: f"/account/payment-methods/{answer.payment_method.id}"
+    )
 
 
 @put("/account/payment-methods/{payment_method_id:str}", opt={"suspended_ok": True})

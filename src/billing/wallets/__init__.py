@@ -1,7 +1,9 @@
 """Wallets: what money an account has, holds on it, promotional credit. See README.md."""
 
-from billing.wallets.model import Credit, Hold, Reserve, Wallet, WalletSettings
+from billing.wallets.model import Credit, Hold, Wallet
 from billing.wallets.operations import (
+    Reserve,
+    WalletSettings,
     get_wallet,
     grant_credit,
     list_wallets,

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal
 from uuid import UUID
 
 from billing.core.errors import Refused
 
-if TYPE_CHECKING:
-    from billing.kit.db import Connection
-
 HoldStatus = Literal["open", "captured", "released"]
-
-# R of the account's own currency at an instant, in minor units, between 0 and the cash given: what coming bills take.
-# Called as reserve(connection, account_id, now, cash_minor, currency).
-Reserve: TypeAlias = "Callable[[Connection, UUID, datetime, int, str], Awaitable[int]]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +72,6 @@ class Credit:
     priority: int
     granted_at: datetime
     expires_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class WalletSettings:
-    """How this installation keeps wallets: what is reserved in them, and the currencies that they may hold."""
-
-    reserve: Reserve
-    currencies: frozenset[str]
 
 
 class HoldReferenceReused(Refused):

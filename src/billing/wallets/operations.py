@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 from uuid import UUID
 
 from billing import accounts, ledger, rating
@@ -18,12 +19,23 @@ from billing.wallets.model import (
     Hold,
     HoldNotOpen,
     HoldReferenceReused,
-    Reserve,
     Wallet,
 )
 
 if TYPE_CHECKING:
     from billing.kit.db import Connection
+
+# R of the account's own currency at an instant, in minor units, between 0 and the cash given: what coming bills take.
+# Called as reserve(connection, account_id, now, cash_minor, currency).
+Reserve: TypeAlias = "Callable[[Connection, UUID, datetime, int, str], Awaitable[int]]"
+
+
+@dataclass(frozen=True, slots=True)
+class WalletSettings:
+    """How this installation keeps wallets: what is reserved in them, and the currencies that they may hold."""
+
+    reserve: Reserve
+    currencies: frozenset[str]
 
 
 async def nothing_reserved(

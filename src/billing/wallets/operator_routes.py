@@ -14,7 +14,7 @@ from billing.kit.auth import Operator
 from billing.kit.db import Database
 from billing.kit.web import Answer, Command, PageQuery, RawBody, RawQuery, meta, page_of
 from billing.wallets import operations, schemas
-from billing.wallets.model import WalletSettings
+from billing.wallets.operations import WalletSettings
 from billing.wallets.schemas import CaptureIn, CreditAnswer, CreditIn, EmptyIn, HoldAnswer, HoldIn, LedgerOut
 
 if TYPE_CHECKING:

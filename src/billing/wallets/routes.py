@@ -8,7 +8,7 @@ from billing.kit.auth import Caller
 from billing.kit.db import Database
 from billing.kit.web import PageQuery, RawQuery, meta, page_of
 from billing.wallets import operations, schemas
-from billing.wallets.model import WalletSettings
+from billing.wallets.operations import WalletSettings
 from billing.wallets.schemas import WalletsOut
 
 
