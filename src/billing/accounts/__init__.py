@@ -12,7 +12,7 @@ from billing.accounts.schemas import (
     ShortText,
     show_to_operator,
 )
-from billing.accounts.store import get_account, get_account_for_update, list_accounts
+from billing.accounts.store import get_account, list_accounts
 
 __all__ = [
     "ACCOUNT_PREFIX",
@@ -29,7 +29,6 @@ __all__ = [
     "ShortText",
     "change",
     "get_account",
-    "get_account_for_update",
     "list_accounts",
     "member_reason",
     "open_account",

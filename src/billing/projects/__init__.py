@@ -1,15 +1,13 @@
 """Projects: groups of an account's resources. See README.md."""
 
 from billing.projects.model import Project
-from billing.projects.operations import change, create, create_default
-from billing.projects.store import get_default_project, get_project, list_projects
+from billing.projects.operations import create, create_default
+from billing.projects.store import get_default_project, get_project
 
 __all__ = [
     "Project",
-    "change",
     "create",
     "create_default",
     "get_default_project",
     "get_project",
-    "list_projects",
 ]
