@@ -15,7 +15,7 @@ from billing.kit.web.reading import NotANumber, NumberText
 TEXT_LONGEST = 500
 INTEGER_MAX = 2**63 - 1
 
-_WHOLE_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,18})")
+_WHOLE_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _INSTANT = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]([0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})"
@@ -43,12 +43,11 @@ def text_fault(value: str) -> str | None:
 
 def read_integer(value: object) -> int:
     """A whole number of 64 bits; 5.0 is none."""
-    if not isinstance(value, NumberText) or (len(value) <= 20 and _WHOLE_NUMBER.fullmatch(value) is None):
+    if not isinstance(value, NumberText) or _WHOLE_NUMBER.fullmatch(value) is None:
         raise ValueError("must be a whole number")
-    number = int(value) if len(value) <= 20 else INTEGER_MAX + 1
-    if abs(number) > INTEGER_MAX:
+    if len(value) > 20 or abs(int(value)) > INTEGER_MAX:
         raise ValueError("is out of range")
-    return number
+    return int(value)
 
 
 def read_decimal(value: object) -> Decimal:
