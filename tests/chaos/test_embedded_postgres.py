@@ -362,7 +362,7 @@ class TestLogin:
 
     async def test_gets_one_line_about_another_s_home(self, home: Path, place: Path):
         program = Program(home, login="nobody", bin_dir=open_bin_folder(place))
-        assert "belongs to root: run this as that login or as root" in program.answer()["error"]
+        assert "which belongs to root: run this as its owner" in program.answer()["error"]
         program.leave()
 
     async def test_gets_one_line_about_a_home_that_it_cannot_pass_and_no_folder_is_opened(self, place: Path):

@@ -77,8 +77,8 @@ class Folders:
             self.database.chmod(0o711)
         if not os.access(self.database, os.W_OK | os.X_OK):
             raise DatabaseStartError(
-                f"{self.database} belongs to {self.database.owner()}: "
-                "run this as that login or as root, or choose another home with LINESERVE_HOME"
+                f"this login may not write to {self.database}, which belongs to {_owner(self.database)}: "
+                "run this as its owner, or choose another home with LINESERVE_HOME"
             )
 
     def check_reachable(self, run_as: RunAs) -> None:
@@ -152,6 +152,13 @@ def remove_short(socket_folder: Path) -> None:
     if socket_folder.parent == _SHORT_FOLDERS:
         with contextlib.suppress(OSError):
             socket_folder.rmdir()
+
+
+def _owner(path: Path) -> str:
+    try:
+        return path.owner()
+    except KeyError:
+        return f"the user id {path.stat().st_uid}"
 
 
 def _can_pass(folder: Path, run_as: RunAs) -> bool:

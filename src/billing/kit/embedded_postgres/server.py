@@ -114,7 +114,9 @@ async def _ready(cluster: Cluster, pid: int, *, since: int) -> Server:
                     return Server(pid, data, found.socket_folder)
                 await asyncio.sleep(POLL_S)
     except BaseException:
+        _signal(pid, signal.SIGTERM)  # heard from the first moment on, but would wait for sessions
         _signal(pid, signal.SIGINT)
+        await _wait_until_gone([pid], data, limit_s=_FAST_STOP_LIMIT_S)
         raise
     raise cluster.fault(since=since, doing="starting the database")
 

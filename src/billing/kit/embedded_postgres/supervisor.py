@@ -86,8 +86,9 @@ class EmbeddedPostgres:
 
     async def _leave(self, use: locks.UseLock) -> None:
         try:
-            if use.is_alone() and (running_server := await server.find(self._folders)) is not None:
-                await running_server.stop()
+            if self._server is not None and use.is_alone():
+                last = await server.find(self._folders)  # not always ours: another process may have restarted it
+                await (last or self._server).stop()
         finally:
             use.release()
 
