@@ -41,6 +41,7 @@ class TestListKeys:
 
     async def test_shows_the_accounts_keys_without_secrets(self, house: House):
         resident, stranger = await house.open_account(), await house.open_account()
+        house.clock.advance(timedelta(seconds=1))
         made = await create(
             house, resident, expires_at="2024-12-31T23:59:59Z", ip_whitelist=["192.168.1.100", "10.0.0.0/8"]
         )
