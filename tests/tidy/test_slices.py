@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,14 @@ class TestSlice:
 
     def test_shows_a_face(self, folder: Path) -> None:
         assert (folder / "__init__.py").exists()
+
+
+def test_the_order_inside_slices_is_held_for_all_of_them() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    (inside,) = [contract for contract in contracts if contract["name"] == "Inside a slice, top to bottom"]
+    assert inside["containers"] == [f"billing.{folder.name}" for folder in slices()]
 
 
 def test_slices_see_only_each_others_face() -> None:

@@ -54,7 +54,7 @@ def _line_of(error: Exception) -> str | None:
     """What to tell whoever runs the program; None for a fault of the program itself."""
     import asyncpg  # noqa: PLC0415  only for what failed
 
-    from billing.app.runtime import CommandError  # noqa: PLC0415
+    from billing.app.faults import CommandError  # noqa: PLC0415
     from billing.core.errors import BillingError, InvalidParameter  # noqa: PLC0415
     from billing.kit.config import ConfigError  # noqa: PLC0415
     from billing.kit.embedded_postgres import DatabaseStartError  # noqa: PLC0415

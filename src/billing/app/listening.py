@@ -16,7 +16,7 @@ from granian.net import SocketHolder  # pyright: ignore[reportPrivateImportUsage
 from granian.server.embed import Server
 
 from billing.app import stopping
-from billing.app.runtime import CommandError
+from billing.app.faults import CommandError
 
 if TYPE_CHECKING:
     from litestar import Litestar

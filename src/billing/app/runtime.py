@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import asyncpg
 
 from billing import payments, wallets
+from billing.app.faults import CommandError
 from billing.kit import embedded_postgres
 from billing.kit.db import Database, open_pool
 from billing.kit.migrate import migrate
@@ -18,10 +19,6 @@ if TYPE_CHECKING:
     from billing.kit.config import Settings
 
 _SANDBOX_POOL_SIZE = 4
-
-
-class CommandError(Exception):
-    """A command cannot go on; the message is one line for whoever runs it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

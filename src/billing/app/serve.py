@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 from billing import api_keys
 from billing.app import keys, listening, stopping
+from billing.app.faults import CommandError
 from billing.app.http import make_app
-from billing.app.runtime import CommandError, installation
+from billing.app.runtime import installation
 from billing.app.worker import working
 from billing.kit.web.endpoints import BASES
 
@@ -60,6 +61,8 @@ async def _serve(settings: Settings, arguments: argparse.Namespace) -> None:
         for place in places:
             app = make_app(installed, keyring=keyring, plane=place.plane)
             tasks.append(await stack.enter_async_context(listening.serving(app, place.bound)))
+        if ready_file is not None:
+            stack.callback(ready_file.unlink, missing_ok=True)
         _announce(settings, places, shown, ready_file)
         ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in ended:
