@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -11,8 +12,10 @@ import httpx2
 import pytest
 import pytest_asyncio
 
+from billing.core.errors import Unavailable
 from billing.kit.db import Database, open_pool
 from billing.kit.web import unguarded_routes
+from billing.kit.web.errors import translate
 from tests.support.sample_api import make_app, served
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -403,6 +406,14 @@ class TestAnswers:
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "unavailable")
         assert answer.headers["Retry-After"] == "2"
         assert (await client.get("/v1/things/t1", headers=key())).status_code == 200
+
+    async def test_know_a_pool_without_a_free_connection(self, database: Database):
+        async with contextlib.AsyncExitStack() as stack:
+            for _ in range(database.pool.get_max_size()):
+                await stack.enter_async_context(database.pool.acquire())
+            with pytest.raises(TimeoutError) as caught:
+                await database.pool.acquire(timeout=0.01)
+        assert isinstance(translate(caught.value), Unavailable)
 
     @pytest.mark.parametrize("kind", ["overflow", "unencodable"])
     async def test_blame_a_value_that_the_database_refuses(self, client: httpx2.AsyncClient, kind: str):

@@ -139,6 +139,24 @@ class TestRun:
         assert await effects(database) == before
         assert (await send(client, key)).status_code == 201
 
+    @pytest.mark.parametrize("failure", [asyncpg.SerializationError("no"), asyncpg.DeadlockDetectedError("no")])
+    @pytest.mark.parametrize(("failures", "status"), [(4, 201), (5, 503)])
+    async def test_does_the_work_again_when_the_database_gives_up(
+        self,
+        client: httpx2.AsyncClient,
+        database: Database,
+        gateway: Gateway,
+        key: str,
+        failure: Exception,
+        failures: int,
+        status: int,
+    ):
+        before = await effects(database, "contended")
+        gateway.asked, gateway.failures = [], [failure] * failures
+        assert (await send(client, key, name="contended")).status_code == status
+        assert gateway.asked == ["again"] * 5
+        assert await effects(database, "contended") == before + (status == 201)
+
     async def test_does_without_a_key(self, client: httpx2.AsyncClient):
         one, other = await send(client, None), await send(client, None)
         assert one.json()["id"] != other.json()["id"]

@@ -148,10 +148,15 @@ async def show_thing(*, reader: Caller, thing_id: str) -> dict[str, Any]:
 
 
 @post("/things")
-async def create_thing(*, writer: Caller, body: RawBody, command: Command) -> Answer:
+async def create_thing(*, writer: Caller, body: RawBody, command: Command, gateway: Gateway) -> Answer:
     wanted = body.read(ThingCreate)
 
     async def work(tx: Tx) -> dict[str, Any]:
+        if wanted.name == "contended":
+            gateway.asked.append("again")
+            await record(tx, account_id=writer.account_id, kind="contended")
+            if gateway.failures:
+                raise gateway.failures.pop()
         event_id = await record(tx, account_id=writer.account_id, kind="created")
         if wanted.name == "refused":
             raise NotToday

@@ -6,7 +6,7 @@ import json
 import time
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 import asyncpg
 import msgspec
@@ -104,6 +104,16 @@ class TestSchemas:
     def test_add_their_own_faults_under_their_path(self):
         assert reasons('{"child": {"count": 13}}') == {"child.count": "must not be 13"}
         assert reasons('{"child": {"count": 14}}') == {"child": "must not be 14 either"}
+
+    def test_leave_unknown_members_alone_where_a_schema_says_so(self):
+        class Lenient(msgspec.Struct):
+            accepts_unknown: ClassVar[bool] = True
+            a: int
+
+        items = RawBody(b'[{"a": 1, "b": {"c": 2}}]', content_type="application/json").read_json_array(
+            Lenient, max_items=1
+        )
+        assert items[0].value == Lenient(1)
 
     def test_may_be_read_from_nothing(self):
         assert RawBody(b"", content_type="").read(Wanted, optional=True) == Wanted()

@@ -14,7 +14,16 @@ from litestar.handlers import HTTPRouteHandler
 from billing.kit.auth import Authenticator, CallerReader, Headers, OperatorReader, read_networks
 from billing.kit.db import Database
 from billing.kit.web.commands import Slots
-from billing.kit.web.endpoints import BASES, GUARD, REQUEST_ID, Edge, make_endpoint, options_endpoints, request_id_of
+from billing.kit.web.endpoints import (
+    BASES,
+    GUARD,
+    LOGGED,
+    REQUEST_ID,
+    Edge,
+    make_endpoint,
+    options_endpoints,
+    request_id_of,
+)
 from billing.kit.web.errors import answer_of_error
 
 if TYPE_CHECKING:
@@ -92,7 +101,9 @@ def unguarded_routes(app: Litestar) -> list[str]:
 
 
 def _show_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    answer = answer_of_error(error, request_id=request_id_of(request.scope))
+    state = request.scope["state"]
+    with structlog.contextvars.bound_contextvars(**state.get(LOGGED, {})):
+        answer = answer_of_error(error, request_id=request_id_of(request.scope))
     return Response(answer.body, status_code=answer.status, headers=answer.headers, media_type="application/json")
 
 

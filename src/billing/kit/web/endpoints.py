@@ -1,6 +1,7 @@
 """Handlers to endpoints: what a handler's parameters ask for, in the order in which it is granted.
 
-The path exists, then the key is read, then its permission, then the body: nobody learns about the later ones before.
+The path exists, then the key is read, then its permission, then query and body: nobody learns about the later ones
+before. So an unknown path answers 404 without a key too, and the other plane's key gets 404 everywhere.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ BASES: dict[Plane, str] = {"public": "/v1", "operator": "/operator/v1", "plain":
 GUARD = "guard"  # under this name a registered handler's `opt` says which parameter guards it
 SUSPENDED_OK = "suspended_ok"
 REQUEST_ID = "request_id"
+LOGGED = "logged"  # under this name a request's state says where it went, for the log of its error
 
 _PERMISSIONS = {"reader": "read", "writer": "write"}
 _SCOPES = {f"{scope}_operator": scope for scope in OPERATOR_SCOPES}
@@ -93,6 +95,8 @@ def make_endpoint(handler: HTTPRouteHandler, *, plane: Plane, edge: Edge) -> HTT
 
     async def endpoint(request: Request[Any, Any, Any]) -> ASGIApp:
         call = Call(request, edge, _client_address(request, edge))
+        scope = request.scope
+        scope["state"][LOGGED] = {"method": scope["method"], "route": scope["path_template"], "ip": call.ip}
         arguments: dict[str, object] = {}
         if guard is not None:
             arguments[guard] = await _authorize(call, guard, suspended_ok=suspended_ok)
@@ -266,7 +270,7 @@ def request_id_of(scope: Scope) -> str:
 
 def _check_path(request: Request[Any, Any, Any]) -> None:
     """No id holds a NUL or half a surrogate pair, or is endless: such a thing is not there."""
-    for value in request.scope["path_params"].values():
+    for value in map(str, request.scope["path_params"].values()):
         if len(value) > 500 or text_fault(value) is not None:
             raise NotFound
 
