@@ -11,6 +11,7 @@ from typing import Any
 import httpx2
 import pytest
 import pytest_asyncio
+import structlog
 
 from billing.core.errors import Unavailable
 from billing.kit.db import Database, open_pool
@@ -352,6 +353,21 @@ class TestPermissions:
         answer = await client.get("/v1/things/t1", headers={"Authorization": "bEARER ls_test_one"})
         assert answer.status_code == 200
 
+    async def test_leaves_a_line_when_it_is_denied(self, client: httpx2.AsyncClient):
+        with structlog.testing.capture_logs([structlog.contextvars.merge_contextvars]) as lines:
+            await client.put("/v1/things/secret-id", headers=key("ls_test_reads", **{"X-Request-Id": "r1"}))
+        assert lines == [
+            {
+                "event": "denied",
+                "log_level": "warning",
+                "code": "forbidden",
+                "request_id": "r1",
+                "method": "PUT",
+                "route": "/v1/things/{thing_id}",
+                "ip": "127.0.0.1",
+            }
+        ]
+
     async def test_is_asked_for_by_every_route(self, database: Database):
         assert unguarded_routes(make_app(database)) == []
 
@@ -390,7 +406,11 @@ class TestAnswers:
 
     @pytest.mark.parametrize("kind", ["bug", "sql"])
     async def test_hide_what_went_wrong(self, client: httpx2.AsyncClient, kind: str):
-        answer = await client.get(f"/v1/failures/{kind}", headers=key(**{"X-Request-Id": "r1"}))
+        with structlog.testing.capture_logs() as lines:
+            answer = await client.get(f"/v1/failures/{kind}", headers=key(**{"X-Request-Id": "r1"}))
+        assert [(line["event"], isinstance(line["exc_info"], Exception)) for line in lines] == [
+            ("unexpected_error", True)
+        ]
         assert answer.status_code == 500
         assert answer.json() == {
             "error": {
