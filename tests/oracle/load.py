@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from billing import catalog
-from tests.oracle.world import DAY_US, SECOND_US, Event, Price, Resource, World, instant_of, micros
+from tests.oracle.world import Event, Price, Resource, World
 
 if TYPE_CHECKING:
     from billing.kit.db import Connection
@@ -134,6 +134,14 @@ async def _load_usage(connection: Connection, world: World, recorded_at: datetim
         if world.meters[event.meter] == "time_weighted"
     }
     await _copy(connection, "gauges", "account_id resource_id meter", sorted(gauges))
+    await connection.execute(
+        """
+        SELECT refold_gauges(array_agg(account_id), array_agg(resource_id), array_agg(meter), array_agg(day)) FROM day_rows
+        WHERE is_gauge AND account_id = ANY ($1)
+        HAVING count(*) > 0
+        """,
+        sorted({account_id for account_id, _, _ in gauges}),
+    )
 
 
 def _by_day(events: Iterable[Event]) -> dict[tuple[str, date], list[Event]]:
@@ -145,19 +153,12 @@ def _by_day(events: Iterable[Event]) -> dict[tuple[str, date], list[Event]]:
 
 
 def _fold(events: list[Event], *, is_gauge: bool) -> tuple[Decimal, Decimal, Decimal, datetime, datetime, bool]:
-    """total, highest, latest, latest_at, first_at, is_gauge of one day; a gauge's total is in unit-seconds."""
+    """total, highest, latest, latest_at, first_at, is_gauge of one day; a gauge's total is folded by the database after that."""
     ordered = sorted(events, key=lambda event: (event.occurred_at, event.quantity))
     first_at, latest_at = ordered[0].occurred_at, ordered[-1].occurred_at
     total = Decimal(0)
-    if is_gauge:
-        day_end = instant_of((micros(first_at) // DAY_US + 1) * DAY_US)
-        for event, until in zip(ordered, [*(one.occurred_at for one in ordered[1:]), day_end], strict=True):
-            held_us = micros(until) - micros(event.occurred_at)
-            held_s = _EXACT.divide(Decimal(held_us), Decimal(SECOND_US))
-            total = _EXACT.add(total, _EXACT.multiply(event.quantity, held_s))
-    else:
-        for event in ordered:
-            total = _EXACT.add(total, event.quantity)
+    for event in ordered:
+        total = _EXACT.add(total, event.quantity)
     return total, max(event.quantity for event in ordered), ordered[-1].quantity, latest_at, first_at, is_gauge
 
 

@@ -173,6 +173,35 @@ class InvoicePayment:
     created_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class OpenInvoice:
+    """An invoice that still asks for money; `next_ordinal` numbers its next payment."""
+
+    invoice_id: UUID
+    due_minor: int
+    next_ordinal: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """A bill as it would be: lines, taxes, and what they come to."""
+
+    period: Period
+    currency: str
+    lines: list[InvoiceLine]
+    taxes: list[InvoiceTax]
+
+    @property
+    def subtotal_minor(self) -> int:
+        """The lines' sum."""
+        return sum(line.amount_minor for line in self.lines)
+
+    @property
+    def total_minor(self) -> int:
+        """The lines and the taxes."""
+        return self.subtotal_minor + sum(tax.amount_minor for tax in self.taxes)
+
+
 class PeriodOpen(Refused):
     """The month is still running."""
 

@@ -17,7 +17,7 @@ Outcome = tuple[UUID, RunAccountState, str | None, UUID | None, str | None]
 def outcome_of(account: RatedAccount, *, dry_run: bool) -> Outcome:
     """(account, state, reason, invoice, currency) in the run's worklist after rating."""
     if account.objection is not None:
-        return account.account_id, "parked", account.objection, None, None
+        return parked(account.account_id, account.objection)
     if account.line_count == 0:
         return account.account_id, "done", None, None, None
     if dry_run:
@@ -25,6 +25,11 @@ def outcome_of(account: RatedAccount, *, dry_run: bool) -> Outcome:
     if not account.is_drafted:  # another run has it
         return account.account_id, "done", None, None, None
     return account.account_id, "rated", None, account.invoice_id, account.currency
+
+
+def parked(account_id: UUID, reason: str) -> Outcome:
+    """The outcome of an account whose billing stops, loudly."""
+    return account_id, "parked", reason, None, None
 
 
 def payment_transfers(

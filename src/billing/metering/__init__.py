@@ -1,5 +1,6 @@
 """What the platform reports: resources and their states, usage events and their day rows, versions of past periods."""
 
+from billing.metering.jobs import replay_waiting
 from billing.metering.model import (
     IngestResult,
     PriceMissing,
@@ -56,4 +57,5 @@ __all__ = [
     "mark_rated",
     "record_state",
     "replay_quarantine",
+    "replay_waiting",
 ]

@@ -13,6 +13,7 @@ from billing.metering import rules
 from billing.metering.model import (
     IngestResult,
     PriceMissing,
+    Resource,
     ResourceDeleted,
     ResourceRegionFixed,
     Status,
@@ -22,7 +23,7 @@ from billing.metering.store import events as event_store
 from billing.metering.store import periods, resources
 
 if TYPE_CHECKING:
-    from billing.kit.db import Tx
+    from billing.kit.db import Connection, Tx
 
 REPLAY_CHUNK = 1_000
 _CURABLE = ("resource_unknown", "outside_resource_life", "meter_unknown", "price_missing")
@@ -59,11 +60,7 @@ async def record_state(
     await resources.lock_resource(connection, account_id=account_id, resource_id=resource_id)
     known = await resources.find_resource(connection, account_id=account_id, resource_id=resource_id, at=tx.now)
     if known is not None:
-        if known.region != region:
-            raise ResourceRegionFixed(details={"region": known.region})
-        deleted_at = await resources.find_deletion(connection, account_id=account_id, resource_id=resource_id)
-        if deleted_at is not None and effective_at > deleted_at and status != "deleted":
-            raise ResourceDeleted(details={"deleted_at": deleted_at})
+        await _refuse_contradiction(connection, known, region=region, status=status, effective_at=effective_at)
     if plan is not None and not await resources.is_plan_priced(
         connection, account_id=account_id, plan=plan, region=region, at=effective_at
     ):
@@ -96,14 +93,23 @@ async def record_state(
         now=tx.now,
     )
     if is_changed:
-        await _follow_up(tx, account_id=account_id, resource_id=resource_id, status=status, since=effective_at)
+        await _follow_up(tx, account_id=account_id, resource_id=resource_id, since=effective_at)
     return RecordedState(is_created=known is None, is_changed=is_changed)
 
 
-async def _follow_up(tx: Tx, *, account_id: UUID, resource_id: str, status: Status, since: datetime) -> None:
+async def _refuse_contradiction(
+    connection: Connection, known: Resource, *, region: str, status: Status, effective_at: datetime
+) -> None:
+    if known.region != region:
+        raise ResourceRegionFixed(details={"region": known.region})
+    deleted_at = await resources.find_deletion(connection, account_id=known.account_id, resource_id=known.resource_id)
+    if deleted_at is not None and effective_at > deleted_at and status != "deleted":
+        raise ResourceDeleted(details={"deleted_at": deleted_at})
+
+
+async def _follow_up(tx: Tx, *, account_id: UUID, resource_id: str, since: datetime) -> None:
     await periods.touch_periods_from(tx.connection, account_id=account_id, since=since, now=tx.now)
-    if status == "deleted":
-        await resources.refold_after(tx.connection, account_id=account_id, resource_id=resource_id, since=since)
+    await resources.refold_after(tx.connection, account_id=account_id, resource_id=resource_id, since=since)
     await replay_quarantine(tx, account_id=account_id, resource_id=resource_id)
 
 

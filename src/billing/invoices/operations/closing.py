@@ -139,8 +139,10 @@ async def _note_rated(tx: Tx, run: Run, rated: Sequence[RatedAccount], blocked: 
     totals = {account.account_id: int(account.subtotal_minor) for account in rated if account.objection is None}
     if run.dry_run:
         totals = await closing.tax_totals(tx.connection, subtotals_minor=totals, at=tx.now.date())
-    outcomes = [rules.outcome_of(account, dry_run=run.dry_run) for account in rated]
-    outcomes += [(account_id, "parked", "earlier_period_open", None, None) for account_id in blocked]
+    outcomes = [
+        *(rules.outcome_of(account, dry_run=run.dry_run) for account in rated),
+        *(rules.parked(account_id, "earlier_period_open") for account_id in blocked),
+    ]
     await runs.mark_accounts(
         tx.connection,
         run_id=run.run_id,
@@ -184,7 +186,7 @@ async def _issue_chunk(database: Database, run_id: UUID) -> bool:
             tx.connection,
             run_id=run_id,
             account_ids=account_ids,
-            states=["done"] * len(claimed),
+            states=["done" for _ in claimed],
             reasons=[None] * len(claimed),
             invoice_ids=[row["invoice_id"] if row["account_id"] in totals else None for row in claimed],
             currencies=[currencies.get(account_id) for account_id in account_ids],

@@ -33,8 +33,7 @@
     SELECT lines.account_id, drafted.invoice_id,
         row_number() OVER (
             PARTITION BY lines.account_id
-            ORDER BY projects_v.is_default DESC, projects_v.name, lines.project_id, prices_v.service, prices_v.item, lines.region,
-                lines.charge_resource_id, lines.units, lines.price_id, lines.kind DESC
+\ir lines_in_order.sql
         ),
         lines.kind, lines.price_id, prices_v.kind, prices_v.item, lines.charge_resource_id, lines.units,
         ($2 AT TIME ZONE 'UTC')::date, prices_v.service, lines.type, lines.project_id, projects_v.name, lines.resource_name,

@@ -37,6 +37,8 @@ async def draft_month(
     """Rate a month of accounts and store their lines under the invoice ids given; with `dry_run` only say what would come."""
     account_ids = list(invoice_ids)
     arguments = rating.charge_arguments(account_ids=account_ids, period=period, as_of=period.end, with_minimums=True)
+    # The planner expects one row of each step; for many accounts its nested loops would cost the square of their number.
+    await connection.execute("SET LOCAL enable_nestloop = off")
     rows = await connection.fetch(
         _RATE_CHUNK,
         *arguments,
@@ -46,6 +48,7 @@ async def draft_month(
         now,
         dry_run,
     )
+    await connection.execute("SET LOCAL enable_nestloop = on")
     return [RatedAccount(**dict(row)) for row in rows]
 
 

@@ -1,5 +1,5 @@
 -- Unit-seconds of each gauge of the accounts $1 within `counted` (since, a midnight, to until): a reading holds until the next one or
--- the resource's end.
+-- the resource's end, and does not count while the resource is being deleted.
 gauge_days AS (
     SELECT gauges_v.account_id, gauges_v.resource_id, gauges_v.meter,
         days.total, days.latest, days.latest_at, days.day >= (counted.since AT TIME ZONE 'UTC')::date AS is_inside,
@@ -31,10 +31,10 @@ gauge_quantities AS (
     SELECT account_id, resource_id, meter, sum(
         -- the day itself, less what lies after the end of the count
         CASE WHEN is_inside
-            THEN total - latest * greatest(extract(epoch FROM day_end - greatest(until, latest_at)), 0)
+            THEN total - latest * metered_seconds(account_id, resource_id, greatest(until, latest_at), day_end)
             ELSE 0 END
         -- then the level holds until the next day with a reading
-        + latest * greatest(extract(epoch FROM least(coalesce(next_at, 'infinity'), until) - greatest(day_end, since)), 0)
+        + latest * metered_seconds(account_id, resource_id, greatest(day_end, since), least(coalesce(next_at, 'infinity'), until))
     ) AS quantity
     FROM gauge_days
     GROUP BY account_id, resource_id, meter

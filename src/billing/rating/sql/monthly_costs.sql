@@ -5,7 +5,7 @@ WITH
 plan_quantities AS (
     SELECT account_id, resource_id, plan, units, status, extract(epoch FROM $3::timestamptz - $2::timestamptz) AS quantity
     FROM resource_spans_v
-    WHERE account_id = ANY ($1) AND plan IS NOT NULL AND start_at <= $4::timestamptz AND coalesce(end_at, 'infinity') > $4
+    WHERE account_id = ANY ($1) AND plan IS NOT NULL AND status <> 'deleting' AND start_at <= $4::timestamptz AND coalesce(end_at, 'infinity') > $4
 ),
 meter_quantities AS (
     SELECT day_rows_v.account_id, day_rows_v.resource_id, day_rows_v.meter,

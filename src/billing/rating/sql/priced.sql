@@ -25,7 +25,7 @@ price_keys AS (
     ) AS found ON true
 ),
 unpriced AS (
-    SELECT located.account_id, located.kind, located.item, located.resource_id
+    SELECT DISTINCT located.account_id, located.kind, located.item, located.resource_id
     FROM located
     JOIN price_keys ON price_keys.kind = located.kind AND price_keys.item = located.item
         AND price_keys.resource_region = located.region AND price_keys.account_currency = located.currency
@@ -61,7 +61,7 @@ charges AS (
     SELECT 'usage' AS kind, costs.*, floor(cost * minor_per_major + 0.5) AS amount_minor FROM costs
     UNION ALL
     SELECT 'minimum', account_id, price_id, charge_resource_id, units, denominator, minor_per_major, quantity, billed_quantity,
-        minimum - cost, minimum, cap_applied, floor((minimum - cost) * minor_per_major + 0.5)
+        round(minimum - cost, 12), minimum, cap_applied, floor(round(minimum - cost, 12) * minor_per_major + 0.5)
     FROM costs
     WHERE $5::boolean AND minimum > cost
 ),

@@ -18,6 +18,7 @@ from billing.rating.model import QuoteRequest
 if TYPE_CHECKING:
     from billing.kit.db import Connection
 
+_FIND_PRICES = load_statement(Path(__file__).parent.parent / "sql" / "find_prices.sql")
 _QUOTE = load_statement(Path(__file__).parent.parent / "sql" / "quote.sql")
 
 
@@ -71,26 +72,7 @@ async def find_prices(
     """By position, the price in force in a month for each request without terms; those without one are left out."""
     asked = [(position, request) for position, request in enumerate(requests) if request.terms is None]
     rows = await connection.fetch(
-        """
-        SELECT asked.position, found.*, bands.*
-        FROM unnest($1::integer[], $2::text[], $3::text[], $4::text[]) AS asked (position, kind, item, region)
-        CROSS JOIN LATERAL (
-            SELECT price_id, model, step, minimum_quantity, per, cap, maximum
-            FROM prices_v
-            WHERE prices_v.kind = asked.kind AND prices_v.item = asked.item AND prices_v.currency = $5
-                AND (prices_v.account_id IS NULL OR prices_v.account_id = $6)
-                AND (prices_v.region IS NULL OR prices_v.region = asked.region)
-                AND prices_v.valid_from <= $7 AND coalesce(prices_v.valid_to, 'infinity') > $7
-            ORDER BY prices_v.account_id NULLS LAST, prices_v.region NULLS LAST, prices_v.valid_from DESC
-            LIMIT 1
-        ) AS found
-        CROSS JOIN LATERAL (
-            SELECT array_agg(low ORDER BY ordinal) AS lows, array_agg(high ORDER BY ordinal) AS highs,
-                array_agg(base ORDER BY ordinal) AS bases, array_agg(unit ORDER BY ordinal) AS unit_prices
-            FROM bands_v
-            WHERE bands_v.price_id = found.price_id
-        ) AS bands
-        """,
+        _FIND_PRICES,
         [position for position, _ in asked],
         [request.kind for _, request in asked],
         [request.item for _, request in asked],

@@ -10,6 +10,24 @@ AS $$
     ON CONFLICT (account_id, period) DO UPDATE SET version = period_versions.version + 1
 $$;
 
+-- The seconds between two instants in which a resource was not being deleted; 0 when they do not rise.
+CREATE OR REPLACE FUNCTION metered_seconds(
+    p_account_id uuid, p_resource_id text, p_since timestamptz, p_until timestamptz
+) RETURNS numeric
+LANGUAGE sql STABLE
+AS $$
+    SELECT CASE WHEN p_since >= p_until THEN 0 ELSE extract(epoch FROM p_until - p_since) - coalesce((
+        SELECT sum(greatest(extract(epoch FROM least(coalesce(points.next_at, 'infinity'), p_until)
+            - greatest(points.effective_at, p_since)), 0))
+        FROM (
+            SELECT status, effective_at, lead(effective_at) OVER (ORDER BY effective_at) AS next_at
+            FROM state_points
+            WHERE account_id = p_account_id AND resource_id = p_resource_id
+        ) AS points
+        WHERE points.status = 'deleting'
+    ), 0) END
+$$;
+
 -- Fold the readings of gauges anew for some of their days. The caller holds the day rows, so every committed reading is seen.
 CREATE OR REPLACE FUNCTION refold_gauges(p_account_ids uuid[], p_resource_ids text[], p_meters text[], p_days date[]) RETURNS void
 LANGUAGE sql
@@ -32,7 +50,7 @@ AS $$
             AND usage_events.occurred_at < coalesce(resources.deleted_at, 'infinity')
     ), folded AS (
         SELECT account_id, resource_id, meter, day,
-            sum(quantity * extract(epoch FROM next_at - occurred_at)) AS total,
+            sum(quantity * metered_seconds(account_id, resource_id, occurred_at, next_at)) AS total,
             max(quantity) AS highest,
             (array_agg(quantity ORDER BY occurred_at DESC, quantity DESC))[1] AS latest,
             max(occurred_at) AS latest_at, min(occurred_at) AS first_at, count(*) AS events

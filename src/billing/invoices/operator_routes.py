@@ -1,0 +1,142 @@
+"""The operator's routes of invoices, below /operator/v1: runs, previews, the issuer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from litestar import get, post, put
+
+from billing.core import ids
+from billing.core.errors import NotFound
+from billing.core.period import Period
+from billing.invoices import schemas
+from billing.invoices.jobs import CLOSE_JOB
+from billing.invoices.model import DEFAULT_ISSUER, Issuer
+from billing.invoices.operations import closing as operations
+from billing.invoices.operations import reading
+from billing.invoices.schemas import (
+    RUN_PREFIX,
+    EmptyIn,
+    IssuerAnswer,
+    IssuerIn,
+    ParkedOut,
+    PreviewAnswer,
+    PreviewQuery,
+    RunAnswer,
+    RunIn,
+    RunsOut,
+)
+from billing.invoices.store import closing, runs
+from billing.kit import worker
+from billing.kit.auth import Operator
+from billing.kit.db import Database
+from billing.kit.web import Answer, Command, PageQuery, RawBody, RawQuery, meta, page_of
+
+if TYPE_CHECKING:
+    from billing.kit.db import Tx
+
+
+@post("/runs")
+async def request_run(billing_operator: Operator, body: RawBody, command: Command) -> Answer:
+    """Close a month: 202, and the work goes on behind it. Asked again, it answers with the run under way."""
+    wanted = body.read(RunIn)
+    period = schemas.read_period(wanted.period)
+    only_accounts = schemas.read_account_ids(wanted.account_ids)
+
+    async def work(tx: Tx) -> RunAnswer:
+        run = await operations.request_run(tx, period=period, dry_run=wanted.dry_run, only_accounts=only_accounts)
+        await worker.wake(tx.connection, job=CLOSE_JOB)
+        return await _answer(tx, run.run_id)
+
+    return await command.run(work, status=202, location=lambda answer: f"/runs/{answer.run.id}")
+
+
+@get("/runs")
+async def list_runs(billing_operator: Operator, query: RawQuery, db: Database) -> RunsOut:
+    """Runs, newest first."""
+    page = page_of(query.read(PageQuery))
+    async with db.snapshot() as tx:
+        total = await runs.count_runs(tx.connection)
+        found = await runs.list_runs(tx.connection, limit=page.per_page, offset=page.offset)
+        progress = await runs.get_progress(tx.connection, run_ids=[run.run_id for run in found])
+    return RunsOut(runs=[schemas.show_run(run, progress[run.run_id]) for run in found], meta=meta(page, total=total))
+
+
+@get("/runs/{run_id:str}")
+async def show_run(billing_operator: Operator, run_id: str, db: Database) -> RunAnswer:
+    """One run and how far it is."""
+    async with db.snapshot() as tx:
+        return await _answer(tx, _decoded(RUN_PREFIX, run_id))
+
+
+@get("/runs/{run_id:str}/parked")
+async def list_parked(billing_operator: Operator, run_id: str, db: Database) -> ParkedOut:
+    """The accounts whose billing stopped in a run, and why."""
+    identifier = _decoded(RUN_PREFIX, run_id)
+    async with db.snapshot() as tx:
+        await operations.get_run(tx, run_id=identifier)
+        return schemas.show_parked(await runs.list_parked(tx.connection, run_id=identifier))
+
+
+@post("/runs/{run_id:str}/parked")
+async def retry_parked(billing_operator: Operator, run_id: str, body: RawBody, command: Command) -> Answer:
+    """Let a run try its parked accounts again."""
+    identifier = _decoded(RUN_PREFIX, run_id)
+    body.read(EmptyIn, optional=True)
+
+    async def work(tx: Tx) -> RunAnswer:
+        await operations.get_run(tx, run_id=identifier)
+        await runs.requeue_parked(tx.connection, run_id=identifier)
+        await worker.wake(tx.connection, job=CLOSE_JOB)
+        return await _answer(tx, identifier)
+
+    return await command.run(work, status=202)
+
+
+@get("/accounts/{account_id:str}/invoices/preview")
+async def preview(billing_operator: Operator, account_id: str, query: RawQuery, db: Database) -> PreviewAnswer:
+    """The bill of a month as it stands, the running one by default."""
+    identifier = _decoded("acc", account_id)
+    wanted = query.read(PreviewQuery)
+    period = None if wanted.period is None else schemas.read_period(wanted.period, where="query")
+    async with db.snapshot() as tx:
+        bill = await reading.preview(tx, account_id=identifier, period=period or Period.containing(tx.now))
+    return schemas.show_preview(bill)
+
+
+@put("/issuer")
+async def name_issuer(billing_operator: Operator, body: RawBody, command: Command) -> Answer:
+    """Say who issues invoices from now on."""
+    wanted = body.read(IssuerIn)
+    issuer = Issuer(wanted.name, wanted.address, wanted.tax_id, wanted.bank_details, wanted.support_email)
+
+    async def work(tx: Tx) -> IssuerAnswer:
+        await closing.upsert_issuer(tx.connection, name=DEFAULT_ISSUER, issuer=issuer, now=tx.now)
+        return IssuerAnswer(issuer=issuer)
+
+    return await command.run(work)
+
+
+@get("/issuer")
+async def show_issuer(billing_operator: Operator, db: Database) -> IssuerAnswer:
+    """Who issues invoices."""
+    async with db.reading() as tx:
+        found = await closing.find_issuer(tx.connection, name=DEFAULT_ISSUER)
+    return IssuerAnswer(issuer=found or operations.UNNAMED_ISSUER)
+
+
+async def _answer(tx: Tx, run_id: UUID) -> RunAnswer:
+    run = await operations.get_run(tx, run_id=run_id)
+    progress = await runs.get_progress(tx.connection, run_ids=[run_id])
+    return RunAnswer(run=schemas.show_run(run, progress[run_id]))
+
+
+def _decoded(prefix: str, text: str) -> UUID:
+    identifier = ids.decode(prefix, text)
+    if identifier is None:
+        raise NotFound
+    return identifier
+
+
+HANDLERS = [request_run, list_runs, show_run, list_parked, retry_parked, preview, name_issuer, show_issuer]

@@ -1,0 +1,88 @@
+"""The public routes of invoices, below /v1."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from litestar import get
+
+from billing.core import ids
+from billing.core.errors import NotFound
+from billing.invoices import schemas
+from billing.invoices.operations import reading
+from billing.invoices.schemas import INVOICE_PREFIX, LISTED, InvoiceAnswer, InvoicesOut, InvoicesQuery, LinesOut
+from billing.invoices.store import invoices as store
+from billing.kit.auth import Caller
+from billing.kit.db import Database
+from billing.kit.web import Answer, PageQuery, RawQuery, meta, page_of, window_of
+
+
+@get("/account/invoices")
+async def list_invoices(reader: Caller, query: RawQuery, db: Database) -> InvoicesOut:
+    """The account's invoices, newest first; void and uncollectible ones when asked for."""
+    wanted = query.read(InvoicesQuery)
+    page = page_of(wanted)
+    since, until = window_of(wanted.from_date, wanted.to_date)
+    async with db.reading() as tx:
+        found, total = await store.list_invoices(
+            tx.connection,
+            account_id=reader.account_id,
+            statuses=LISTED if wanted.status is None else (wanted.status,),
+            since=since,
+            until=until,
+            now=tx.now,
+            page=page,
+        )
+    return InvoicesOut(invoices=[schemas.show(invoice, now=tx.now) for invoice in found], meta=meta(page, total=total))
+
+
+@get("/account/invoices/{invoice_id:str}")
+async def show_invoice(reader: Caller, invoice_id: str, db: Database) -> InvoiceAnswer:
+    """One invoice with its lines, taxes and payments."""
+    identifier = _decoded(invoice_id)
+    async with db.snapshot() as tx:
+        whole = await reading.get_whole(tx, account_id=reader.account_id, invoice_id=identifier)
+    digest = whole.invoice.pdf_sha256
+    if digest is None:
+        _, _, digest = await reading.get_pdf(db, account_id=reader.account_id, invoice_id=identifier)
+    return schemas.show_whole(whole, pdf_sha256=digest, now=tx.now)
+
+
+@get("/account/invoices/{invoice_id:str}/lines")
+async def list_lines(reader: Caller, invoice_id: str, query: RawQuery, db: Database) -> LinesOut:
+    """The lines of an invoice, page by page."""
+    identifier = _decoded(invoice_id)
+    page = page_of(query.read(PageQuery))
+    async with db.snapshot() as tx:
+        invoice = await store.get_invoice(tx.connection, account_id=reader.account_id, invoice_id=identifier)
+        total = await store.count_lines(tx.connection, account_id=reader.account_id, invoice_id=identifier)
+        lines = await store.list_lines(
+            tx.connection,
+            account_id=reader.account_id,
+            invoice_id=identifier,
+            limit=page.per_page,
+            offset=page.offset,
+        )
+    shown = [schemas.show_line(line, invoice.currency, invoice_id=identifier) for line in lines]
+    return LinesOut(lines=shown, meta=meta(page, total=total))
+
+
+@get("/account/invoices/{invoice_id:str}/pdf")
+async def download_pdf(reader: Caller, invoice_id: str, db: Database) -> Answer:
+    """An invoice as PDF, the same bytes each time."""
+    number, content, digest = await reading.get_pdf(db, account_id=reader.account_id, invoice_id=_decoded(invoice_id))
+    return Answer(
+        body=content,
+        media_type="application/pdf",
+        headers={"Content-Disposition": f'attachment; filename="{number}.pdf"', "ETag": f'"{digest.hex()}"'},
+    )
+
+
+def _decoded(text: str) -> UUID:
+    identifier = ids.decode(INVOICE_PREFIX, text)
+    if identifier is None:
+        raise NotFound
+    return identifier
+
+
+HANDLERS = [list_invoices, show_invoice, list_lines, download_pdf]

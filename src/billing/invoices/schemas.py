@@ -1,0 +1,395 @@
+"""Wire shapes of invoices, runs and the issuer."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta as Bound
+from msgspec import Struct
+
+from billing.core import ids, money
+from billing.core.errors import Fault, InvalidParameter
+from billing.core.period import Period
+from billing.invoices.model import (
+    Bill,
+    Invoice,
+    InvoiceLine,
+    InvoicePayment,
+    InvoiceStatus,
+    InvoiceTax,
+    Issuer,
+    ParkedAccount,
+    Progress,
+    Run,
+)
+from billing.invoices.operations.reading import WholeInvoice
+from billing.kit.web import DateFilter, Meta, PageQuery
+
+INVOICE_PREFIX = "inv"
+RUN_PREFIX = "run"
+LISTED: tuple[InvoiceStatus, ...] = ("pending", "overdue", "paid")
+ACCOUNTS_MAX = 10_000
+
+Text = Annotated[str, Bound(min_length=1, max_length=200)]
+LongText = Annotated[str, Bound(min_length=1, max_length=1000)]
+
+
+class InvoicesQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """GET /account/invoices."""
+
+    status: InvoiceStatus | None = None
+    from_date: DateFilter | None = None
+    to_date: DateFilter | None = None
+
+
+class InvoiceShown(Struct, frozen=True, kw_only=True):
+    """An invoice in the list."""
+
+    id: str
+    number: str
+    status: str
+    amount: Decimal
+    currency: str
+    period_start: datetime
+    period_end: datetime
+    due_date: datetime
+    paid_at: datetime | None
+    created_at: datetime
+
+
+class InvoicesOut(Struct, frozen=True, kw_only=True):
+    """GET /account/invoices."""
+
+    invoices: list[InvoiceShown]
+    meta: Meta
+
+
+class TaxShown(Struct, frozen=True, kw_only=True):
+    """One tax; `rate` is in percent."""
+
+    name: str
+    rate: Decimal
+    base: Decimal
+    amount: Decimal
+
+
+class LineShown(Struct, frozen=True, kw_only=True):
+    """One line. `amount` is rounded, `unrounded` is what it was rounded from."""
+
+    id: str | None
+    kind: str
+    description: str
+    service: str
+    type: str | None
+    project_id: str
+    project: str
+    resource_id: str | None
+    resource_name: str | None
+    region: str
+    plan: str | None
+    meter: str | None
+    period_start: datetime
+    period_end: datetime
+    quantity: Decimal
+    unit: str
+    unit_price: Decimal | None
+    amount: Decimal
+    unrounded: Decimal
+
+
+class PaymentShown(Struct, frozen=True, kw_only=True):
+    """Money set against an invoice."""
+
+    transaction_id: str | None
+    source: str
+    amount: Decimal
+    created_at: datetime
+
+
+class InvoiceDetails(InvoiceShown, frozen=True, kw_only=True):
+    """One invoice with its parts."""
+
+    subtotal: Decimal
+    tax: Decimal
+    amount_paid: Decimal
+    amount_due: Decimal
+    pdf_sha256: str
+    taxes: list[TaxShown]
+    lines: list[LineShown]
+    lines_total: int
+    payments: list[PaymentShown]
+
+
+class InvoiceAnswer(Struct, frozen=True, kw_only=True):
+    """One invoice, wrapped."""
+
+    invoice: InvoiceDetails
+
+
+class LinesOut(Struct, frozen=True, kw_only=True):
+    """GET /account/invoices/{id}/lines."""
+
+    lines: list[LineShown]
+    meta: Meta
+
+
+class PreviewShown(Struct, frozen=True, kw_only=True):
+    """A bill as it stands."""
+
+    status: Literal["draft"]
+    currency: str
+    period_start: datetime
+    period_end: datetime
+    amount: Decimal
+    subtotal: Decimal
+    tax: Decimal
+    taxes: list[TaxShown]
+    lines: list[LineShown]
+
+
+class PreviewAnswer(Struct, frozen=True, kw_only=True):
+    """GET /accounts/{id}/invoices/preview."""
+
+    invoice: PreviewShown
+
+
+class PreviewQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """GET /accounts/{id}/invoices/preview: a month, the running one by default."""
+
+    period: str | None = None
+
+
+class RunIn(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """POST /runs."""
+
+    kind: Literal["close"]
+    period: str
+    account_ids: Annotated[list[str], Bound(min_length=1, max_length=ACCOUNTS_MAX)] | None = None
+    dry_run: bool = False
+
+
+class ProgressShown(Struct, frozen=True, kw_only=True):
+    """How far a run is."""
+
+    accounts_total: int
+    accounts_done: int
+    accounts_parked: int
+    invoices: int
+    amount_by_currency: dict[str, Decimal]
+
+
+class RunShown(Struct, frozen=True, kw_only=True):
+    """A run."""
+
+    id: str
+    kind: Literal["close"]
+    period: str
+    status: str
+    dry_run: bool
+    progress: ProgressShown
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    errors: list[str]
+
+
+class RunAnswer(Struct, frozen=True, kw_only=True):
+    """One run, wrapped."""
+
+    run: RunShown
+
+
+class RunsOut(Struct, frozen=True, kw_only=True):
+    """GET /runs."""
+
+    runs: list[RunShown]
+    meta: Meta
+
+
+class ParkedShown(Struct, frozen=True, kw_only=True):
+    """An account whose billing stopped, and why."""
+
+    account_id: str
+    reason: str
+
+
+class ParkedOut(Struct, frozen=True, kw_only=True):
+    """GET /runs/{id}/parked."""
+
+    parked: list[ParkedShown]
+
+
+class IssuerIn(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """PUT /issuer."""
+
+    name: Text
+    address: LongText
+    tax_id: Text | None = None
+    bank_details: LongText | None = None
+    support_email: Text | None = None
+
+
+class IssuerAnswer(Struct, frozen=True, kw_only=True):
+    """The issuer, wrapped."""
+
+    issuer: Issuer
+
+
+class EmptyIn(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A body without members."""
+
+
+def read_period(text: str, *, where: Literal["body", "query"] = "body") -> Period:
+    """A month such as 2024-01. Raises InvalidParameter."""
+    try:
+        return Period.parse(text)
+    except ValueError as error:
+        raise InvalidParameter.one(where, "period", str(error)) from error
+
+
+def read_account_ids(texts: list[str] | None) -> list[ids.UUID] | None:
+    """The accounts named in a body. Raises InvalidParameter with each that is no account's id."""
+    if texts is None:
+        return None
+    found = [ids.decode("acc", text) for text in texts]
+    faults = [
+        Fault("body", f"account_ids[{index}]", "is not an account's id")
+        for index, one in enumerate(found)
+        if one is None
+    ]
+    if faults:
+        raise InvalidParameter(faults)
+    return [one for one in found if one is not None]
+
+
+def show(invoice: Invoice, *, now: datetime) -> InvoiceShown:
+    """An invoice as the list shows it."""
+    return InvoiceShown(
+        id=ids.encode(INVOICE_PREFIX, invoice.invoice_id),
+        number=invoice.number,
+        status=invoice.status_at(now),
+        amount=money.to_major(invoice.total_minor, invoice.currency),
+        currency=invoice.currency,
+        period_start=invoice.period.start,
+        period_end=invoice.period.shown_end,
+        due_date=invoice.due_at,
+        paid_at=invoice.paid_at,
+        created_at=invoice.issued_at,
+    )
+
+
+def show_whole(whole: WholeInvoice, *, pdf_sha256: bytes, now: datetime) -> InvoiceAnswer:
+    """One invoice with its parts."""
+    invoice = whole.invoice
+    currency = invoice.currency
+    listed = msgspec.structs.asdict(show(invoice, now=now))
+    details = InvoiceDetails(
+        **listed,
+        subtotal=money.to_major(invoice.subtotal_minor, currency),
+        tax=money.to_major(invoice.tax_minor, currency),
+        amount_paid=money.to_major(invoice.paid_minor, currency),
+        amount_due=money.to_major(invoice.due_minor, currency),
+        pdf_sha256=pdf_sha256.hex(),
+        taxes=[show_tax(tax, currency) for tax in whole.taxes],
+        lines=[show_line(line, currency, invoice_id=invoice.invoice_id) for line in whole.lines],
+        lines_total=whole.lines_total,
+        payments=[_show_payment(payment, currency) for payment in whole.payments],
+    )
+    return InvoiceAnswer(invoice=details)
+
+
+def show_tax(tax: InvoiceTax, currency: str) -> TaxShown:
+    """One tax."""
+    return TaxShown(
+        name=tax.name,
+        rate=tax.percent,
+        base=money.to_major(tax.base_minor, currency),
+        amount=money.to_major(tax.amount_minor, currency),
+    )
+
+
+def show_line(line: InvoiceLine, currency: str, *, invoice_id: ids.UUID | None = None) -> LineShown:
+    """One line; that of a preview has no id."""
+    return LineShown(
+        id=None if invoice_id is None else ids.encode_part("line", invoice_id, 1, line.ordinal),
+        kind=line.kind,
+        description=line.description,
+        service=line.service,
+        type=line.type or None,
+        project_id=ids.encode("proj", line.project_id),
+        project=line.project_name,
+        resource_id=line.resource_id or None,
+        resource_name=line.resource_name,
+        region=line.region,
+        plan=line.item if line.item_kind == "plan" else None,
+        meter=line.item if line.item_kind == "meter" else None,
+        period_start=line.service_period.start,
+        period_end=line.service_period.shown_end,
+        quantity=line.quantity,
+        unit=line.unit,
+        unit_price=line.unit_price,
+        amount=money.to_major(int(line.amount_minor), currency),
+        unrounded=line.unrounded,
+    )
+
+
+def _show_payment(payment: InvoicePayment, currency: str) -> PaymentShown:
+    is_transaction = payment.source == "method" and payment.source_id is not None
+    return PaymentShown(
+        transaction_id=ids.encode("txn", payment.source_id) if is_transaction and payment.source_id else None,
+        source=payment.source,
+        amount=money.to_major(payment.amount_minor, currency),
+        created_at=payment.created_at,
+    )
+
+
+def show_preview(bill: Bill) -> PreviewAnswer:
+    """A bill as it stands."""
+    return PreviewAnswer(
+        invoice=PreviewShown(
+            status="draft",
+            currency=bill.currency,
+            period_start=bill.period.start,
+            period_end=bill.period.shown_end,
+            amount=money.to_major(int(bill.total_minor), bill.currency),
+            subtotal=money.to_major(int(bill.subtotal_minor), bill.currency),
+            tax=money.to_major(int(bill.total_minor - bill.subtotal_minor), bill.currency),
+            taxes=[show_tax(tax, bill.currency) for tax in bill.taxes],
+            lines=[show_line(line, bill.currency) for line in bill.lines],
+        )
+    )
+
+
+def show_run(run: Run, progress: Progress) -> RunShown:
+    """A run and how far it is."""
+    return RunShown(
+        id=ids.encode(RUN_PREFIX, run.run_id),
+        kind="close",
+        period=str(run.period),
+        status=run.status,
+        dry_run=run.dry_run,
+        progress=ProgressShown(
+            accounts_total=progress.accounts_total,
+            accounts_done=progress.accounts_done,
+            accounts_parked=progress.accounts_parked,
+            invoices=progress.invoices,
+            amount_by_currency={
+                currency: money.to_major(minor, currency)
+                for currency, minor in progress.amount_minor_by_currency.items()
+            },
+        ),
+        created_at=run.created_at,
+        started_at=run.started_at,
+        finished_at=run.finished_at,
+        errors=run.errors,
+    )
+
+
+def show_parked(parked: list[ParkedAccount]) -> ParkedOut:
+    """The accounts whose billing stopped."""
+    return ParkedOut(
+        parked=[ParkedShown(account_id=ids.encode("acc", one.account_id), reason=one.reason) for one in parked]
+    )

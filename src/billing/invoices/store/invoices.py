@@ -1,0 +1,215 @@
+"""The SQL of finalised invoices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import msgspec
+
+from billing import rating
+from billing.core.errors import NotFound
+from billing.core.page import PageRequest
+from billing.core.period import Period
+from billing.invoices.model import Invoice, InvoiceLine, InvoicePayment, InvoiceTax, OpenInvoice
+from billing.kit.statements import load_statement
+
+if TYPE_CHECKING:
+    import asyncpg
+
+    from billing.kit.db import Connection
+
+_PREVIEW = rating.over_charges(load_statement(Path(__file__).parent.parent / "sql" / "preview.sql"))
+
+
+def _invoice(row: asyncpg.Record) -> Invoice:
+    fields = {name: value for name, value in row.items() if name != "total"}
+    period = fields.pop("period")
+    parties = msgspec.json.decode(fields.pop("parties"))
+    return Invoice(**fields, period=Period(period.year, period.month), parties=parties)
+
+
+def _line(row: asyncpg.Record) -> InvoiceLine:
+    fields = dict(row)
+    period = fields.pop("service_period")
+    return InvoiceLine(**fields, service_period=Period(period.year, period.month))
+
+
+async def get_invoice(connection: Connection, *, account_id: UUID, invoice_id: UUID) -> Invoice:
+    """A finalised invoice. Raises NotFound."""
+    row = await connection.fetchrow(
+        """
+        SELECT i.account_id, i.invoice_id, number, period, currency, subtotal_minor, tax_minor, total_minor, paid_at_issue_minor,
+            issued_at, due_at, parties, s.status, s.paid_minor, s.paid_at, s.pdf_sha256
+        FROM invoices AS i
+        JOIN invoice_states AS s ON s.account_id = i.account_id AND s.invoice_id = i.invoice_id
+        WHERE i.account_id = $1 AND i.invoice_id = $2
+        """,
+        account_id,
+        invoice_id,
+    )
+    if row is None:
+        raise NotFound
+    return _invoice(row)
+
+
+async def list_invoices(
+    connection: Connection,
+    *,
+    account_id: UUID,
+    statuses: Sequence[str],
+    since: datetime | None,
+    until: datetime | None,
+    now: datetime,
+    page: PageRequest,
+) -> tuple[list[Invoice], int]:
+    """Invoices with one of the statuses that the wire shows, issued from `since` to before `until`, newest first; and how many."""
+    rows = await connection.fetch(
+        """
+        WITH shown AS (
+            SELECT i.*, s.status, s.paid_minor, s.paid_at, s.pdf_sha256
+            FROM invoices AS i
+            JOIN invoice_states AS s ON s.account_id = i.account_id AND s.invoice_id = i.invoice_id
+            WHERE i.account_id = $1 AND CASE
+                    WHEN s.status IN ('pending', 'processing') THEN CASE WHEN due_at <= $3 THEN 'overdue' ELSE 'pending' END
+                    ELSE s.status
+                END = ANY ($2)
+                AND issued_at >= coalesce($4, '-infinity') AND issued_at < coalesce($5, 'infinity')
+        ), listed AS (
+            SELECT * FROM shown ORDER BY issued_at DESC, invoice_id DESC LIMIT $6 OFFSET $7
+        )
+        SELECT listed.*, counted.total
+        FROM (SELECT count(*) AS total FROM shown) AS counted
+        LEFT JOIN listed ON true
+        ORDER BY issued_at DESC, invoice_id DESC
+        """,
+        account_id,
+        list(statuses),
+        now,
+        since,
+        until,
+        page.per_page,
+        page.offset,
+    )
+    return [_invoice(row) for row in rows if row["invoice_id"] is not None], rows[0]["total"]
+
+
+async def list_lines(
+    connection: Connection, *, account_id: UUID, invoice_id: UUID, limit: int | None = None, offset: int = 0
+) -> list[InvoiceLine]:
+    """The lines of an invoice, in its order."""
+    rows = await connection.fetch(
+        """
+        SELECT ordinal, kind, item_kind, item, charge_resource_id AS resource_id, units, service_period, service, type, project_id,
+            project_name, resource_name, region, description, quantity, unit, unit_price, amount_minor, unrounded
+        FROM invoice_lines
+        WHERE account_id = $1 AND invoice_id = $2
+        ORDER BY ordinal
+        LIMIT $3 OFFSET $4
+        """,
+        account_id,
+        invoice_id,
+        limit,
+        offset,
+    )
+    return [_line(row) for row in rows]
+
+
+async def count_lines(connection: Connection, *, account_id: UUID, invoice_id: UUID) -> int:
+    """How many lines an invoice has."""
+    return await connection.fetchval(
+        "SELECT count(*) FROM invoice_lines WHERE account_id = $1 AND invoice_id = $2", account_id, invoice_id
+    )
+
+
+async def list_taxes(connection: Connection, *, account_id: UUID, invoice_id: UUID) -> list[InvoiceTax]:
+    """The taxes of an invoice, in its order."""
+    rows = await connection.fetch(
+        """
+        SELECT name, percent, base_minor, amount_minor FROM invoice_taxes
+        WHERE account_id = $1 AND invoice_id = $2
+        ORDER BY ordinal
+        """,
+        account_id,
+        invoice_id,
+    )
+    return [InvoiceTax(**dict(row)) for row in rows]
+
+
+async def list_payments(connection: Connection, *, account_id: UUID, invoice_id: UUID) -> list[InvoicePayment]:
+    """What was set against an invoice, in its order."""
+    rows = await connection.fetch(
+        """
+        SELECT ordinal, source, source_id, amount_minor, created_at FROM invoice_payments
+        WHERE account_id = $1 AND invoice_id = $2
+        ORDER BY ordinal
+        """,
+        account_id,
+        invoice_id,
+    )
+    return [InvoicePayment(**dict(row)) for row in rows]
+
+
+async def list_open_invoices(connection: Connection, *, account_id: UUID, currency: str) -> list[OpenInvoice]:
+    """The account's invoices that still ask for money, the one that is due first first. The caller holds the account's head."""
+    rows = await connection.fetch(
+        """
+        SELECT i.invoice_id, i.total_minor - s.paid_minor AS due_minor,
+            1 + (SELECT count(*) FROM invoice_payments AS p WHERE p.account_id = i.account_id AND p.invoice_id = i.invoice_id)
+                AS next_ordinal
+        FROM invoices AS i
+        JOIN invoice_states AS s ON s.account_id = i.account_id AND s.invoice_id = i.invoice_id
+        WHERE i.account_id = $1 AND i.currency = $2 AND s.status = 'pending'
+        ORDER BY i.due_at, i.issued_at, i.invoice_id
+        """,
+        account_id,
+        currency,
+    )
+    return [OpenInvoice(**dict(row)) for row in rows]
+
+
+async def insert_cash_payment(
+    connection: Connection, *, account_id: UUID, invoice_id: UUID, ordinal: int, amount_minor: int, now: datetime
+) -> bool:
+    """Note that wallet cash was set against an invoice; True if that pays it off."""
+    return await connection.fetchval(
+        """
+        WITH paid AS (
+            INSERT INTO invoice_payments (account_id, invoice_id, ordinal, source, amount_minor, created_at)
+            VALUES ($1, $2, $3, 'wallet', $4, $5)
+        )
+        UPDATE invoice_states AS s SET paid_minor = s.paid_minor + $4,
+            status = CASE WHEN s.paid_minor + $4 = i.total_minor THEN 'paid' ELSE s.status END,
+            paid_at = CASE WHEN s.paid_minor + $4 = i.total_minor THEN $5 END
+        FROM invoices AS i
+        WHERE s.account_id = $1 AND s.invoice_id = $2 AND i.account_id = $1 AND i.invoice_id = $2
+        RETURNING s.status = 'paid'
+        """,
+        account_id,
+        invoice_id,
+        ordinal,
+        amount_minor,
+        now,
+    )
+
+
+async def set_pdf_sha256(connection: Connection, *, account_id: UUID, invoice_id: UUID, digest: bytes) -> None:
+    """Keep the digest of an invoice's PDF, which is the same whenever it is made."""
+    await connection.execute(
+        "UPDATE invoice_states SET pdf_sha256 = $3 WHERE account_id = $1 AND invoice_id = $2 AND pdf_sha256 IS NULL",
+        account_id,
+        invoice_id,
+        digest,
+    )
+
+
+async def list_preview_lines(
+    connection: Connection, *, account_id: UUID, period: Period, as_of: datetime
+) -> list[InvoiceLine]:
+    """The lines that a bill of the month would have if it were made as things stand at an instant."""
+    arguments = rating.charge_arguments(account_ids=[account_id], period=period, as_of=as_of, with_minimums=True)
+    rows = await connection.fetch(_PREVIEW, *arguments)
+    return [_line(row) for row in rows]

@@ -1,0 +1,74 @@
+"""The operator's routes of metering, below /operator/v1: usage events and the quarantine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from litestar import get, post
+
+from billing.kit.auth import Operator
+from billing.kit.db import Database
+from billing.kit.web import Answer, Command, RawBody, RawQuery, meta, page_of
+from billing.metering import operations, schemas
+from billing.metering.model import IngestResult, UsageEvent
+from billing.metering.schemas import (
+    EVENTS_MAX,
+    MEDIA_TYPE,
+    EventsOut,
+    EventsQuery,
+    QuarantineOut,
+    QuarantineQuery,
+    ReplayIn,
+    ReplayOut,
+    UsageEventIn,
+)
+from billing.metering.store import events as store
+
+if TYPE_CHECKING:
+    from billing.kit.db import Tx
+
+
+@post("/events")
+async def ingest_events(metering_operator: Operator, body: RawBody, query: RawQuery, command: Command) -> Answer:
+    """Take in a batch of usage events: what is accepted is durable and billable with this answer."""
+    is_backfill = query.read(EventsQuery).backfill
+    items = body.read_json_array(UsageEventIn, media_type=MEDIA_TYPE, max_items=EVENTS_MAX)
+    judged = [schemas.judge(item) for item in items]
+
+    async def work(tx: Tx) -> EventsOut:
+        events = [one for one in judged if isinstance(one, UsageEvent)]
+        stored = iter(await operations.ingest(tx, events, is_backfill=is_backfill))
+        results = [one if isinstance(one, IngestResult) else next(stored) for one in judged]
+        return schemas.show_results(items, results)
+
+    return await command.run(work, status=200)
+
+
+@get("/events/quarantine")
+async def list_quarantine(metering_operator: Operator, query: RawQuery, db: Database) -> QuarantineOut:
+    """Events that were understood but cannot be billed yet, oldest first, with reasons."""
+    wanted = query.read(QuarantineQuery)
+    page = page_of(wanted)
+    account_id = schemas.read_account(wanted.account_id)
+    async with db.snapshot() as tx:
+        total = await store.count_quarantined(tx.connection, account_id=account_id)
+        held = await store.list_quarantined(
+            tx.connection, account_id=account_id, limit=page.per_page, offset=page.offset
+        )
+    return QuarantineOut(events=[schemas.show_quarantined(one) for one in held], meta=meta(page, total=total))
+
+
+@post("/events/quarantine/replay")
+async def replay_quarantine(metering_operator: Operator, body: RawBody, command: Command) -> Answer:
+    """Take in again what waits for a resource, a meter or a price."""
+    account_id = schemas.read_account(body.read(ReplayIn, optional=True).account_id)
+
+    async def work(tx: Tx) -> ReplayOut:
+        accepted = await operations.replay_quarantine(tx, account_id=account_id)
+        left = await store.count_quarantined(tx.connection, account_id=account_id)
+        return ReplayOut(accepted=accepted, quarantined=left)
+
+    return await command.run(work, status=200)
+
+
+HANDLERS = [ingest_events, list_quarantine, replay_quarantine]

@@ -1,0 +1,44 @@
+"""The operator's routes of rating, below /operator/v1: quotes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from litestar import post
+
+from billing import accounts
+from billing.core import ids
+from billing.core.errors import NotFound
+from billing.kit.auth import Operator
+from billing.kit.web import Answer, Command, RawBody
+from billing.rating import operations, schemas
+from billing.rating.schemas import QuoteIn, QuoteOut
+
+if TYPE_CHECKING:
+    from billing.kit.db import Tx
+
+
+@post("/quotes")
+async def quote(catalog_operator: Operator, body: RawBody, command: Command, currencies: frozenset[str]) -> Answer:
+    """What quantities would cost, band by band; nothing is stored."""
+    wanted = body.read(QuoteIn)
+    requests = schemas.read_requests(wanted.lines)
+    accounts.require_currency(wanted.currency, enabled=currencies)
+    account_id = None
+    if wanted.account_id is not None:
+        account_id = ids.decode(accounts.ACCOUNT_PREFIX, wanted.account_id)
+        if account_id is None:
+            raise NotFound
+
+    async def work(tx: Tx) -> QuoteOut:
+        if account_id is not None:
+            await accounts.get_account(tx.connection, account_id=account_id)
+        quoted = await operations.quote(
+            tx, currency=wanted.currency, account_id=account_id, at=wanted.at or tx.now, requests=requests
+        )
+        return schemas.show_quote(wanted, requests, quoted)
+
+    return await command.run(work, status=200)
+
+
+HANDLERS = [quote]
