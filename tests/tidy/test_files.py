@@ -14,7 +14,7 @@ MACHINE = re.compile("|".join(["/" + "work/", "/" + "root/", "/home/[a-z]+/", "/
 REGISTRY = re.compile(
     "|".join(["pypi" + r"\.org", "pythonhosted" + r"\.org", "index-" + "url", "find-" + "links", "mirror" + r"s?\."])
 )
-TODO = re.compile("|".join(["TO" + "DO", "FIX" + "ME", "XX" + "X"]))
+TODO = re.compile("|".join(["TO" + "DO", "FIX" + "ME"]))
 BINARY = {".ttc", ".icc", ".ttf", ".otf", ".pdf", ".png", ".woff2", ".ico"}
 
 
