@@ -1,7 +1,7 @@
 """Keys of accounts and of operators. See README.md."""
 
 from billing.api_keys.model import PUBLIC_PREFIX, ApiKey, IssuedKey, IssuedOperatorKey, Scope
-from billing.api_keys.operations import Keyring, create_operator_key, issue, mint, revoke
+from billing.api_keys.operations import Keyring, create_operator_key, issue, mint, revoke, revoke_operator_key
 from billing.api_keys.rules import SCOPES
 from billing.api_keys.schemas import KeyIssued, show_issued
 from billing.api_keys.store import has_operator_keys
@@ -20,5 +20,6 @@ __all__ = [
     "issue",
     "mint",
     "revoke",
+    "revoke_operator_key",
     "show_issued",
 ]

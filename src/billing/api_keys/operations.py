@@ -199,3 +199,8 @@ class Keyring:
         with contextlib.suppress(*_DATABASE_AWAY):
             async with self._database.reading() as reading:
                 await mark(reading.connection, digest=digest, now=now)
+
+
+async def revoke_operator_key(tx: Tx, *, key_id: UUID) -> None:
+    """Revoke an operator's key. Again is harmless."""
+    await store.mark_operator_revoked(tx.connection, key_id=key_id, now=tx.now)

@@ -246,8 +246,15 @@ async def mark_operator_used(connection: Connection, *, digest: bytes, now: date
 
 
 async def has_operator_keys(connection: Connection) -> bool:
-    """Whether any operator's key was ever made."""
-    return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM operator_keys)"))
+    """Whether there is an operator's key that is not revoked."""
+    return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM operator_keys WHERE revoked_at IS NULL)"))
+
+
+async def mark_operator_revoked(connection: Connection, *, key_id: UUID, now: datetime) -> None:
+    """Revoke an operator's key; it opens nothing from this commit on."""
+    await connection.execute(
+        "UPDATE operator_keys SET revoked_at = $2 WHERE key_id = $1 AND revoked_at IS NULL", key_id, now
+    )
 
 
 def _key(record: asyncpg.Record) -> ApiKey:

@@ -8,16 +8,18 @@ from billing import api_keys
 from billing.accounts import operator_routes as accounts_operator
 from billing.accounts import routes as accounts_public
 from billing.api_keys import routes as api_keys_public
-from billing.app import health
+from billing.app import check, health
 from billing.catalog import operator_routes as catalog_operator
 from billing.invoices import operator_routes as invoices_operator
 from billing.invoices import routes as invoices_public
 from billing.kit.web import build_app
+from billing.metering import operator_routes as metering_operator
 from billing.onboarding import operator_routes as onboarding_operator
 from billing.payments import operator_routes as payments_operator
 from billing.payments import routes as payments_public
 from billing.projects import operator_routes as projects_operator
 from billing.projects import routes as projects_public
+from billing.rating import operator_routes as rating_operator
 from billing.wallets import operator_routes as wallets_operator
 from billing.wallets import routes as wallets_public
 
@@ -38,11 +40,14 @@ PUBLIC = [
 OPERATOR = [
     *accounts_operator.HANDLERS,
     *catalog_operator.HANDLERS,
+    *metering_operator.HANDLERS,
+    *rating_operator.HANDLERS,
     *projects_operator.HANDLERS,
     *wallets_operator.HANDLERS,
     *payments_operator.HANDLERS,
     *payments_operator.SANDBOX_HANDLERS,
     *invoices_operator.HANDLERS,
+    *check.HANDLERS,
     *onboarding_operator.HANDLERS,
 ]
 

@@ -27,7 +27,7 @@ from billing.ledger.rules import (
     topup_settled,
     topup_started,
 )
-from billing.ledger.store import Check, list_balances, list_transfers, lock_head, lock_heads, run_checks
+from billing.ledger.store import list_balances, list_transfers, lock_head, lock_heads, run_checks
 
 __all__ = [
     "EXTERNAL_GATEWAY",
@@ -36,7 +36,6 @@ __all__ = [
     "WALLET_CASH",
     "WALLET_HELD",
     "WALLET_PENDING",
-    "Check",
     "InsufficientBalance",
     "PostedTransfer",
     "Transfer",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from billing.kit import checks
+from billing.kit.checks import Check
 from billing.kit.statements import load_statement
 from billing.ledger.model import PostedTransfer, Transfer
 
@@ -16,14 +17,6 @@ if TYPE_CHECKING:
     from billing.kit.db import Connection
 
 _CHECKS = load_statement(Path(__file__).parent / "sql" / "checks.sql")
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One invariant and in how many places it is broken."""
-
-    name: str
-    violations: int
 
 
 async def insert_head(connection: Connection, *, account_id: UUID) -> None:
@@ -100,5 +93,4 @@ async def list_transfers(
 
 async def run_checks(connection: Connection) -> list[Check]:
     """Every invariant of the books over all accounts."""
-    rows = await connection.fetch(_CHECKS)
-    return [Check(row["name"], row["violations"]) for row in rows]
+    return await checks.run_checks(connection, _CHECKS)

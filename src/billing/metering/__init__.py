@@ -14,6 +14,7 @@ from billing.metering.model import (
 )
 from billing.metering.operations import RecordedState, ingest, record_state, replay_quarantine
 from billing.metering.rules import has_storable_decimals
+from billing.metering.store.checks import run_checks
 from billing.metering.store.events import count_quarantined, list_quarantined
 from billing.metering.store.periods import (
     list_active_accounts,
@@ -58,4 +59,5 @@ __all__ = [
     "record_state",
     "replay_quarantine",
     "replay_waiting",
+    "run_checks",
 ]

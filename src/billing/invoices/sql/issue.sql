@@ -75,7 +75,7 @@ WITH numbered AS (
         account_id, invoice_id, number, period, currency, subtotal_minor, tax_minor, total_minor, paid_at_issue_minor, issued_at,
         due_at, parties
     )
-    SELECT numbered.account_id, numbered.invoice_id, number, period, numbered.currency, subtotal_minor, tax_minor, total_minor,
+    SELECT numbered.account_id, numbered.invoice_id, number, numbered.period, numbered.currency, subtotal_minor, tax_minor, total_minor,
         coalesce(paid_minor, 0), issued_at, due_at, parties
     FROM numbered
     JOIN totals ON totals.invoice_id = numbered.invoice_id

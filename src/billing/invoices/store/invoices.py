@@ -77,7 +77,7 @@ async def list_invoices(
                     WHEN s.status IN ('pending', 'processing') THEN CASE WHEN due_at <= $3 THEN 'overdue' ELSE 'pending' END
                     ELSE s.status
                 END = ANY ($2)
-                AND issued_at >= coalesce($4, '-infinity') AND issued_at < coalesce($5, 'infinity')
+                AND issued_at >= coalesce($4::timestamptz, '-infinity') AND issued_at < coalesce($5::timestamptz, 'infinity')
         ), listed AS (
             SELECT * FROM shown ORDER BY issued_at DESC, invoice_id DESC LIMIT $6 OFFSET $7
         )

@@ -1,0 +1,61 @@
+"""`billing close`: make the invoices of a month and say what was made."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from billing import invoices
+from billing.app.faults import CommandError
+from billing.app.runtime import installation
+from billing.app.tables import print_table, progress
+from billing.core import ids, money
+from billing.core.period import Period
+
+if TYPE_CHECKING:
+    from billing.app.runtime import Installation
+    from billing.invoices import Progress, Run
+    from billing.kit.config import Settings
+
+
+async def main(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Close a month, or with --dry-run say what closing it would make; 1 when accounts were parked."""
+    try:
+        period = Period.parse(arguments.period)
+    except ValueError as error:
+        raise CommandError(f"--period {error}") from error
+    async with installation(settings) as installed:
+        run, made, parked = await _close(installed, period, dry_run=arguments.dry_run)
+    _show(run, made)
+    for one in parked:
+        print(f"parked  {ids.encode('acc', one.account_id)}  {one.reason}", file=sys.stderr)
+    return 1 if parked else 0
+
+
+async def _close(
+    installed: Installation, period: Period, *, dry_run: bool
+) -> tuple[Run, Progress, list[invoices.ParkedAccount]]:
+    database = installed.database
+    grace = timedelta(seconds=installed.settings.close_grace_s)
+    async with database.transaction() as tx:
+        if period.end <= tx.now < period.end + grace:
+            raise CommandError(f"{period} is in its grace until {period.end + grace:%Y-%m-%d %H:%M} UTC; close it then")
+        run = await invoices.request_run(tx, period=period, dry_run=dry_run)
+    with progress(f"Closing {period}") as step:
+        run = await invoices.advance(database, run_id=run.run_id, on_step=step)
+    async with database.snapshot() as tx:
+        made = (await invoices.get_progress(tx.connection, run_ids=[run.run_id]))[run.run_id]
+        return run, made, await invoices.list_parked(tx.connection, run_id=run.run_id)
+
+
+def _show(run: Run, made: Progress) -> None:
+    verb = "would make" if run.dry_run else "made"
+    print(f"Closing {run.period} {verb} {made.invoices} invoices for {made.accounts_total} accounts.")
+    if made.amount_minor_by_currency:
+        rows = [
+            [currency, f"{money.to_major(minor, currency):,}"]
+            for currency, minor in made.amount_minor_by_currency.items()
+        ]
+        print_table(["currency", "amount"], rows, right={1})

@@ -1,0 +1,322 @@
+"""`billing replay FILE`: cost and usage rows (FOCUS columns) through the operator API, each rated cost against the row's own.
+
+Each (ServiceName, SkuPriceId, PricingUnit, ListUnitPrice) becomes a meter with a per_unit price on a contract card of an account
+made for the replay; each row's quantity becomes an event. The months are closed, and a row's cost is its share of its meter's charge.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import re
+import secrets
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Context, Decimal, localcontext
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import httpx2
+import msgspec
+
+from billing import api_keys, invoices
+from billing.app.faults import CommandError
+from billing.app.http import make_app
+from billing.app.runtime import installation
+from billing.app.tables import print_table, progress
+from billing.core import ids, money
+from billing.core.period import Period
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from billing.app.runtime import Installation
+    from billing.kit.config import Settings
+
+COLUMNS = (
+    "RowId",
+    "ServiceName",
+    "BillingCurrency",
+    "PricingUnit",
+    "SkuPriceId",
+    "ChargePeriodStart",
+    "PricingQuantity",
+    "ListUnitPrice",
+    "ListCost",
+)
+TOLERANCE = Decimal("1e-9")
+SHOWN_MAX = 20
+_BATCH = 1_000
+_REGION = "global"
+_SOURCE = "replay"
+_EVENTS = "application/cloudevents-batch+json"
+
+T = TypeVar("T")
+_EXACT = Context(prec=60)
+
+
+class Sku(NamedTuple):
+    """What has a price of its own."""
+
+    service: str
+    sku_price_id: str
+    unit: str
+    unit_price: Decimal
+
+    @property
+    def meter(self) -> str:
+        """The name of its meter: readable, and unique by the digest of all its members."""
+        slug = _slug(self.service)[:40]
+        digest = hashlib.sha256("\x1f".join(map(str, self)).encode()).hexdigest()[:16]
+        return f"{slug}-{digest}"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of the file."""
+
+    row_id: str
+    sku: Sku
+    currency: str
+    started_at: datetime
+    quantity: Decimal
+    list_cost: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A row whose rated cost is not its own."""
+
+    row: Row
+    rated: Decimal
+
+
+async def main(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Replay a file; 1 when a cost differs or an event is not billed."""
+    rows = read_rows(arguments.file)
+    async with installation(settings) as installed, _api(installed) as api:
+        replay = Replay(installed, api, rows)
+        with progress("Replaying", total=None) as step:
+            await replay.send(step)
+            await replay.close(step)
+        differences = replay.compare()
+    _show(replay, differences)
+    return 1 if differences or replay.outcomes.keys() - {"accepted"} else 0
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The rows of a CSV file. Raises CommandError that names the line and column of what cannot be read."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
+            if missing:
+                raise CommandError(f"{path} has no column {', '.join(missing)}")
+            rows = [_read_row(path, reader.line_num, fields) for fields in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise CommandError(f"{path} cannot be read: {error}") from error
+    if not rows:
+        raise CommandError(f"{path} has no rows")
+    if len({row.currency for row in rows}) > 1:
+        raise CommandError(f"{path} has rows in several currencies; replay them apart")
+    return rows
+
+
+def _read_row(path: Path, line: int, fields: Mapping[str, str]) -> Row:
+    column = ""
+    try:
+        numbers: dict[str, Decimal] = {}
+        for column in ("PricingQuantity", "ListUnitPrice", "ListCost"):
+            numbers[column] = money.parse_decimal(fields[column])
+        column = "ChargePeriodStart"
+        started_at = datetime.fromisoformat(fields[column])
+    except (ValueError, TypeError) as error:
+        raise CommandError(f"{path} line {line}: {column} {error}") from error
+    sku = Sku(fields["ServiceName"], fields["SkuPriceId"], fields["PricingUnit"], numbers["ListUnitPrice"].normalize())
+    aware = started_at if started_at.tzinfo else started_at.replace(tzinfo=UTC)
+    return Row(fields["RowId"], sku, fields["BillingCurrency"], aware, numbers["PricingQuantity"], numbers["ListCost"])
+
+
+class Replay:
+    """One replay: what was sent, what came of it."""
+
+    def __init__(self, installed: Installation, api: httpx2.AsyncClient, rows: Sequence[Row]) -> None:
+        self._installed = installed
+        self._api = api
+        self.rows = rows
+        self.skus = sorted({row.sku for row in rows})
+        self.periods = sorted({Period.containing(row.started_at) for row in rows})
+        self.outcomes: Counter[str] = Counter()
+        self.reasons: Counter[str] = Counter()
+        self.invoices: list[dict[str, Any]] = []
+        self._account_id = ""
+        self._api_key = ""
+
+    async def send(self, step: Callable[[], None]) -> None:
+        """Open an account, price the meters, send every row as an event."""
+        currency = self.rows[0].currency
+        opened = await self._call(
+            "POST", "/accounts", {"email": "replay@example.com", "name": "Replay", "currency": currency}
+        )
+        self._account_id, self._api_key = opened["account"]["id"], opened["api_key"]["key"]
+        for sku in self.skus:
+            name = f"{sku.service} {sku.sku_price_id}"[:200]
+            body = {"service": _slug(sku.service), "name": name, "unit": sku.unit or "unit", "aggregation": "sum"}
+            await self._call("PUT", f"/meters/{sku.meter}", body)
+            step()
+        for chunk in _chunks(self.skus, _BATCH):
+            prices = [
+                {
+                    "service": _slug(sku.service),
+                    "meter": sku.meter,
+                    "model": "per_unit",
+                    "unit_price": str(sku.unit_price),
+                }
+                for sku in chunk
+            ]
+            card = {"name": "Replay", "currency": currency, "account_id": self._account_id, "prices": prices}
+            await self._call("POST", "/rate-cards", {**card, "valid_from": _wire(self.periods[0].start)})
+        for service in sorted({sku.service for sku in self.skus}):
+            await self._report_resource(service)
+        for chunk in _chunks(self.rows, _BATCH):
+            await self._send_events(chunk)
+            step()
+
+    async def _report_resource(self, service: str) -> None:
+        body = {
+            "type": _slug(service),
+            "service": _slug(service),
+            "name": service,
+            "region": _REGION,
+            "status": "running",
+            "effective_at": _wire(self.periods[0].start),
+        }
+        await self._call("PUT", f"/accounts/{self._account_id}/resources/{_slug(service)}", body)
+
+    async def _send_events(self, rows: Sequence[Row]) -> None:
+        events = [
+            {
+                "specversion": "1.0",
+                "id": row.row_id,
+                "source": _SOURCE,
+                "type": "usage",
+                "subject": _slug(row.sku.service),
+                "time": _wire(row.started_at),
+                "data": {"account_id": self._account_id, "meter": row.sku.meter, "quantity": str(row.quantity)},
+            }
+            for row in rows
+        ]
+        answer = await self._call("POST", "/events?backfill=true", events, media_type=_EVENTS)
+        for result in answer["results"]:
+            self.outcomes[result["status"]] += 1
+            if "reason" in result:
+                self.reasons[result["reason"]] += 1
+
+    async def close(self, step: Callable[[], None]) -> None:
+        """Close each month for the account and read its invoices as the account sees them."""
+        for period in self.periods:
+            body = {"kind": "close", "period": str(period), "account_ids": [self._account_id]}
+            run = await self._call("POST", "/runs", body)
+            run_id = ids.decode("run", run["run"]["id"])
+            assert run_id is not None
+            await invoices.advance(self._installed.database, run_id=run_id, on_step=step)
+        listed = await self._call("GET", "/account/invoices?per_page=100", public=True)
+        for shown in listed["invoices"]:
+            invoice = await self._call("GET", f"/account/invoices/{shown['id']}", public=True)
+            self.invoices.append(invoice["invoice"])
+
+    def compare(self) -> list[Difference]:
+        """The rows whose share of their meter's charge is not their own cost, to 1e-9."""
+        quantities: dict[tuple[str, Period], Decimal] = defaultdict(Decimal)
+        with localcontext(_EXACT):
+            for row in self.rows:
+                quantities[row.sku.meter, Period.containing(row.started_at)] += row.quantity
+        costs = {(line["meter"], _period_of(line)): line["unrounded"] for line in self.lines()}
+        differences: list[Difference] = []
+        for row in self.rows:
+            key = (row.sku.meter, Period.containing(row.started_at))
+            share = Fraction(costs.get(key, 0)) * Fraction(row.quantity) / Fraction(quantities[key] or 1)
+            if abs(share - Fraction(row.list_cost)) > Fraction(TOLERANCE):
+                differences.append(Difference(row, Decimal(share.numerator) / Decimal(share.denominator)))
+        return differences
+
+    def lines(self) -> Iterator[dict[str, Any]]:
+        """The lines of all invoices: one per charge."""
+        for invoice in self.invoices:
+            yield from invoice["lines"]
+
+    async def _call(
+        self, method: str, path: str, body: object = None, *, public: bool = False, media_type: str = "application/json"
+    ) -> Any:
+        headers = {"Authorization": f"Bearer {self._api_key}"} if public else {}
+        if body is not None:
+            headers |= {"Content-Type": media_type, "Idempotency-Key": secrets.token_hex(16)}
+        base = "/v1" if public else "/operator/v1"
+        content = None if body is None else msgspec.json.encode(body)
+        answer = await self._api.request(method, base + path, content=content, headers=headers)
+        if answer.status_code >= 400:
+            raise CommandError(f"{method} {path} answered {answer.status_code}: {answer.text}")
+        return msgspec.json.Decoder(float_hook=Decimal).decode(answer.content)
+
+
+@asynccontextmanager
+async def _api(installed: Installation) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client of the API in this process, with an operator's key that lives as long."""
+    async with installed.database.transaction() as tx:
+        issued = await api_keys.create_operator_key(tx, name="billing replay", scopes=["*"])
+    keyring = api_keys.Keyring(installed.database)
+    app = make_app(installed, plane="all", keyring=keyring)
+    transport = httpx2.ASGITransport(app=app)  # pyright: ignore[reportArgumentType]  # Litestar's own types of ASGI
+    headers = {"Authorization": f"Bearer {issued.secret}"}
+    try:
+        async with httpx2.AsyncClient(transport=transport, base_url="http://billing", headers=headers) as client:
+            yield client
+    finally:
+        await keyring.close()
+        async with installed.database.transaction() as tx:
+            await api_keys.revoke_operator_key(tx, key_id=issued.key_id)
+
+
+def _show(replay: Replay, differences: Sequence[Difference]) -> None:
+    charges = [line["unrounded"] for line in replay.lines()]
+    with localcontext(_EXACT):
+        cost = sum(charges, Decimal(0))
+    events = ", ".join(f"{count} {outcome}" for outcome, count in sorted(replay.outcomes.items()))
+    print(f"rows         {len(replay.rows)} ({events})")
+    idle = len(replay.skus) - len(charges)
+    print(f"charges      {len(replay.skus)} ({idle} of quantity 0), costs sum to {cost:f}")
+    for invoice in replay.invoices:
+        print(f"invoice      {invoice['number']} {invoice['amount']} {invoice['currency']}")
+    for reason, count in sorted(replay.reasons.items()):
+        print(f"not billed   {count}: {reason}")
+    print(f"differences  {len(differences)}")
+    if differences:
+        shown = [
+            [one.row.row_id, one.row.sku.service, f"{one.row.list_cost:f}", f"{one.rated:f}"]
+            for one in differences[:SHOWN_MAX]
+        ]
+        print_table(["row", "service", "ListCost", "rated"], shown, right={2, 3})
+        if len(differences) > SHOWN_MAX:
+            print(f"… and {len(differences) - SHOWN_MAX} more")
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:100] or "service"
+
+
+def _wire(instant: datetime) -> str:
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _period_of(line: Mapping[str, Any]) -> Period:
+    return Period.parse(line["period_start"][:7])
+
+
+def _chunks(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    for start in range(0, len(values), size):
+        yield values[start : start + size]

@@ -1,0 +1,56 @@
+-- The invariants of invoices, each with the number of places where it is broken.
+WITH line_sums AS (
+    SELECT account_id, invoice_id, sum(amount_minor) AS lines_minor FROM invoice_lines GROUP BY account_id, invoice_id
+), tax_sums AS (
+    SELECT account_id, invoice_id, sum(amount_minor) AS taxes_minor FROM invoice_taxes GROUP BY account_id, invoice_id
+), payment_sums AS (
+    SELECT account_id, invoice_id, sum(amount_minor) AS paid_minor FROM invoice_payments GROUP BY account_id, invoice_id
+), open_invoices AS (
+    SELECT invoices.account_id, invoices.currency, sum(invoices.total_minor - invoice_states.paid_minor) AS open_minor
+    FROM invoices
+    JOIN invoice_states USING (account_id, invoice_id)
+    WHERE invoice_states.status IN ('pending', 'processing', 'paid')
+    GROUP BY invoices.account_id, invoices.currency
+), receivables AS (
+    SELECT account_id, currency, -balance_minor AS open_minor FROM balances_v WHERE ledger_account = 'receivable'
+), charges AS (
+    SELECT l.account_id, l.invoice_id, sum(l.amount_minor) AS amount_minor,
+        floor(sum(l.unrounded) * currencies_v.minor_per_major + 0.5) AS rounded_minor
+    FROM invoice_lines AS l
+    JOIN closes USING (account_id, invoice_id)
+    JOIN currencies_v ON currencies_v.currency = closes.currency
+    WHERE l.kind <> 'correction'
+    GROUP BY l.account_id, l.invoice_id, l.kind, l.price_id, l.charge_resource_id, l.units, currencies_v.minor_per_major
+)
+SELECT 'invoices are their lines and taxes' AS name, count(*) AS violations
+FROM invoices
+LEFT JOIN line_sums USING (account_id, invoice_id)
+LEFT JOIN tax_sums USING (account_id, invoice_id)
+WHERE subtotal_minor <> coalesce(lines_minor, 0) OR tax_minor <> coalesce(taxes_minor, 0)
+UNION ALL
+SELECT 'lines are their charges, rounded once', count(*)
+FROM charges
+WHERE amount_minor <> rounded_minor
+UNION ALL
+SELECT 'what an invoice was paid is its payments', count(*)
+FROM invoice_states
+LEFT JOIN payment_sums USING (account_id, invoice_id)
+WHERE invoice_states.paid_minor <> coalesce(payment_sums.paid_minor, 0)
+UNION ALL
+SELECT 'receivables are the open invoices', count(*)
+FROM open_invoices
+FULL JOIN receivables USING (account_id, currency)
+WHERE coalesce(open_invoices.open_minor, 0) <> coalesce(receivables.open_minor, 0)
+UNION ALL
+SELECT 'numbers have no holes', count(*)
+FROM (
+    SELECT FROM number_series
+    LEFT JOIN invoice_numbers USING (series)
+    GROUP BY series, last_number
+    HAVING count(number) <> last_number OR coalesce(max(number), 0) <> last_number
+) AS broken
+UNION ALL
+SELECT 'every invoice has the number that it was allotted', count(*)
+FROM invoices
+LEFT JOIN invoice_numbers AS n ON n.invoice_id = invoices.invoice_id AND n.account_id = invoices.account_id
+WHERE invoices.number IS DISTINCT FROM n.series || '-' || lpad(n.number::text, greatest(3, length(n.number::text)), '0');
