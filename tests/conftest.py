@@ -61,11 +61,12 @@ def golden(request: pytest.FixtureRequest) -> Callable[[Path, str], None]:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def database_server() -> Path:
+async def database_server() -> AsyncIterator[Path]:
     """The folder of the running server, its template database ready to be cloned."""
     folder = Path(os.environ[postgres.VARIABLE])
-    await databases.ensure_template(folder)
-    return folder
+    async with postgres.running(folder):
+        await databases.ensure_template(folder)
+        yield folder
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -15,9 +15,8 @@ _numbers = itertools.count(1)
 
 
 async def ensure_template(folder: Path) -> None:
-    """Start the server and build the template database, once per session."""
+    """Build the template database, once per session."""
     with postgres.locked(folder):
-        postgres.start(folder)
         ready = folder / "template-ready"
         if not ready.exists():
             await _build_template(folder)
