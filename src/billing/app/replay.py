@@ -1,7 +1,7 @@
 """`billing replay FILE`: cost and usage rows (FOCUS columns) through the operator API, each rated cost against the row's own.
 
 Each (ServiceName, SkuPriceId, PricingUnit, ListUnitPrice) becomes a meter with a per_unit price on a contract card of an account
-made for the replay; each row's quantity becomes an event. The months are closed, and a row's cost is its share of its meter's charge.
+made for the replay; each row's quantity becomes an event. The months are closed; a row's cost is its share of its meter's charge.
 """
 
 from __future__ import annotations
@@ -288,8 +288,8 @@ def _show(replay: Replay, differences: Sequence[Difference]) -> None:
         cost = sum(charges, Decimal(0))
     events = ", ".join(f"{count} {outcome}" for outcome, count in sorted(replay.outcomes.items()))
     print(f"rows         {len(replay.rows)} ({events})")
-    idle = len(replay.skus) - len(charges)
-    print(f"charges      {len(replay.skus)} ({idle} of quantity 0), costs sum to {cost:f}")
+    wanted = {(row.sku, Period.containing(row.started_at)) for row in replay.rows}
+    print(f"charges      {len(wanted)} ({len(wanted) - len(charges)} of quantity 0), costs sum to {cost:f}")
     for invoice in replay.invoices:
         print(f"invoice      {invoice['number']} {invoice['amount']} {invoice['currency']}")
     for reason, count in sorted(replay.reasons.items()):

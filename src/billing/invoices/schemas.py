@@ -305,7 +305,7 @@ def show_tax(tax: InvoiceTax, currency: str) -> TaxShown:
     """One tax."""
     return TaxShown(
         name=tax.name,
-        rate=tax.percent,
+        rate=tax.percent if tax.percent != round(tax.percent, 1) else round(tax.percent, 1),
         base=money.to_major(tax.base_minor, currency),
         amount=money.to_major(tax.amount_minor, currency),
     )
@@ -331,7 +331,7 @@ def show_line(line: InvoiceLine, currency: str, *, invoice_id: ids.UUID | None =
         quantity=line.quantity,
         unit=line.unit,
         unit_price=line.unit_price,
-        amount=money.to_major(int(line.amount_minor), currency),
+        amount=money.to_major(line.amount_minor, currency),
         unrounded=line.unrounded,
     )
 
@@ -354,9 +354,9 @@ def show_preview(bill: Bill) -> PreviewAnswer:
             currency=bill.currency,
             period_start=bill.period.start,
             period_end=bill.period.shown_end,
-            amount=money.to_major(int(bill.total_minor), bill.currency),
-            subtotal=money.to_major(int(bill.subtotal_minor), bill.currency),
-            tax=money.to_major(int(bill.total_minor - bill.subtotal_minor), bill.currency),
+            amount=money.to_major(bill.total_minor, bill.currency),
+            subtotal=money.to_major(bill.subtotal_minor, bill.currency),
+            tax=money.to_major(bill.total_minor - bill.subtotal_minor, bill.currency),
             taxes=[show_tax(tax, bill.currency) for tax in bill.taxes],
             lines=[show_line(line, bill.currency) for line in bill.lines],
         )

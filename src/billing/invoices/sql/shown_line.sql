@@ -3,7 +3,8 @@
             CASE lines.kind WHEN 'minimum' THEN 'Minimum charge: ' ELSE '' END
                 || coalesce(meters_v.name, prices_v.item)
                 || CASE WHEN lines.units <> 1 THEN ' × ' || trim_scale(lines.units) ELSE '' END
-                || CASE WHEN lines.resource_name IS NOT NULL THEN ' (' || lines.resource_name || ')' ELSE '' END AS description,
+                || CASE WHEN lines.resource_name IS NOT NULL THEN ' (' || lines.resource_name || ')' ELSE '' END
+                || CASE WHEN lines.cap_applied AND lines.kind = 'usage' THEN ', at most the monthly price' ELSE '' END AS description,
             CASE
                 WHEN lines.kind = 'minimum' THEN 1
                 WHEN prices_v.model = 'hourly' THEN trim_scale(round(lines.billed_quantity / 3600, 12))

@@ -35,6 +35,7 @@ def _invoice(row: asyncpg.Record) -> Invoice:
 def _line(row: asyncpg.Record) -> InvoiceLine:
     fields = dict(row)
     period = fields.pop("service_period")
+    fields["amount_minor"] = int(fields["amount_minor"])  # a preview's has not been bounded yet
     return InvoiceLine(**fields, service_period=Period(period.year, period.month))
 
 

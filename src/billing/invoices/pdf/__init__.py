@@ -1,0 +1,23 @@
+"""Invoices and credit notes as PDF/A-3a, made from a plain record and byte-stable."""
+
+from billing.invoices.pdf.record import (
+    TEMPLATE_VERSION,
+    AccountParty,
+    DocumentLine,
+    InvoiceDocument,
+    IssuerParty,
+    PaymentAtIssue,
+    Tax,
+)
+from billing.invoices.pdf.render import render
+
+__all__ = [
+    "TEMPLATE_VERSION",
+    "AccountParty",
+    "DocumentLine",
+    "InvoiceDocument",
+    "IssuerParty",
+    "PaymentAtIssue",
+    "Tax",
+    "render",
+]

@@ -1,0 +1,254 @@
+"""What the template is told: every figure and date as the text that is printed, and the lines as attached JSON.
+
+Nothing here asks a locale or a library's tables, so that an issued document prints the same for ever. What an issued document
+prints is part of its template version: a change here needs a new version too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, datetime
+from decimal import ROUND_HALF_UP, Context, Decimal
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from billing.core import money
+from billing.core.period import Period
+from billing.invoices.pdf.lettering import clean
+from billing.invoices.pdf.record import AccountParty, DocumentLine, InvoiceDocument, IssuerParty, PaymentSource
+
+Shown = dict[str, object]
+
+MINUS = "\N{MINUS SIGN}"
+_MONTHS = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]  # strftime would follow the machine's locale
+_SIGNS = {
+    "USD": "$",
+    "EUR": "€",
+    "GBP": "£",
+    "JPY": "¥",
+    "CNY": "¥",
+    "INR": "₹",
+    "KES": "KSh ",
+    "NGN": "₦",
+    "GHS": "GH₵",
+    "TZS": "TSh ",
+    "UGX": "USh ",
+    "ZAR": "R ",
+}
+_SOURCES: dict[PaymentSource, str] = {
+    "credit": "Promotional credit",
+    "wallet": "Wallet",
+    "method": "Payment method",
+}
+_SHOWN_DIGITS = Context(prec=12, rounding=ROUND_HALF_UP)
+_NARROW = 10  # characters of a word that a narrow column takes before breaking it
+_JSON = msgspec.json.Encoder(decimal_format="number")
+
+
+def amount(minor: int, currency: str) -> str:
+    """An amount with the currency's decimals and groups of three: `1,234.50`."""
+    text = f"{money.to_major(abs(minor), currency):,f}"
+    return MINUS + text if minor < 0 else text
+
+
+def headline(minor: int, currency: str) -> str:
+    """An amount with its currency's sign and code: `₦1,234.50 NGN`."""
+    sign = _SIGNS.get(currency, "")
+    return f"{MINUS if minor < 0 else ''}{sign}{amount(abs(minor), currency)} {currency}"
+
+
+def number(value: Decimal) -> str:
+    """A quantity or unit price to at most 12 digits, without trailing zeros; the attached JSON has it exact."""
+    rounded = _SHOWN_DIGITS.plus(value)
+    whole, _, decimals = f"{abs(rounded):,f}".partition(".")
+    decimals = decimals.rstrip("0")
+    text = f"{whole}.{decimals}" if decimals else whole
+    return MINUS + text if rounded < 0 else text
+
+
+def day(value: date) -> str:
+    """A date as `1 February 2024`."""
+    return f"{value.day} {_MONTHS[value.month - 1]} {value.year}"
+
+
+def shown(document: InvoiceDocument) -> Shown:
+    """The document as the template reads it: printable text only."""
+    is_credit_note = document.kind == "credit_note"
+    kind_name = "Credit note" if is_credit_note else "Invoice"
+    return {
+        "kind": kind_name,
+        "title": f"{kind_name} {clean(document.number)}",
+        "number": clean(document.number),
+        "issuer": _issuer(document.issuer),
+        "account": _account(document.account),
+        "facts": [[label, clean(value)] for label, value in _facts(document)],
+        "headline": {
+            "label": "Amount credited" if is_credit_note else "Amount due",
+            "amount": headline(
+                abs(document.total_minor) if is_credit_note else document.amount_due_minor, document.currency
+            ),
+            "note": _headline_note(document),
+        },
+        "currency": document.currency,
+        "projects": _projects(document),
+        "totals": _totals(document),
+        "bank": _lines_of(document.issuer.bank_details) if document.amount_due_minor > 0 else [],
+        "is_payable": document.amount_due_minor > 0,
+    }
+
+
+def attachment(document: InvoiceDocument) -> bytes:
+    """The lines, taxes and totals as JSON with exact decimals and the texts as they were recorded."""
+    currency = document.currency
+    return _JSON.encode(
+        {
+            "number": document.number,
+            "kind": document.kind,
+            "currency": currency,
+            "issued_at": document.issued_at,
+            "period": _attached_period(document.period),
+            "lines": [_attached_line(line, currency) for line in document.lines],
+            "subtotal": money.to_major(document.subtotal_minor, currency),
+            "taxes": [
+                {
+                    "name": tax.name,
+                    "rate": tax.percent,
+                    "base": money.to_major(tax.base_minor, currency),
+                    "amount": money.to_major(tax.amount_minor, currency),
+                }
+                for tax in document.taxes
+            ],
+            "total": money.to_major(document.total_minor, currency),
+            "amount_due": money.to_major(document.amount_due_minor, currency),
+        }
+    )
+
+
+def _facts(document: InvoiceDocument) -> Iterable[tuple[str, str]]:
+    yield "Number", document.number
+    if document.corrects is not None:
+        yield "Lowers invoice", document.corrects
+    zone = ZoneInfo(document.time_zone)
+    yield "Issued", f"{day(document.issued_at.astimezone(zone).date())} ({document.time_zone})"
+    if document.due_date is not None:
+        yield "Due", day(document.due_date)
+    if document.period is not None:
+        yield "Period", f"{_days(document.period.start, document.period.shown_end)} (UTC)"
+
+
+def _days(first: datetime, last: datetime) -> str:
+    return f"{first.day} \N{EN DASH} {day(last)}"
+
+
+def _headline_note(document: InvoiceDocument) -> str:
+    if document.kind == "credit_note":
+        return ""
+    if document.amount_due_minor > 0:
+        return f"by {day(document.due_date)}" if document.due_date is not None else ""
+    return "Paid in full at issue" if document.payments else "Nothing to pay"
+
+
+def _issuer(issuer: IssuerParty) -> Shown:
+    lines = _lines_of(issuer.address)
+    if issuer.tax_id:
+        lines.append(f"Tax ID {clean(issuer.tax_id)}")
+    if issuer.support_email:
+        lines.append(clean(issuer.support_email))
+    return {"name": clean(issuer.name), "lines": lines, "support": clean(issuer.support_email or "")}
+
+
+def _account(account: AccountParty) -> Shown:
+    lines = [clean(account.name)] if account.company else []
+    lines += _lines_of(account.address)
+    if account.country:
+        lines.append(clean(account.country))
+    if account.tax_id:
+        lines.append(f"Tax ID {clean(account.tax_id)}")
+    lines.append(clean(account.email))
+    return {"name": clean(account.company or account.name), "lines": lines}
+
+
+def _lines_of(text: str | None) -> list[str]:
+    return [line for line in clean(text or "", keep_lines=True).split("\n") if line.strip()]
+
+
+def _projects(document: InvoiceDocument) -> list[Shown]:
+    """Projects and, in each, services, both in the order of their first line, each with its subtotal."""
+    grouped: dict[tuple[str, str], dict[str, list[DocumentLine]]] = {}
+    for line in document.lines:
+        grouped.setdefault((line.project_id, line.project), {}).setdefault(line.service, []).append(line)
+    currency = document.currency
+    return [
+        {
+            "name": clean(name),
+            "subtotal": amount(sum(line.amount_minor for lines in services.values() for line in lines), currency),
+            "services": [
+                {
+                    "name": clean(service),
+                    "subtotal": amount(sum(line.amount_minor for line in lines), currency),
+                    "lines": [_row(line, currency) for line in lines],
+                }
+                for service, lines in services.items()
+            ],
+        }
+        for (_, name), services in grouped.items()
+    ]
+
+
+def _row(line: DocumentLine, currency: str) -> list[str]:
+    return [
+        clean(line.description),
+        clean(line.region, run_max=_NARROW),
+        number(line.quantity),
+        clean(line.unit, run_max=_NARROW),
+        "tiered" if line.unit_price is None else number(line.unit_price),
+        amount(line.amount_minor, currency),
+    ]
+
+
+def _totals(document: InvoiceDocument) -> list[Shown]:
+    currency = document.currency
+    rows = [("Subtotal", document.subtotal_minor, False)]
+    rows += [
+        (f"{clean(tax.name)} {number(tax.percent)} % of {amount(tax.base_minor, currency)}", tax.amount_minor, False)
+        for tax in document.taxes
+    ]
+    rows.append((f"Total {currency}", document.total_minor, True))
+    rows += [
+        (f"{_SOURCES[payment.source]}, applied at issue", -payment.amount_minor, False) for payment in document.payments
+    ]
+    if document.kind == "invoice":
+        rows.append((f"Amount due {currency}", document.amount_due_minor, True))
+    return [{"label": label, "amount": amount(minor, currency), "is_strong": strong} for label, minor, strong in rows]
+
+
+def _attached_period(period: Period | None) -> Shown | None:
+    return None if period is None else {"start": period.start, "end": period.shown_end}
+
+
+def _attached_line(line: DocumentLine, currency: str) -> Shown:
+    return {
+        "description": line.description,
+        "service": line.service,
+        "project_id": line.project_id,
+        "project": line.project,
+        "region": line.region,
+        "quantity": line.quantity,
+        "unit": line.unit,
+        "unit_price": line.unit_price,
+        "amount": money.to_major(line.amount_minor, currency),
+    }

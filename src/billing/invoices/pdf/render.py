@@ -1,0 +1,79 @@
+"""A record becomes a PDF: Typst in this process, with the vendored fonts alone, without files, packages or a network."""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import tempfile
+import threading
+from functools import cache
+from pathlib import Path
+
+import msgspec
+import typst
+
+from billing.invoices.pdf import figures
+from billing.invoices.pdf.lettering import FAMILIES, FONTS_FOLDER
+from billing.invoices.pdf.record import InvoiceDocument
+
+_TEMPLATES_FOLDER = Path(__file__).parent.parent / "templates"
+_STANDARD = "a-3a"  # archival, tagged for screen readers, attachments allowed
+
+
+class _PerThread(threading.local):
+    """A compiler serves one thread at a time, so each thread has its own; they share fonts and compiled templates."""
+
+    def __init__(self) -> None:
+        root = _empty_folder()
+        self.compiler = typst.Compiler(
+            root=root,
+            font_paths=_fonts(),
+            ignore_system_fonts=True,
+            package_path=root,
+            package_cache_path=root,
+        )
+
+
+def render(document: InvoiceDocument) -> bytes:
+    """The document as PDF/A-3a with its lines attached as `lines.json`. The same record gives the same bytes.
+
+    Text of the record goes in as data and is never read as markup. Characters that no font has are printed as U+FFFD; text that
+    still cannot be set without a missing glyph gives a plain PDF instead of none. Takes milliseconds of one processor: call it
+    off the event loop. Raises KeyError for a template version that does not exist.
+    """
+    template = _templates()[document.template_version]
+    compiler = _per_thread.compiler
+    inputs = {
+        "document": msgspec.json.encode(figures.shown(document)).decode(),
+        "attachment": figures.attachment(document).decode(),
+        "fonts": msgspec.json.encode(FAMILIES).decode(),
+    }
+    issued_s = int(document.issued_at.timestamp())
+    try:
+        made = compiler.compile(template, format="pdf", sys_inputs=inputs, pdf_standards=_STANDARD, timestamp=issued_s)
+    except typst.TypstError:
+        made = compiler.compile(template, format="pdf", sys_inputs=inputs, timestamp=issued_s)
+    assert isinstance(made, bytes), "one PDF in memory"
+    return made
+
+
+@cache
+def _templates() -> dict[int, bytes]:
+    """Templates by version: version 1 is `invoice-1.typ`."""
+    return {int(path.stem.rpartition("-")[2]): path.read_bytes() for path in _TEMPLATES_FOLDER.glob("invoice-*.typ")}
+
+
+@cache
+def _fonts() -> typst.Fonts:
+    return typst.Fonts(include_system_fonts=False, include_embedded_fonts=False, font_paths=[FONTS_FOLDER])
+
+
+@cache
+def _empty_folder() -> Path:
+    """The only folder that a template could read from, and there is nothing in it."""
+    folder = Path(tempfile.mkdtemp(prefix="lineserve-pdf-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+_per_thread = _PerThread()
