@@ -1,4 +1,4 @@
-# make run · test · check · fmt · golden · bench · migration NAME=... · test-nightly
+# make run · test · check · fmt · golden · migration NAME=... · test-nightly
 # Needs make and Python 3.11, 3.12 or 3.13; everything else is installed into .venv.
 
 PYTHON ?= python3
@@ -6,7 +6,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: run test check fmt golden bench migration test-nightly
+.PHONY: run test check fmt golden migration test-nightly
 
 run: .venv/.runtime
 	@exec $(BIN)/billing serve --demo $(ARGS)
@@ -27,9 +27,6 @@ fmt: .venv/.dev
 # Write the expected files (schema, API description, stories) as the code now makes them; read the difference before a commit.
 golden: .venv/.dev
 	$(PYTEST) -q -n 0 -m golden --rewrite-golden
-
-bench: .venv/.dev
-	$(BIN)/python -m bench $(ARGS)
 
 # The checks of `make test` with their whole figures, and the slow ones.
 test-nightly: .venv/.dev

@@ -52,10 +52,16 @@ async def _close(
 
 def _show(run: Run, made: Progress) -> None:
     verb = "would make" if run.dry_run else "made"
-    print(f"Closing {run.period} {verb} {made.invoices} invoices for {made.accounts_total} accounts.")
+    print(
+        f"Closing {run.period} {verb} {_count(made.invoices, 'invoice')} for {_count(made.accounts_total, 'account')}."
+    )
     if made.amount_minor_by_currency:
         rows = [
             [currency, f"{money.to_major(minor, currency):,}"]
             for currency, minor in made.amount_minor_by_currency.items()
         ]
         print_table(["currency", "amount"], rows, right={1})
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
