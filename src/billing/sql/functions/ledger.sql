@@ -38,11 +38,13 @@ BEGIN
     END IF;
 
     WITH incoming AS (
-        SELECT * FROM unnest(
+        -- One sent twice in the same arrays is posted once, where it stands first.
+        SELECT DISTINCT ON (account_id, template, reference, ordinal) * FROM unnest(
             p_account_ids, p_currencies, p_sources, p_destinations, p_amounts, p_templates, p_references, p_ordinals, p_effective_ats
         ) WITH ORDINALITY AS t (
             account_id, currency, source, destination, amount_minor, template, reference, ordinal, effective_at, position
         )
+        ORDER BY account_id, template, reference, ordinal, position
     ), fresh AS (
         SELECT incoming.*,
             heads.chain_hash AS chain_before,
