@@ -1,0 +1,287 @@
+"""The tables of docs/rating.md and docs/ledger.md, recomputed by the code that they describe."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from billing import catalog, ledger, metering, onboarding, projects, rating
+from billing.core import money
+from billing.core.period import Period
+from billing.rating import QuoteRequest
+from billing.wallets.rules import reserve_of
+from tests.support.documents import Row, Section, sections
+from tests.tidy.sources import ROOT
+
+if TYPE_CHECKING:
+    from billing.kit.db import Tx
+    from billing.ledger import Transfer
+
+RATING = {section.title: section for section in sections((ROOT / "docs/rating.md").read_text(encoding="utf-8"))}
+LEDGER = {section.title: section for section in sections((ROOT / "docs/ledger.md").read_text(encoding="utf-8"))}
+PRICES = [section for section in RATING.values() if section.blocks("json")]
+STORIES = [section for title, section in LEDGER.items() if title.startswith("A story")]
+JANUARY = Period(2024, 1)
+
+
+def titles(found: list[Section]) -> list[str]:
+    return [section.title for section in found]
+
+
+def minor(amount: str) -> int:
+    return int(Decimal(amount).scaleb(2))
+
+
+@pytest.mark.parametrize("section", PRICES, ids=titles(PRICES))
+class TestPrice:
+    def test_compiles_to_its_bands(self, section: Section) -> None:
+        compiled = catalog.compile_price(terms_of(section))
+        shown = [
+            (
+                Decimal(row["low"]),
+                Decimal(row["high"]) if row["high"] else None,
+                Decimal(row["base"]),
+                Decimal(row["unit"]),
+            )
+            for row in section.table("low", "high", "base", "unit")
+        ]
+        assert [(band.low, band.high, band.base, band.unit) for band in compiled.bands] == shown
+
+    async def test_costs_what_its_table_says(self, section: Section, tx: Tx) -> None:
+        terms = terms_of(section)
+        is_plan = terms.kind == "plan"
+        rows = section.table(*(("hours", "units") if is_plan else ("quantity",)), "unrounded", "amount")
+        requests = [
+            QuoteRequest(
+                kind=terms.kind,
+                item="example",
+                region=None,
+                quantity=Decimal(row["hours" if is_plan else "quantity"]),
+                units=Decimal(row.get("units", "1")),
+                terms=terms,
+            )
+            for row in rows
+        ]
+        quoted = await rating.quote(tx, currency="USD", account_id=None, at=JANUARY.start, requests=requests)
+        assert [(line.unrounded, line.amount_minor) for line in quoted] == [
+            (Decimal(row["unrounded"]), minor(row["amount"])) for row in rows
+        ]
+
+
+def terms_of(section: Section) -> catalog.PriceTerms:
+    (text,) = section.blocks("json")
+    return msgspec.convert(json.loads(text, parse_float=Decimal, parse_int=Decimal), catalog.InlinePrice)
+
+
+def test_every_price_model_has_an_example() -> None:
+    assert {terms_of(section).model for section in PRICES} == {
+        "per_unit",
+        "graduated",
+        "volume",
+        "package",
+        "hourly",
+        "flat",
+    }
+
+
+def test_minor_units_go_to_the_largest_remainders() -> None:
+    for row in RATING["4. Lines and shares"].table("quantities", "parts"):
+        weights = [int(weight) for weight in row["quantities"].split(", ")]
+        assert money.apportion(1000, weights) == [minor(part) for part in row["parts"].split(", ")]
+
+
+class TestMonth:
+    """Section 5 and 6 of docs/rating.md."""
+
+    async def test_has_the_charges_and_lines_that_are_shown(self, tx: Tx) -> None:
+        account_id, names = await _live_through_january(tx)
+        arguments: dict[str, Any] = {"account_ids": [account_id], "period": JANUARY, "as_of": JANUARY.end}
+        section = RATING["5. A month"]
+        charges = await rating.list_charges(tx.connection, **arguments)
+        assert sorted(
+            (_charge(charge.charge_resource_id), charge.quantity, charge.cost, charge.amount_minor)
+            for charge in charges
+        ) == sorted(
+            (row["charge"], Decimal(row["quantity"]), Decimal(row["unrounded"]), minor(row["amount"]))
+            for row in section.table("charge", "quantity", "unrounded", "amount")
+        )
+        lines = await rating.list_lines(tx.connection, **arguments)
+        assert sorted(
+            (_charge(line.charge_resource_id), names[line.project_id], line.amount_minor) for line in lines
+        ) == sorted(
+            (row["line"], row["project"], minor(row["amount"])) for row in section.table("line", "project", "amount")
+        )
+
+    def test_is_taxed_once_on_the_sum_of_its_lines(self) -> None:
+        lines = RATING["5. A month"].table("line", "project", "amount")
+        bills = RATING["6. The bill"].table("lines", "percent", "tax", "total")
+        assert minor(bills[0]["lines"]) == sum(minor(row["amount"]) for row in lines)
+        for row in bills:
+            tax_minor = rating.tax_minor(minor(row["lines"]), Decimal(row["percent"]))
+            assert tax_minor == minor(row["tax"])
+            assert minor(row["lines"]) + tax_minor == minor(row["total"])
+
+
+def _charge(resource_id: str) -> str:
+    return f"plan of {resource_id}" if resource_id else "sms"
+
+
+async def _live_through_january(tx: Tx) -> tuple[UUID, dict[UUID, str]]:
+    """The account of section 5, and its projects' names by id."""
+    opened = await onboarding.open_account(tx, email="docs@example.com", name="Docs", currency="USD")
+    account_id = opened.account.account_id
+    terms = [
+        {"service": "compute", "plan": "vps", "model": "hourly", "hourly_price": "0.0149", "monthly_price": "10"},
+        {
+            "service": "messaging",
+            "meter": "sms",
+            "model": "graduated",
+            "tiers": [{"up_to": "1000", "unit_price": "0.01"}, {"up_to": None, "unit_price": "0.005"}],
+        },
+    ]
+    prices = [msgspec.convert(one, catalog.PriceDefinition) for one in terms]
+    await catalog.publish_rate_card(tx, name="Docs", currency="USD", valid_from=JANUARY.start, prices=prices)
+    names: dict[UUID, str] = {}
+    for row in RATING["5. A month"].table("project", "resource", "plan from", "plan until", "sms"):
+        project = await projects.create(tx, account_id=account_id, name=row["project"])
+        names[project.project_id] = row["project"]
+        await _live(tx, account_id, project.project_id, row)
+    return account_id, names
+
+
+async def _live(tx: Tx, account_id: UUID, project_id: UUID, row: Row) -> None:
+    """A resource's plan from one day to another, and its messages."""
+    points: list[tuple[metering.Status, str]] = [("running", row["plan from"]), ("deleted", row["plan until"])]
+    for status, day in points:
+        await metering.record_state(
+            tx,
+            account_id=account_id,
+            resource_id=row["resource"],
+            project_id=project_id,
+            type="vps",
+            service="compute",
+            name=row["resource"],
+            region="nairobi",
+            status=status,
+            effective_at=_day(day),
+            plan="vps" if status == "running" else None,
+            units=Decimal(1),
+        )
+    event = metering.UsageEvent(
+        account_id, "docs", row["resource"], row["resource"], "sms", Decimal(row["sms"]), _day(row["plan from"])
+    )
+    assert await metering.ingest(tx, [event]) == [metering.IngestResult("accepted", None)]
+
+
+def _day(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+ACCOUNT = UUID(int=1)
+OBJECT = UUID(int=2)
+Make = Callable[[int], "Transfer"]
+
+
+def makers(at: datetime) -> dict[str, Make]:
+    """By template, how a transfer of an amount is made; of an invoice's parts each is asked for alone."""
+    moved: dict[str, Any] = {"account_id": ACCOUNT, "currency": "USD", "at": at}
+    payment: dict[str, Any] = {"payment_id": OBJECT, **moved}
+    outside: dict[str, Any] = {"gateway_name": "sandbox", **payment}
+    hold: dict[str, Any] = {"hold_id": OBJECT, **moved}
+    credit: dict[str, Any] = {"credit_id": OBJECT, **moved}
+    paid: dict[str, Any] = {"invoice_id": OBJECT, **moved}
+    return {
+        "topup.started": lambda minor: ledger.topup_started(amount_minor=minor, **outside),
+        "topup.settled": lambda minor: ledger.topup_settled(amount_minor=minor, **payment),
+        "topup.failed": lambda minor: ledger.topup_failed(amount_minor=minor, **outside),
+        "payment.recorded": lambda minor: ledger.payment_recorded(amount_minor=minor, **payment),
+        "credit.granted": lambda minor: ledger.credit_granted(amount_minor=minor, **credit),
+        "hold.placed": lambda minor: ledger.hold_placed(amount_minor=minor, **hold),
+        "hold.captured": lambda minor: ledger.hold_captured(amount_minor=minor, **hold),
+        "hold.released": lambda minor: ledger.hold_released(amount_minor=minor, **hold),
+        "invoice.paid_from_credit": lambda minor: ledger.invoice_paid_from_credit(
+            amount_minor=minor, credit_id=OBJECT, ordinal=1, **paid
+        ),
+        "invoice.paid_from_cash": lambda minor: ledger.invoice_paid_from_cash(amount_minor=minor, ordinal=2, **paid),
+    }
+
+
+def transfers_of(rows: list[Row], at: datetime) -> list[Transfer]:
+    """The transfers of a story, each made by its template."""
+    make = makers(at)
+    issued = [row for row in rows if row["template"] == "invoice.issued"]
+    made = [make[row["template"]](minor(row["amount"])) for row in rows if row not in issued]
+    if issued:
+        taxes_minor = {row["to"].removeprefix("tax:"): minor(row["amount"]) for row in issued[1:]}
+        parts = ledger.invoice_issued(
+            account_id=ACCOUNT,
+            invoice_id=OBJECT,
+            currency="USD",
+            net_minor=minor(issued[0]["amount"]),
+            taxes_minor=taxes_minor,
+            at=at,
+        )
+        first = rows.index(issued[0])
+        made[first:first] = parts
+    return made
+
+
+def shown(ledger_account: str) -> str:
+    return ledger_account.replace(str(OBJECT), "<grant>")
+
+
+class TestStory:
+    @pytest.mark.parametrize("section", STORIES, ids=titles(STORIES))
+    async def test_posts_what_is_shown(self, section: Section, tx: Tx) -> None:
+        rows = section.table("#", "template", "from", "to", "amount")
+        await ledger.open_head(tx.connection, account_id=ACCOUNT)
+        transfers = transfers_of(rows, tx.now)
+        assert await ledger.post_all(tx.connection, transfers, recorded_at=tx.now) == len(rows)
+        posted = await ledger.list_transfers(tx.connection, account_id=ACCOUNT, limit=100)
+        assert [
+            (str(one.number), one.template, shown(one.source), shown(one.destination), one.amount_minor)
+            for one in reversed(posted)
+        ] == [(row["#"], row["template"], row["from"], row["to"], minor(row["amount"])) for row in rows]
+        balances = await ledger.list_balances(tx.connection, account_id=ACCOUNT)
+        assert {shown(name): balance for (_, name), balance in balances.items()} == {
+            row["ledger account"]: minor(row["balance"]) for row in section.table("ledger account", "balance")
+        }
+        assert sum(balances.values()) == 0
+        assert await ledger.post_all(tx.connection, transfers, recorded_at=tx.now) == 0
+
+    async def test_cannot_take_what_is_not_there(self, tx: Tx) -> None:
+        await ledger.open_head(tx.connection, account_id=ACCOUNT)
+        with pytest.raises(ledger.InsufficientBalance):
+            await ledger.post(tx.connection, makers(tx.now)["hold.placed"](1), recorded_at=tx.now)
+
+
+def test_every_template_is_shown_and_told_in_a_story() -> None:
+    source = (ROOT / "src/billing/ledger/rules.py").read_text(encoding="utf-8")
+    templates = set(re.findall(r'"([a-z]+\.[a-z_]+)"', source))
+    assert {row["template"] for row in LEDGER["Templates"].table("template", "from", "to")} == templates
+    told = {row["template"] for story in STORIES for row in story.table("#", "template", "from", "to", "amount")}
+    assert told == templates
+
+
+def test_the_reserve_is_what_its_table_says() -> None:
+    for row in LEDGER["What the wallet shows"].table("cash", "U", "P", "F", "R", "available"):
+        reserve_minor = reserve_of(
+            cash_minor=minor(row["cash"]),
+            unbilled_minor=minor(row["U"]),
+            credit_minor=minor(row["P"]),
+            next_day_minor=minor(row["F"]),
+        )
+        assert (reserve_minor, minor(row["cash"]) - reserve_minor) == (minor(row["R"]), minor(row["available"]))
+
+
+async def test_the_invariants_are_those_that_are_checked(tx: Tx) -> None:
+    text = " ".join(LEDGER["Invariants"].text.split())
+    assert not [check.name for check in await ledger.run_checks(tx.connection) if check.name not in text]
