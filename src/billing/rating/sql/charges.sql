@@ -1,13 +1,12 @@
 -- The rating statement: what the accounts $1 used in the month from $2 to $3, counted up to the instant $4, and what it costs.
 -- With $5 the minimum charges are there too; $6 is 0 but for an outlook, which lets plans run on past the month's end.
--- A statement that uses it begins with this text and goes on with a query over
+-- It stands between `scope` and `pins`, `homes` (nothing_pinned.sql, or what a month that was billed holds to) and a query over
 --   charges   one per account, price and (scope resource) resource and units, and its rounded amount
 --   lines     charges split by project and region
 --   shares    lines split by resource
 --   unpriced  quantities for which no price is in force
 -- Every split is by quantity, with the largest remainder, so that parts sum to the whole.
-WITH
-\ir scope.sql
+
 -- Quantities: seconds of a plan by state, and each meter's own aggregate, per resource.
 plan_quantities AS (
     SELECT account_id, resource_id, plan, units, status,

@@ -2,6 +2,7 @@
 -- plans for the whole month as they are now, meters with what the last 30 days used. $5 and $6 as in charges.sql.
 WITH
 \ir scope.sql
+\ir nothing_pinned.sql
 plan_quantities AS (
     SELECT account_id, resource_id, plan, units, status, extract(epoch FROM $3::timestamptz - $2::timestamptz) AS quantity
     FROM resource_spans_v

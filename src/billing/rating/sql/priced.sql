@@ -1,20 +1,21 @@
 -- From `scope` and `quantities` to charges, lines and shares.
 located AS (
-    SELECT quantities.*, resources_v.region, resources_v.project_id, resources_v.type, resources_v.name AS resource_name,
+    SELECT quantities.*, resources_v.region, coalesce(homes.project_id, resources_v.project_id) AS project_id,
+        resources_v.type, resources_v.name AS resource_name,
         scope.currency, scope.minor_per_major, scope.contract
     FROM quantities
     JOIN scope ON scope.account_id = quantities.account_id
     JOIN resources_v ON resources_v.account_id = quantities.account_id AND resources_v.resource_id = quantities.resource_id
+    LEFT JOIN homes ON homes.account_id = quantities.account_id AND homes.resource_id = quantities.resource_id
     WHERE quantities.quantity > 0
 ),
 
 -- The price in force: contract before general, this region before any, the newest start; looked up once per distinct key.
 price_keys AS (
-    SELECT keys.*, found.*
+    SELECT keys.*, found.price_id
     FROM (SELECT DISTINCT kind, item, region AS resource_region, currency AS account_currency, contract FROM located) AS keys
     LEFT JOIN LATERAL (
-        SELECT price_id, service, model, scope, definition, billable, step, minimum_quantity, per, cap, maximum, minimum,
-            unit_price, valid_from
+        SELECT prices_v.price_id
         FROM prices_v
         WHERE prices_v.kind = keys.kind AND prices_v.item = keys.item AND prices_v.currency = keys.account_currency
             AND (prices_v.account_id IS NULL OR prices_v.account_id = keys.contract)
@@ -24,28 +25,31 @@ price_keys AS (
         LIMIT 1
     ) AS found ON true
 ),
-unpriced AS (
-    SELECT DISTINCT located.account_id, located.kind, located.item, located.resource_id
+-- A month that was billed keeps the prices that are pinned on its lines.
+chosen AS (
+    SELECT located.*, coalesce(pins.price_id, price_keys.price_id) AS price_id
     FROM located
     JOIN price_keys ON price_keys.kind = located.kind AND price_keys.item = located.item
         AND price_keys.resource_region = located.region AND price_keys.account_currency = located.currency
         AND price_keys.contract = located.contract
-    WHERE price_keys.price_id IS NULL
+    LEFT JOIN pins ON pins.account_id = located.account_id AND pins.kind = located.kind AND pins.item = located.item
+        AND pins.region = located.region
+),
+unpriced AS (
+    SELECT DISTINCT account_id, kind, item, resource_id FROM chosen WHERE price_id IS NULL
 ),
 parts AS (
-    SELECT located.account_id, price_keys.price_id, located.units, located.resource_id, located.region, located.project_id,
-        located.type, located.resource_name, located.minor_per_major,
-        CASE price_keys.scope WHEN 'resource' THEN located.resource_id ELSE '' END AS charge_resource_id,
+    SELECT chosen.account_id, chosen.price_id, chosen.units, chosen.resource_id, chosen.region, chosen.project_id,
+        chosen.type, chosen.resource_name, chosen.minor_per_major,
+        CASE prices_v.scope WHEN 'resource' THEN chosen.resource_id ELSE '' END AS charge_resource_id,
         -- a quantity is a fraction, divided once and at the end
-        CASE WHEN price_keys.model = 'flat' OR located.is_gauge THEN extract(epoch FROM $3 - $2) ELSE 1 END AS denominator,
-        sum(located.quantity) AS quantity
-    FROM located
-    JOIN price_keys ON price_keys.kind = located.kind AND price_keys.item = located.item
-        AND price_keys.resource_region = located.region AND price_keys.account_currency = located.currency
-        AND price_keys.contract = located.contract
-    WHERE located.status IS NULL OR located.status = ANY (price_keys.billable)
-    GROUP BY located.account_id, price_keys.price_id, located.units, located.resource_id, located.region, located.project_id,
-        located.type, located.resource_name, located.minor_per_major, charge_resource_id, denominator
+        CASE WHEN prices_v.model = 'flat' OR chosen.is_gauge THEN extract(epoch FROM $3 - $2) ELSE 1 END AS denominator,
+        sum(chosen.quantity) AS quantity
+    FROM chosen
+    JOIN prices_v ON prices_v.price_id = chosen.price_id
+    WHERE chosen.status IS NULL OR chosen.status = ANY (prices_v.billable)
+    GROUP BY chosen.account_id, chosen.price_id, chosen.units, chosen.resource_id, chosen.region, chosen.project_id,
+        chosen.type, chosen.resource_name, chosen.minor_per_major, charge_resource_id, denominator
 ),
 
 -- A charge is one price over a whole quantity: its band, the cost as a fraction, and the only division.

@@ -17,17 +17,20 @@ if TYPE_CHECKING:
     from billing.kit.db import Connection
 
 _SQL = Path(__file__).parent.parent / "sql"
-CHARGES: Final = load_statement(_SQL / "charges.sql")
+_SCOPE: Final = load_statement(_SQL / "scope.sql")
+_NOTHING_PINNED: Final = load_statement(_SQL / "nothing_pinned.sql")
+_CHARGES_OF: Final = load_statement(_SQL / "charges.sql")
 _MONTHLY_COSTS = load_statement(_SQL / "monthly_costs.sql")
 
 
-def over_charges(query: str) -> str:
+def over_charges(query: str, *, pinned: str = _NOTHING_PINNED) -> str:
     """The rating statement with a query over its `charges`, `lines`, `shares` and `unpriced`.
 
+    `pinned` is the text of `pins` and `homes`, for a month that was billed: its prices and its resources' projects stay.
     The whole takes $1 account ids, $2 and $3 the month's bounds, $4 the instant up to which it counts, $5 with minimum charges,
     $6 how far plans run on past the month's end (see `charge_arguments`).
     """
-    return f"{CHARGES}\n{query}"
+    return f"WITH\n{_SCOPE}\n{pinned}\n{_CHARGES_OF}\n{query}"
 
 
 _CHARGES = over_charges(
