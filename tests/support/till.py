@@ -1,4 +1,4 @@
-"""A house that takes payments: wallets and payments over a sandbox gateway with connections of its own."""
+"""A house that takes payments: wallets, payments, invoices and the history, with a sandbox gateway on connections of its own."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any, Literal, cast
 import httpx2
 
 from billing import accounts, api_keys, payments, wallets
+from billing.analytics import routes as analytics_routes
+from billing.invoices import routes as invoice_routes
 from billing.kit.db import Database, open_pool
 from billing.kit.web import build_app
 from billing.payments import operator_routes as payment_operator_routes
@@ -18,7 +20,12 @@ from billing.wallets import operator_routes as wallet_operator_routes
 from billing.wallets import routes as wallet_routes
 from tests.support.house import Clock, House, Reply, Resident
 
-PUBLIC = [*wallet_routes.HANDLERS, *payment_routes.HANDLERS]
+PUBLIC = [
+    *wallet_routes.HANDLERS,
+    *payment_routes.HANDLERS,
+    *invoice_routes.HANDLERS,
+    *analytics_routes.HANDLERS,
+]
 OPERATOR = [
     *wallet_operator_routes.HANDLERS,
     *payment_operator_routes.HANDLERS,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from billing import api_keys
 from billing.accounts import operator_routes as accounts_operator
 from billing.accounts import routes as accounts_public
+from billing.analytics import routes as analytics_public
 from billing.api_keys import routes as api_keys_public
 from billing.app import check, health
 from billing.catalog import operator_routes as catalog_operator
@@ -36,6 +37,7 @@ PUBLIC = [
     *wallets_public.HANDLERS,
     *payments_public.HANDLERS,
     *invoices_public.HANDLERS,
+    *analytics_public.HANDLERS,
 ]
 OPERATOR = [
     *accounts_operator.HANDLERS,

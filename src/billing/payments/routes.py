@@ -1,4 +1,4 @@
-"""The public routes of payments, below /v1: top-up, payment methods, one transaction."""
+"""The public routes of payments, below /v1: top-up and payment methods."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ from billing.payments.schemas import (
     PaymentMethodsOut,
     TopUpAnswer,
     TopUpIn,
-    TransactionAnswer,
 )
 from billing.wallets import WalletSettings
 
@@ -76,15 +75,6 @@ async def top_up(
     return await command.run_staged(
         start=start, finish=finish, location=lambda answer: f"/account/transactions/{answer.transaction.id}"
     )
-
-
-@get("/account/transactions/{transaction_id:str}")
-async def show_transaction(reader: Caller, transaction_id: str, db: Database) -> TransactionAnswer:
-    """One payment, to see whether it has settled."""
-    payment_id = _decoded("txn", transaction_id)
-    async with db.reading() as reading:
-        payment = await store.get_payment(reading.connection, account_id=reader.account_id, payment_id=payment_id)
-    return TransactionAnswer(transaction=schemas.show_transaction(payment))
 
 
 @get("/account/payment-methods")
@@ -160,4 +150,4 @@ def _decoded(prefix: str, text: str) -> UUID:
     return identifier
 
 
-HANDLERS = [top_up, show_transaction, list_methods, add_method, make_default, delete_method]
+HANDLERS = [top_up, list_methods, add_method, make_default, delete_method]

@@ -6,3 +6,15 @@ FROM promotional_credits
 LEFT JOIN balances_v AS balances ON balances.account_id = promotional_credits.account_id
     AND balances.currency = promotional_credits.currency AND balances.ledger_account = 'promo:' || credit_id;
 GRANT SELECT ON promotional_credits_v TO lineserve_app;
+
+-- What the history shows of wallets: captured holds as charges (part_kind 3), promotional credits as they were granted (4).
+CREATE OR REPLACE VIEW wallet_transactions_v AS
+SELECT
+    account_id, hold_id AS source_id, 3 AS part_kind, 'charge'::text AS type, captured_minor AS amount_minor, currency,
+    'Captured hold, ' || reference AS description, ended_at AS created_at
+FROM holds
+WHERE status = 'captured'
+UNION ALL
+SELECT account_id, credit_id, 4, 'credit', amount_minor, currency, 'Promotional credit, ' || reason, granted_at
+FROM promotional_credits;
+GRANT SELECT ON wallet_transactions_v TO lineserve_app;

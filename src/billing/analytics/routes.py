@@ -1,0 +1,72 @@
+"""The public routes of analytics, below /v1: billing history, single transactions, usage."""
+
+from __future__ import annotations
+
+from litestar import get
+
+from billing import payments
+from billing.analytics import operations, schemas, store
+from billing.analytics.schemas import (
+    TRANSACTION_PREFIX,
+    HistoryOut,
+    HistoryQuery,
+    TransactionAnswer,
+    UsageAnswer,
+    UsageQuery,
+)
+from billing.core import ids
+from billing.core.errors import NotFound
+from billing.kit.auth import Caller
+from billing.kit.db import Database
+from billing.kit.web import RawQuery, meta, page_of, window_of
+
+
+@get("/account/billing/history")
+async def list_history(reader: Caller, query: RawQuery, db: Database) -> HistoryOut:
+    """What was charged and paid, newest first; adjustments, credits and chargebacks when no type is asked for."""
+    wanted = query.read(HistoryQuery)
+    page = page_of(wanted)
+    since, until = window_of(wanted.from_date, wanted.to_date)
+    async with db.reading() as reading:
+        found, total = await store.list_transactions(
+            reading.connection, account_id=reader.account_id, type=wanted.type, since=since, until=until, page=page
+        )
+    return HistoryOut(transactions=[schemas.show(one) for one in found], meta=meta(page, total=total))
+
+
+@get("/account/transactions/{transaction_id:str}")
+async def show_transaction(reader: Caller, transaction_id: str, db: Database) -> TransactionAnswer:
+    """One transaction: a payment, to see whether it has settled, or another row of the history."""
+    payment_id = ids.decode(TRANSACTION_PREFIX, transaction_id)
+    part = ids.decode_part(TRANSACTION_PREFIX, transaction_id)
+    async with db.reading() as reading:
+        if payment_id is not None:
+            payment = await payments.get_payment(
+                reading.connection, account_id=reader.account_id, payment_id=payment_id
+            )
+            return schemas.show_payment(payment)
+        if part is None:
+            raise NotFound
+        source_id, part_kind, ordinal = part
+        transaction = await store.get_part(
+            reading.connection,
+            account_id=reader.account_id,
+            source_id=source_id,
+            part_kind=part_kind,
+            ordinal=ordinal,
+        )
+    return schemas.show_part(transaction)
+
+
+@get("/account/usage")
+async def show_usage(reader: Caller, query: RawQuery, db: Database) -> UsageAnswer:
+    """What the account has used in the running month, by service; with `detailed` by resource too."""
+    wanted = query.read(UsageQuery)
+    async with db.snapshot() as snapshot:
+        usage = await operations.get_usage(
+            snapshot.connection, account_id=reader.account_id, service=wanted.service, now=snapshot.now
+        )
+    return schemas.show_usage(usage, currency=reader.currency, is_detailed=wanted.detailed)
+
+
+HANDLERS = [list_history, show_transaction, show_usage]

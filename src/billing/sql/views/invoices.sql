@@ -1,0 +1,21 @@
+-- What other slices may read of invoices: what each one charged, by line (part_kind 1) and by tax (2), as the history shows it. A part
+-- of 0 is not there; one below 0 is an adjustment. An invoice is a row of `invoices` from its finalisation on, a draft's lines are not.
+CREATE OR REPLACE VIEW invoice_transactions_v AS
+SELECT
+    invoices.account_id, invoices.invoice_id, 1 AS part_kind, lines.ordinal,
+    CASE WHEN lines.amount_minor < 0 THEN 'adjustment' ELSE 'charge' END AS type, abs(lines.amount_minor) AS amount_minor,
+    invoices.currency, lines.description || to_char(lines.service_period, '" - "FMMonth YYYY') AS description,
+    invoices.issued_at AS created_at, lines.service, nullif(lines.charge_resource_id, '') AS resource_id
+FROM invoices
+JOIN invoice_lines AS lines ON lines.account_id = invoices.account_id AND lines.invoice_id = invoices.invoice_id
+WHERE lines.amount_minor <> 0
+UNION ALL
+SELECT
+    invoices.account_id, invoices.invoice_id, 2, taxes.ordinal,
+    CASE WHEN taxes.amount_minor < 0 THEN 'adjustment' ELSE 'charge' END, abs(taxes.amount_minor),
+    invoices.currency, taxes.name || ' ' || trim_scale(taxes.percent) || '%' || to_char(invoices.period, '" - "FMMonth YYYY'),
+    invoices.issued_at, NULL, NULL
+FROM invoices
+JOIN invoice_taxes AS taxes ON taxes.account_id = invoices.account_id AND taxes.invoice_id = invoices.invoice_id
+WHERE taxes.amount_minor <> 0;
+GRANT SELECT ON invoice_transactions_v TO lineserve_app;
