@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
 import stat
+import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,11 +22,12 @@ from tests.support.serving import Serving, run, serving
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Path:
-    """A home that the database's login can reach below pytest's private folder."""
-    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
-        folder.chmod(0o755)
-    return tmp_path / "home"
+def home() -> Iterator[Path]:
+    """A home that the database's login can reach, unlike what is below pytest's private folder."""
+    folder = Path(tempfile.mkdtemp(prefix="ls-home-"))
+    folder.chmod(0o755)
+    yield folder / "home"
+    shutil.rmtree(folder)
 
 
 @pytest.fixture
@@ -152,8 +155,7 @@ class TestEnd:
             assert served.process.poll() is None
             await locked.rollback()
             assert await asking == 200
-            served.process.communicate(timeout=20)
-            assert served.process.returncode == 0
+            assert served.process.wait(timeout=20) == 0
 
     def test_by_kill_9_leaves_nothing_that_the_next_start_minds(self, home: Path, tmp_path: Path) -> None:
         with serving(tmp_path, "--demo", LINESERVE_HOME=str(home)) as first:

@@ -23,8 +23,9 @@ _READY_LIMIT_S = 40
 class Serving:
     """A running program, its ready file and clients for both planes."""
 
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[bytes]
     ready: dict[str, str]
+    output: Path
 
     def public(self) -> httpx2.Client:
         return _client(self.ready["base_url"], self.ready.get("api_key"))
@@ -35,8 +36,8 @@ class Serving:
     def stop(self, number: signal.Signals = signal.SIGTERM) -> str:
         """End it; returns all that it printed."""
         self.process.send_signal(number)
-        said, _ = self.process.communicate(timeout=40)
-        return said
+        self.process.wait(timeout=40)
+        return self.output.read_text()
 
 
 def environment(**variables: str) -> dict[str, str]:
@@ -58,23 +59,24 @@ def serving(folder: Path, *arguments: str, **variables: str) -> Iterator[Serving
     ready_file = folder / "ready.json"
     ready_file.unlink(missing_ok=True)
     command = [BILLING, "serve", "--port", "0", "--ready-file", ready_file, *arguments]
-    process = subprocess.Popen(
-        command, env=environment(**variables), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+    output = folder / "output.log"  # a file: a pipe that nobody reads would stop the program once it is full
+    with output.open("wb") as file:
+        process = subprocess.Popen(command, env=environment(**variables), stdout=file, stderr=subprocess.STDOUT)
     try:
-        yield Serving(process, _wait_for(ready_file, process))
+        yield Serving(process, _wait_for(ready_file, process, output), output)
     finally:
         if process.poll() is None:
             process.terminate()
-        process.communicate(timeout=40)
+        process.wait(timeout=40)
 
 
-def _wait_for(ready_file: Path, process: subprocess.Popen[str]) -> dict[str, str]:
+def _wait_for(ready_file: Path, process: subprocess.Popen[bytes], output: Path) -> dict[str, str]:
     deadline = time.monotonic() + _READY_LIMIT_S
     while not ready_file.exists():
         if process.poll() is not None or time.monotonic() > deadline:
             process.kill()
-            raise RuntimeError(f"not ready: {process.communicate()[0]}")
+            process.wait()
+            raise RuntimeError(f"not ready: {output.read_text()}")
         time.sleep(0.02)
     return json.loads(ready_file.read_text())
 
