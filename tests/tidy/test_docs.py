@@ -18,7 +18,7 @@ from billing.core.errors import BillingError, Conflict, Refused
 from billing.kit import config
 from billing.kit.web.errors import status_of
 from tests.support.documents import Row, relative_links, sections, tables
-from tests.tidy.sources import PACKAGE, ROOT, parsed, python_files, shown, tracked_files
+from tests.tidy.sources import PACKAGE, ROOT, parsed, python_files, shown, sql_files, tracked_files
 from tests.tidy.test_words import BANNED
 
 DOCUMENTS = [path for path in tracked_files() if path.suffix == ".md"]
@@ -161,6 +161,15 @@ class TestErrors:
     def test_are_all_told_with_their_status(self) -> None:
         told = {row["code"]: int(row["status"]) for row in _table("docs/errors.md", "code", "status", "meaning")}
         assert told == {_code(error): _status(error) for error in _errors()}
+
+    @pytest.mark.parametrize("title", ["Usage events", "Parked accounts"])
+    def test_reasons_are_those_that_are_given(self, title: str) -> None:
+        (section,) = [one for one in sections(WRITTEN[ROOT / "docs/errors.md"]) if one.title == title]
+        reasons = re.findall(r"`([a-z]+(?:_[a-z]+)+)`", section.text)
+        sources = [*python_files(PACKAGE), *sql_files()]
+        given = " ".join(path.read_text(encoding="utf-8") for path in sources)
+        assert reasons
+        assert not [reason for reason in reasons if not re.search(f"[\"']{reason}[\"']", given)]
 
 
 @cache
