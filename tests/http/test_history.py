@@ -175,9 +175,8 @@ class TestListHistory:
             await tx.connection.execute(
                 """
                 INSERT INTO invoice_lines
-                SELECT account_id, invoice_id, 1000 + ordinal, 'correction', price_id, item_kind, item, charge_resource_id, units,
-                    '2023-12-01', service, type, project_id, project_name, resource_name, region, description, quantity, unit,
-                    unit_price, -amount_minor, -unrounded
+                SELECT (jsonb_populate_record(invoice_lines, jsonb_build_object('ordinal', 1000 + ordinal, 'kind', 'correction',
+                    'service_period', '2023-12-01', 'amount_minor', -amount_minor, 'unrounded', -unrounded))).*
                 FROM invoice_lines WHERE account_id = $1 AND charge_resource_id = 'vps_2'
                 """,
                 jane.account_id,
@@ -187,6 +186,34 @@ class TestListHistory:
         assert (adjustment["description"], adjustment["amount"]) == ("vps-2 (batch) - December 2023", Decimal("30.00"))
         assert sum(row["amount"] for row in rows if row["type"] == "charge") - adjustment["amount"] == amount - 30
         assert adjustment not in await rows_of(till, jane, "?type=charge")
+
+    async def test_shows_a_credit_note_as_one_adjustment(self, till: Till, shop: Shop, jane: Resident):
+        await live(till, shop, jane)
+        before = await rows_of(till, jane)
+        async with till.database.transaction() as tx:
+            note_id = tx.new_id()
+            await tx.connection.execute(
+                """
+                WITH note AS (
+                    INSERT INTO invoices
+                    SELECT (jsonb_populate_record(invoices, jsonb_build_object('invoice_id', $2::uuid, 'kind', 'credit_note',
+                        'number', 'CN-2024-001', 'period', '2023-12-01', 'subtotal_minor', -1000, 'tax_minor', -160,
+                        'total_minor', -1160, 'paid_at_issue_minor', 0))).*
+                    FROM invoices WHERE account_id = $1
+                )
+                INSERT INTO invoice_lines
+                SELECT (jsonb_populate_record(invoice_lines, jsonb_build_object('invoice_id', $2::uuid, 'kind', 'correction',
+                    'service_period', '2023-11-01', 'amount_minor', -1000, 'unrounded', -10))).*
+                FROM invoice_lines WHERE account_id = $1 AND charge_resource_id = 'vps_2'
+                """,
+                jane.account_id,
+                note_id,
+            )
+        (note,) = [row for row in await rows_of(till, jane) if row not in before]
+        assert (note["type"], note["amount"]) == ("adjustment", Decimal("11.60"))
+        assert note["description"] == "Credit note CN-2024-001 - December 2023"
+        reply = await till.call("GET", f"/v1/account/transactions/{note['id']}", key=jane.key)
+        assert reply.body["transaction"]["invoice_id"] == ids.encode("inv", note_id)
 
     async def test_never_shows_another_accounts(self, till: Till, shop: Shop, jane: Resident):
         other = await till.open_account()

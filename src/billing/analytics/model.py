@@ -33,6 +33,7 @@ class PartKind(IntEnum):
     INVOICE_TAX = 2
     CAPTURED_HOLD = 3
     CREDIT = 4
+    CREDIT_NOTE = 5
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,7 +114,7 @@ def transaction_id(transaction: Transaction) -> str:
 
 def show_part(transaction: Transaction) -> TransactionAnswer:
     """A line, tax, hold or credit as a transaction of its own."""
-    is_of_invoice = transaction.part_kind in {PartKind.INVOICE_LINE, PartKind.INVOICE_TAX}
+    is_of_invoice = transaction.part_kind in {PartKind.INVOICE_LINE, PartKind.INVOICE_TAX, PartKind.CREDIT_NOTE}
     return TransactionAnswer(
         transaction=TransactionDetails(
             **structs.asdict(show(transaction)),

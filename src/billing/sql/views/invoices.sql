@@ -1,5 +1,6 @@
 -- What other slices may read of invoices: what each one charged, by line (part_kind 1) and by tax (2), as the history shows it. A part
--- of 0 is not there; one below 0 is an adjustment. An invoice is a row of `invoices` from its finalisation on, a draft's lines are not.
+-- of 0 is not there; one below 0 is an adjustment. A credit note, whose total is below 0, is one adjustment (5). An invoice is a row of
+-- `invoices` from its finalisation on; the lines of a draft are not seen.
 CREATE OR REPLACE VIEW invoice_transactions_v AS
 SELECT
     invoices.account_id, invoices.invoice_id, 1 AS part_kind, lines.ordinal,
@@ -8,7 +9,7 @@ SELECT
     invoices.issued_at AS created_at, lines.service, nullif(lines.charge_resource_id, '') AS resource_id
 FROM invoices
 JOIN invoice_lines AS lines ON lines.account_id = invoices.account_id AND lines.invoice_id = invoices.invoice_id
-WHERE lines.amount_minor <> 0
+WHERE lines.amount_minor <> 0 AND invoices.total_minor >= 0
 UNION ALL
 SELECT
     invoices.account_id, invoices.invoice_id, 2, taxes.ordinal,
@@ -17,5 +18,11 @@ SELECT
     invoices.issued_at, NULL, NULL
 FROM invoices
 JOIN invoice_taxes AS taxes ON taxes.account_id = invoices.account_id AND taxes.invoice_id = invoices.invoice_id
-WHERE taxes.amount_minor <> 0;
+WHERE taxes.amount_minor <> 0 AND invoices.total_minor >= 0
+UNION ALL
+SELECT
+    account_id, invoice_id, 5, 0, 'adjustment', -total_minor, currency,
+    'Credit note ' || number || to_char(period, '" - "FMMonth YYYY'), issued_at, NULL, NULL
+FROM invoices
+WHERE total_minor < 0;
 GRANT SELECT ON invoice_transactions_v TO lineserve_app;
