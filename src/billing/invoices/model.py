@@ -14,6 +14,7 @@ from billing.core.period import Period
 RunStatus = Literal["queued", "running", "completed", "failed"]
 RunAccountState = Literal["queued", "rated", "numbered", "done", "parked"]
 InvoiceStatus = Literal["draft", "pending", "overdue", "paid", "void", "uncollectible"]
+InvoiceKind = Literal["invoice", "credit_note"]
 PaymentSource = Literal["credit", "wallet", "method"]
 
 INVOICE_MAX_MINOR = 10**14
@@ -100,6 +101,7 @@ class Invoice:
 
     account_id: UUID
     invoice_id: UUID
+    kind: InvoiceKind
     number: str
     period: Period
     currency: str

@@ -17,12 +17,12 @@ from billing.invoices.operations import closing as operations
 from billing.invoices.operations import reading
 from billing.invoices.schemas import (
     RUN_PREFIX,
-    EmptyIn,
     IssuerAnswer,
     IssuerIn,
     ParkedOut,
     PreviewAnswer,
     PreviewQuery,
+    RetryIn,
     RunAnswer,
     RunIn,
     RunsOut,
@@ -83,11 +83,11 @@ async def list_parked(billing_operator: Operator, run_id: str, db: Database) -> 
 async def retry_parked(billing_operator: Operator, run_id: str, body: RawBody, command: Command) -> Answer:
     """Let a run try its parked accounts again."""
     identifier = _decoded(RUN_PREFIX, run_id)
-    body.read(EmptyIn, optional=True)
+    wanted = body.read(RetryIn, optional=True)
 
     async def work(tx: Tx) -> RunAnswer:
         await operations.get_run(tx, run_id=identifier)
-        await runs.requeue_parked(tx.connection, run_id=identifier)
+        await runs.requeue_parked(tx.connection, run_id=identifier, accepts_totals=wanted.accept_totals)
         await worker.wake(tx.connection, job=CLOSE_JOB)
         return await _answer(tx, identifier)
 

@@ -9,22 +9,16 @@ from fractions import Fraction
 from uuid import UUID
 
 from billing import ledger, rating
-from billing.invoices.model import RatedAccount, RunAccountState
+from billing.invoices.model import RunAccountState
 
 Outcome = tuple[UUID, RunAccountState, str | None, UUID | None, str | None]
 
 
-def outcome_of(account: RatedAccount, *, dry_run: bool) -> Outcome:
-    """(account, state, reason, invoice, currency) in the run's worklist after rating."""
-    if account.objection is not None:
-        return parked(account.account_id, account.objection)
-    if account.line_count == 0:
-        return account.account_id, "done", None, None, None
-    if dry_run:
-        return account.account_id, "done", None, account.invoice_id, account.currency
-    if not account.is_drafted:  # another run has it
-        return account.account_id, "done", None, None, None
-    return account.account_id, "rated", None, account.invoice_id, account.currency
+def outcome_of(account_id: UUID, *, invoice_id: UUID | None, currency: str, dry_run: bool) -> Outcome:
+    """(account, state, reason, invoice, currency) in the run's worklist after rating; without an invoice it is done."""
+    if invoice_id is None:
+        return account_id, "done", None, None, None
+    return account_id, "done" if dry_run else "rated", None, invoice_id, currency
 
 
 def parked(account_id: UUID, reason: str) -> Outcome:

@@ -58,6 +58,7 @@ class InvoiceShown(Struct, frozen=True, kw_only=True):
     due_date: datetime
     paid_at: datetime | None
     created_at: datetime
+    kind: str
 
 
 class InvoicesOut(Struct, frozen=True, kw_only=True):
@@ -238,8 +239,10 @@ class IssuerAnswer(Struct, frozen=True, kw_only=True):
     issuer: Issuer
 
 
-class EmptyIn(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A body without members."""
+class RetryIn(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """POST /runs/{id}/parked; with `accept_totals` an unusual total is billed after all."""
+
+    accept_totals: bool = False
 
 
 def read_period(text: str, *, where: Literal["body", "query"] = "body") -> Period:
@@ -278,6 +281,7 @@ def show(invoice: Invoice, *, now: datetime) -> InvoiceShown:
         due_date=invoice.due_at,
         paid_at=invoice.paid_at,
         created_at=invoice.issued_at,
+        kind=invoice.kind,
     )
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 from uuid import UUID
 
 import msgspec
 
 if TYPE_CHECKING:
     from billing.kit.db import Tx
+
+
+NewEvent: TypeAlias = tuple[UUID, str, Mapping[str, object]]  # account, object, payload
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,7 @@ async def publish(tx: Tx, *, account_id: UUID, type: str, object_id: str, payloa
     await publish_all(tx, type=type, events=[(account_id, object_id, payload)])
 
 
-async def publish_all(tx: Tx, *, type: str, events: Sequence[tuple[UUID, str, Mapping[str, object]]]) -> None:
+async def publish_all(tx: Tx, *, type: str, events: Sequence[NewEvent]) -> None:
     """Store events of one type, given as (account, object, payload), in one round trip."""
     await tx.connection.execute(
         """
@@ -45,21 +48,21 @@ async def publish_all(tx: Tx, *, type: str, events: Sequence[tuple[UUID, str, Ma
     )
 
 
-async def claim(tx: Tx, *, type: str) -> OutboxEvent | None:
-    """The oldest event of a type that nobody has acted on, held until the transaction ends and then done; None if there is none."""
+async def claim(tx: Tx, *, types: Sequence[str]) -> OutboxEvent | None:
+    """The oldest event of some types that nobody has acted on, held until the transaction ends and then done, or None."""
     row = await tx.connection.fetchrow(
         """
         UPDATE outbox_events SET dispatched_at = $2
         WHERE (account_id, event_id) = (
             SELECT account_id, event_id FROM outbox_events
-            WHERE dispatched_at IS NULL AND type = $1
+            WHERE dispatched_at IS NULL AND type = ANY ($1)
             ORDER BY created_at, event_id
             LIMIT 1
             FOR UPDATE SKIP LOCKED
         )
         RETURNING account_id, event_id, type, object_id
         """,
-        type,
+        list(types),
         tx.now,
     )
     return None if row is None else OutboxEvent(**dict(row))

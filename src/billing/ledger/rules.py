@@ -9,6 +9,7 @@ hold.placed                wallet:cash     → wallet:held
 hold.captured              wallet:held     → revenue
 hold.released              wallet:held     → wallet:cash
 invoice.issued             receivable      → revenue, tax:<name> for each tax
+invoice.credited           revenue, tax:<name> → wallet:cash, for each part
 invoice.paid_from_credit   promo:<grant>   → receivable
 invoice.paid_from_cash     wallet:cash     → receivable
 """
@@ -104,6 +105,18 @@ def invoice_issued(
         Transfer(account_id, currency, RECEIVABLE, destination, minor, "invoice.issued", str(invoice_id), at, ordinal)
         for ordinal, (destination, minor) in enumerate(parts)
         if minor > 0
+    ]
+
+
+def invoice_credited(
+    *, account_id: UUID, invoice_id: UUID, currency: str, net_minor: int, taxes_minor: Mapping[str, int], at: datetime
+) -> list[Transfer]:
+    """What a document below 0 gives back: net and each tax, which are below 0 or 0 too, into the wallet as settled money."""
+    parts = [(REVENUE, net_minor), *((tax(name), minor) for name, minor in taxes_minor.items())]
+    return [
+        Transfer(account_id, currency, source, WALLET_CASH, -minor, "invoice.credited", str(invoice_id), at, ordinal)
+        for ordinal, (source, minor) in enumerate(parts)
+        if minor < 0
     ]
 
 

@@ -12,12 +12,13 @@ from billing.metering.model import (
     Status,
     UsageEvent,
 )
-from billing.metering.operations import RecordedState, ingest, record_state, replay_quarantine
+from billing.metering.operations import RecordedState, ingest, record_state, replay_quarantine, void
 from billing.metering.rules import has_storable_decimals
 from billing.metering.store.checks import run_checks
 from billing.metering.store.events import count_quarantined, list_quarantined
 from billing.metering.store.periods import (
     list_active_accounts,
+    list_dirty,
     list_open_periods,
     list_unrated_before,
     list_versions,
@@ -49,6 +50,7 @@ __all__ = [
     "has_storable_decimals",
     "ingest",
     "list_active_accounts",
+    "list_dirty",
     "list_open_periods",
     "list_quarantined",
     "list_resources",
@@ -60,4 +62,5 @@ __all__ = [
     "replay_quarantine",
     "replay_waiting",
     "run_checks",
+    "void",
 ]

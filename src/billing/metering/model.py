@@ -11,6 +11,7 @@ from uuid import UUID
 from billing.core.errors import Refused
 
 Status = Literal["running", "stopped", "deleting", "deleted"]
+VoidOutcome = Literal["voided", "again", "unknown"]
 Outcome = Literal["accepted", "duplicate", "quarantined", "rejected"]
 
 LATE_WINDOW = timedelta(days=35)

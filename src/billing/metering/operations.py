@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from billing.core.errors import NotFound
 from billing.metering import rules
 from billing.metering.model import (
     IngestResult,
@@ -82,6 +83,7 @@ async def record_state(
         is_newest=is_newest,
         now=tx.now,
     )
+    await resources.insert_move(connection, account_id=account_id, resource_id=resource_id, now=tx.now)
     is_changed = await resources.upsert_state_point(
         connection,
         account_id=account_id,
@@ -108,9 +110,10 @@ async def _refuse_contradiction(
 
 
 async def _follow_up(tx: Tx, *, account_id: UUID, resource_id: str, since: datetime) -> None:
-    await periods.touch_periods_from(tx.connection, account_id=account_id, since=since, now=tx.now)
+    # Day rows before versions, as ingest locks them: no two locks cross.
     await resources.refold_after(tx.connection, account_id=account_id, resource_id=resource_id, since=since)
     await replay_quarantine(tx, account_id=account_id, resource_id=resource_id)
+    await periods.touch_periods_from(tx.connection, account_id=account_id, since=since, now=tx.now)
 
 
 async def ingest(tx: Tx, events: Sequence[UsageEvent], *, is_backfill: bool = False) -> list[IngestResult]:
@@ -119,14 +122,32 @@ async def ingest(tx: Tx, events: Sequence[UsageEvent], *, is_backfill: bool = Fa
     return await event_store.insert_events(tx.connection, events, objections=objections, now=tx.now)
 
 
+async def void(tx: Tx, *, account_id: UUID, source: str, event_id: str) -> None:
+    """Take an event out of the count as if it had not been sent; a month that was billed is corrected by the next close.
+
+    Again is harmless. Raises NotFound.
+    """
+    outcome = await event_store.void_event(
+        tx.connection, account_id=account_id, source=source, event_id=event_id, now=tx.now
+    )
+    if outcome == "unknown":
+        raise NotFound
+
+
 async def replay_quarantine(tx: Tx, *, account_id: UUID | None = None, resource_id: str | None = None) -> int:
     """Take in again what waits for a resource, a meter or a price; returns how many events are billed now."""
-    waiting = await event_store.list_quarantined(
-        tx.connection, limit=REPLAY_CHUNK, account_id=account_id, resource_id=resource_id, reasons=_CURABLE
-    )
-    if not waiting:
-        return 0
-    results = await event_store.insert_events(
-        tx.connection, [held.event for held in waiting], objections=[None] * len(waiting), now=tx.now
-    )
-    return sum(result.outcome == "accepted" for result in results)
+    billed, last = 0, None
+    while waiting := await event_store.list_quarantined(
+        tx.connection,
+        limit=REPLAY_CHUNK,
+        account_id=account_id,
+        resource_id=resource_id,
+        reasons=_CURABLE,
+        after=last,  # what cannot be billed yet does not keep from those behind it
+    ):
+        results = await event_store.insert_events(
+            tx.connection, [held.event for held in waiting], objections=[None] * len(waiting), now=tx.now
+        )
+        billed += sum(result.outcome == "accepted" for result in results)
+        last = waiting[-1]
+    return billed

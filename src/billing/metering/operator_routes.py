@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from litestar import get, post
 
+from billing.core import ids
+from billing.core.errors import NotFound
 from billing.kit.auth import Operator
 from billing.kit.db import Database
 from billing.kit.web import Answer, Command, RawBody, RawQuery, meta, page_of
@@ -21,6 +23,8 @@ from billing.metering.schemas import (
     ReplayIn,
     ReplayOut,
     UsageEventIn,
+    VoidIn,
+    VoidOut,
 )
 from billing.metering.store import events as store
 
@@ -71,4 +75,20 @@ async def replay_quarantine(metering_operator: Operator, body: RawBody, command:
     return await command.run(work, status=200)
 
 
-HANDLERS = [ingest_events, list_quarantine, replay_quarantine]
+@post("/events/{source:str}/{event_id:str}/void")
+async def void_event(
+    metering_operator: Operator, source: str, event_id: str, body: RawBody, command: Command
+) -> Answer:
+    """Take an event out of the count; a month that was billed is corrected by the next close."""
+    account_id = ids.decode("acc", body.read(VoidIn).account_id)
+    if account_id is None:
+        raise NotFound
+
+    async def work(tx: Tx) -> VoidOut:
+        await operations.void(tx, account_id=account_id, source=source, event_id=event_id)
+        return VoidOut(id=event_id, source=source, status="voided")
+
+    return await command.run(work, status=200)
+
+
+HANDLERS = [ingest_events, list_quarantine, replay_quarantine, void_event]

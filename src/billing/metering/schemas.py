@@ -98,6 +98,20 @@ class QuarantineOut(Struct, frozen=True, kw_only=True):
     meta: Meta
 
 
+class VoidIn(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """POST /events/{source}/{id}/void: whose event it is."""
+
+    account_id: str
+
+
+class VoidOut(Struct, frozen=True, kw_only=True):
+    """The event that no longer counts."""
+
+    id: str
+    source: str
+    status: Literal["voided"]
+
+
 class ReplayIn(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """POST /events/quarantine/replay: of one account, or of all."""
 

@@ -20,13 +20,13 @@ from billing.core.period import Period
 from billing.invoices import rules
 from billing.invoices.model import (
     DEFAULT_ISSUER,
-    INVOICE_MAX_MINOR,
     IssuedInvoice,
     Issuer,
     PeriodOpen,
-    RatedAccount,
     Run,
 )
+from billing.invoices.operations import drafting
+from billing.invoices.operations.collecting import WALLET_CREDITED
 from billing.invoices.operations.credits import limit_credits
 from billing.invoices.pdf import TEMPLATE_VERSION
 from billing.invoices.store import closing, runs
@@ -110,55 +110,22 @@ async def _draft_chunk(database: Database, run_id: UUID) -> bool:
         if not claimed:
             return False
         run = await get_run(tx, run_id=run_id)
-        account_ids = [row["account_id"] for row in claimed]
-        blocked = set(await metering.list_unrated_before(tx.connection, account_ids=account_ids, period=run.period))
-        # The version is read before the usage: what arrives between is rated now and once more, with no difference.
-        versions = await metering.list_versions(tx.connection, account_ids=account_ids, period=run.period)
-        rated = await closing.draft_month(
-            tx.connection,
-            invoice_ids={account_id: tx.new_id() for account_id in account_ids if account_id not in blocked},
-            versions=versions,
-            period=run.period,
-            most_minor=INVOICE_MAX_MINOR,
-            dry_run=run.dry_run,
-            now=tx.now,
+        await drafting.draft(
+            tx,
+            run,
+            account_ids=[row["account_id"] for row in claimed],
+            accepted=[row["account_id"] for row in claimed if row["is_accepted"]],
         )
-        empty = {account.account_id: versions.get(account.account_id, 0) for account in rated if _is_empty(account)}
-        if empty and not run.dry_run:
-            await metering.mark_rated(tx.connection, versions=empty, period=run.period)
-        await _note_rated(tx, run, rated, sorted(blocked))
         return True
-
-
-def _is_empty(account: RatedAccount) -> bool:
-    return account.objection is None and account.line_count == 0
-
-
-async def _note_rated(tx: Tx, run: Run, rated: Sequence[RatedAccount], blocked: Sequence[UUID]) -> None:
-    """Write down what became of each account of a chunk; a dry run is done with it, its total taxed as the run's would be."""
-    totals = {account.account_id: int(account.subtotal_minor) for account in rated if account.objection is None}
-    if run.dry_run:
-        totals = await closing.tax_totals(tx.connection, subtotals_minor=totals, at=tx.now.date())
-    outcomes = [
-        *(rules.outcome_of(account, dry_run=run.dry_run) for account in rated),
-        *(rules.parked(account_id, "earlier_period_open") for account_id in blocked),
-    ]
-    await runs.mark_accounts(
-        tx.connection,
-        run_id=run.run_id,
-        account_ids=[account_id for account_id, *_ in outcomes],
-        states=[state for _, state, *_ in outcomes],
-        reasons=[reason for _, _, reason, *_ in outcomes],
-        invoice_ids=[invoice_id for *_, invoice_id, _ in outcomes],
-        currencies=[currency for *_, currency in outcomes],
-        totals_minor=[totals.get(account_id) for account_id, *_ in outcomes],
-    )
 
 
 async def _number(database: Database, run_id: UUID) -> None:
     """Allot numbers to all drafts of the run in one short transaction."""
     async with database.transaction() as tx:
-        await runs.insert_numbers(tx.connection, run_id=run_id, series=f"INV-{tx.now.year}", now=tx.now)
+        for prefix, is_credit in (("INV", False), ("CN", True)):
+            await runs.insert_numbers(
+                tx.connection, run_id=run_id, series=f"{prefix}-{tx.now.year}", is_credit=is_credit, now=tx.now
+            )
 
 
 async def _issue_chunk(database: Database, run_id: UUID) -> bool:
@@ -198,7 +165,8 @@ async def _issue_chunk(database: Database, run_id: UUID) -> bool:
 async def _post(tx: Tx, issued: Sequence[IssuedInvoice]) -> None:
     transfers: list[ledger.Transfer] = []
     for invoice in issued:
-        transfers += ledger.invoice_issued(
+        template = ledger.invoice_credited if invoice.total_minor < 0 else ledger.invoice_issued
+        transfers += template(
             account_id=invoice.account_id,
             invoice_id=invoice.invoice_id,
             currency=invoice.currency,
@@ -231,6 +199,14 @@ async def _tell_others(tx: Tx, period: Period, issued: Sequence[IssuedInvoice]) 
     )
     versions = await closing.list_draft_versions(tx.connection, account_ids=account_ids, period=period)
     await metering.mark_rated(tx.connection, versions=versions, period=period)
+    corrections = await closing.list_corrections(tx.connection, account_ids=account_ids, period=period)
+    for corrected, seen in corrections.items():
+        await metering.mark_rated(tx.connection, versions=seen, period=corrected)
+    credited: list[outbox.NewEvent] = [
+        (invoice.account_id, str(invoice.invoice_id), {}) for invoice in issued if invoice.total_minor < 0
+    ]
+    if credited:
+        await outbox.publish_all(tx, type=WALLET_CREDITED, events=credited)
     await outbox.publish_all(
         tx,
         type="invoice.issued",
@@ -238,7 +214,7 @@ async def _tell_others(tx: Tx, period: Period, issued: Sequence[IssuedInvoice]) 
             (
                 invoice.account_id,
                 ids.encode("inv", invoice.invoice_id),
-                {"number": invoice.number, "is_paid": invoice.paid_minor == invoice.total_minor},
+                {"number": invoice.number, "is_paid": invoice.paid_minor >= invoice.total_minor},
             )
             for invoice in issued
         ],

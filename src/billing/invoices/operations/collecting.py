@@ -13,7 +13,8 @@ from billing.kit import outbox
 if TYPE_CHECKING:
     from billing.kit.db import Database, Tx
 
-MONEY_ARRIVED = "payment.succeeded"
+WALLET_CREDITED = "wallet.credited"
+MONEY_ARRIVED = ("payment.succeeded", WALLET_CREDITED)
 
 
 async def collect(tx: Tx, *, account_id: UUID, currency: str) -> int:
@@ -55,7 +56,7 @@ async def collect_arrived(database: Database) -> int:
     acted = 0
     while True:
         async with database.transaction() as tx:
-            event = await outbox.claim(tx, type=MONEY_ARRIVED)
+            event = await outbox.claim(tx, types=MONEY_ARRIVED)
             if event is None:
                 return acted
             balances_minor = await ledger.list_balances(tx.connection, account_id=event.account_id)

@@ -87,7 +87,7 @@ def _document(whole: WholeInvoice) -> pdf.InvoiceDocument:
     ]
     parties: dict[str, Any] = invoice.parties
     return pdf.InvoiceDocument(
-        kind="invoice",
+        kind=invoice.kind,
         number=invoice.number,
         issuer=pdf.IssuerParty(**parties["issuer"]),
         account=pdf.AccountParty(**parties["account"]),
@@ -97,7 +97,7 @@ def _document(whole: WholeInvoice) -> pdf.InvoiceDocument:
         lines=tuple(_document_line(line) for line in whole.lines),
         subtotal_minor=invoice.subtotal_minor,
         total_minor=invoice.total_minor,
-        amount_due_minor=invoice.total_minor - invoice.paid_at_issue_minor,
+        amount_due_minor=max(invoice.total_minor, 0) - invoice.paid_at_issue_minor,
         taxes=tuple(
             pdf.Tax(name=tax.name, percent=tax.percent, base_minor=tax.base_minor, amount_minor=tax.amount_minor)
             for tax in whole.taxes
@@ -105,7 +105,7 @@ def _document(whole: WholeInvoice) -> pdf.InvoiceDocument:
         payments=tuple(
             pdf.PaymentAtIssue(source=payment.source, amount_minor=payment.amount_minor) for payment in at_issue
         ),
-        due_date=invoice.due_at.date(),
+        due_date=invoice.due_at.date() if invoice.kind == "invoice" else None,
         period=invoice.period,
         template_version=parties["template_version"],
     )

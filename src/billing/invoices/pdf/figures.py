@@ -143,7 +143,8 @@ def _facts(document: InvoiceDocument) -> Iterable[tuple[str, str]]:
     if document.corrects is not None:
         yield "Lowers invoice", document.corrects
     zone = ZoneInfo(document.time_zone)
-    yield "Issued", f"{day(document.issued_at.astimezone(zone).date())} ({document.time_zone})"
+    yield "Issued", day(document.issued_at.astimezone(zone).date())
+    yield "Time zone", document.time_zone
     if document.due_date is not None:
         yield "Due", day(document.due_date)
     if document.period is not None:

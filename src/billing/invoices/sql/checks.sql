@@ -9,7 +9,7 @@ WITH line_sums AS (
     SELECT invoices.account_id, invoices.currency, sum(invoices.total_minor - invoice_states.paid_minor) AS open_minor
     FROM invoices
     JOIN invoice_states USING (account_id, invoice_id)
-    WHERE invoice_states.status IN ('pending', 'processing', 'paid')
+    WHERE invoices.kind = 'invoice' AND invoice_states.status IN ('pending', 'processing', 'paid')
     GROUP BY invoices.account_id, invoices.currency
 ), receivables AS (
     SELECT account_id, currency, -balance_minor AS open_minor FROM balances_v WHERE ledger_account = 'receivable'

@@ -18,7 +18,7 @@ WITH numbered AS (
     WHERE n.invoice_id = ANY ($1::uuid[]) AND closes.finalized_at IS NULL
 ), taxes AS (
     SELECT numbered.account_id, numbered.invoice_id, rates.name, rates.percent, numbered.subtotal_minor AS base_minor,
-        floor(numbered.subtotal_minor * rates.percent / 100 + 0.5)::bigint AS amount_minor,
+        round(numbered.subtotal_minor * rates.percent / 100)::bigint AS amount_minor,  -- half a unit goes away from zero
         row_number() OVER (PARTITION BY numbered.invoice_id ORDER BY rates.name) AS ordinal
     FROM numbered
     CROSS JOIN LATERAL (
@@ -63,6 +63,7 @@ WITH numbered AS (
         ), 0)))::bigint AS amount_minor
     FROM totals
     JOIN sources ON sources.invoice_id = totals.invoice_id
+    WHERE totals.total_minor > 0
 ), payments AS (
     SELECT account_id, invoice_id, source, source_id, amount_minor,
         row_number() OVER (PARTITION BY invoice_id ORDER BY rank) AS ordinal
@@ -72,10 +73,11 @@ WITH numbered AS (
     SELECT invoice_id, sum(amount_minor)::bigint AS paid_minor FROM payments GROUP BY invoice_id
 ), issued AS (
     INSERT INTO invoices (
-        account_id, invoice_id, number, period, currency, subtotal_minor, tax_minor, total_minor, paid_at_issue_minor, issued_at,
-        due_at, parties
+        account_id, invoice_id, kind, number, period, currency, subtotal_minor, tax_minor, total_minor, paid_at_issue_minor,
+        issued_at, due_at, parties
     )
-    SELECT numbered.account_id, numbered.invoice_id, number, numbered.period, numbered.currency, subtotal_minor, tax_minor, total_minor,
+    SELECT numbered.account_id, numbered.invoice_id, CASE WHEN total_minor < 0 THEN 'credit_note' ELSE 'invoice' END, number,
+        numbered.period, numbered.currency, subtotal_minor, tax_minor, total_minor,
         coalesce(paid_minor, 0), issued_at, due_at, parties
     FROM numbered
     JOIN totals ON totals.invoice_id = numbered.invoice_id
@@ -84,8 +86,8 @@ WITH numbered AS (
 ), issued_states AS (
     INSERT INTO invoice_states (account_id, invoice_id, status, paid_minor, paid_at)
     SELECT numbered.account_id, numbered.invoice_id,
-        CASE WHEN coalesce(paid_minor, 0) = total_minor THEN 'paid' ELSE 'pending' END, coalesce(paid_minor, 0),
-        CASE WHEN coalesce(paid_minor, 0) = total_minor THEN issued_at END
+        CASE WHEN coalesce(paid_minor, 0) >= total_minor THEN 'paid' ELSE 'pending' END, coalesce(paid_minor, 0),
+        CASE WHEN coalesce(paid_minor, 0) >= total_minor THEN issued_at END
     FROM numbered
     JOIN totals ON totals.invoice_id = numbered.invoice_id
     LEFT JOIN paid ON paid.invoice_id = numbered.invoice_id

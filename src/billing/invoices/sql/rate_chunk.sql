@@ -1,6 +1,7 @@
 -- After the rating statement: draft the month of the accounts $1, each with its invoice id in $7, and say what became of each.
 -- $8 is the most that one invoice may come to in minor units, $9 the versions of the month seen before, $10 now; with $11 nothing is
--- written. An account that another run drafted meanwhile is left to it.
+-- written; $12 are the accounts whose unusual total an operator has accepted. An account that another run drafted meanwhile is left
+-- to it.
 , asked AS (
     SELECT * FROM unnest($1, $7::uuid[], $9::bigint[]) AS t (account_id, invoice_id, version)
 ), sums AS (
@@ -14,12 +15,23 @@
     SELECT sums.*, CASE
         WHEN EXISTS (SELECT FROM unpriced WHERE unpriced.account_id = sums.account_id) THEN 'price_missing'
         WHEN subtotal_minor > $8::bigint THEN 'amount_out_of_bounds'
+        WHEN last_three.invoices = 3 AND NOT sums.account_id = ANY ($12::uuid[])
+            AND subtotal_minor > greatest(10 * last_three.mean_minor, 10000 * currencies_v.minor_per_major) THEN 'total_unusual'
     END AS objection
     FROM sums
+    JOIN currencies_v ON currencies_v.currency = sums.currency
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS invoices, avg(subtotal_minor) AS mean_minor
+        FROM (
+            SELECT subtotal_minor FROM invoices
+            WHERE invoices.account_id = sums.account_id AND invoices.kind = 'invoice'
+            ORDER BY issued_at DESC, invoice_id DESC
+            LIMIT 3
+        ) AS invoices
+    ) AS last_three
 ), drafted AS (
-    INSERT INTO closes (account_id, period, invoice_id, currency, subtotal_minor, version, rated_at, finalized_at)
-    SELECT account_id, ($2 AT TIME ZONE 'UTC')::date, CASE WHEN line_count > 0 THEN invoice_id END, currency, subtotal_minor, version,
-        $10::timestamptz, CASE WHEN line_count = 0 THEN $10 END
+    INSERT INTO closes (account_id, period, invoice_id, currency, subtotal_minor, version, rated_at)
+    SELECT account_id, ($2 AT TIME ZONE 'UTC')::date, invoice_id, currency, subtotal_minor, version, $10::timestamptz
     FROM judged
     WHERE objection IS NULL AND NOT $11::boolean
     ORDER BY account_id
@@ -27,7 +39,7 @@
     RETURNING account_id, invoice_id
 ), written AS (
     INSERT INTO invoice_lines (
-        account_id, invoice_id, ordinal, kind, price_id, item_kind, item, charge_resource_id, units, service_period, service, type,
+        account_id, invoice_id, ordinal, kind, charge_kind, price_id, item_kind, item, charge_resource_id, units, service_period, service, type,
         project_id, project_name, resource_name, region, description, quantity, unit, unit_price, amount_minor, unrounded
     )
     SELECT lines.account_id, drafted.invoice_id,
@@ -35,7 +47,7 @@
             PARTITION BY lines.account_id
 \ir lines_in_order.sql
         ),
-        lines.kind, lines.price_id, prices_v.kind, prices_v.item, lines.charge_resource_id, lines.units,
+        lines.kind, lines.kind, lines.price_id, prices_v.kind, prices_v.item, lines.charge_resource_id, lines.units,
         ($2 AT TIME ZONE 'UTC')::date, prices_v.service, lines.type, lines.project_id, projects_v.name, lines.resource_name,
         lines.region, shown.description, shown.quantity, shown.unit, shown.unit_price, lines.amount_minor, lines.unrounded
     FROM drafted
@@ -47,7 +59,7 @@
 \ir shown_line.sql
     ) AS shown
 )
-SELECT judged.account_id, judged.currency, judged.subtotal_minor, judged.line_count, judged.objection,
-    coalesce(drafted.invoice_id, judged.invoice_id) AS invoice_id, drafted.account_id IS NOT NULL AS is_drafted
+SELECT judged.account_id, judged.invoice_id, judged.currency, judged.subtotal_minor, judged.line_count, judged.objection,
+    drafted.account_id IS NOT NULL AS is_drafted
 FROM judged
 LEFT JOIN drafted ON drafted.account_id = judged.account_id

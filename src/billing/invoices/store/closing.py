@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 _SQL = Path(__file__).parent.parent / "sql"
 _RATE_CHUNK = rating.over_charges(load_statement(_SQL / "rate_chunk.sql"))
+_CORRECT_MONTH = rating.over_charges(
+    load_statement(_SQL / "correct_month.sql"), pinned=load_statement(_SQL / "pinned_by_lines.sql")
+)
 _ISSUE = load_statement(_SQL / "issue.sql")
 
 
@@ -31,6 +34,7 @@ async def draft_month(
     versions: Mapping[UUID, int],
     period: Period,
     most_minor: int,
+    accepted: Collection[UUID],
     dry_run: bool,
     now: datetime,
 ) -> list[RatedAccount]:
@@ -47,9 +51,81 @@ async def draft_month(
         [versions.get(account_id, 0) for account_id in account_ids],
         now,
         dry_run,
+        list(accepted),
     )
     await connection.execute("SET LOCAL enable_nestloop = on")
     return [RatedAccount(**dict(row)) for row in rows]
+
+
+async def correct_month(
+    connection: Connection, *, invoice_ids: Mapping[UUID, UUID], period: Period, dry_run: bool
+) -> dict[UUID, int]:
+    """Write what a billed month costs now, less what its lines have said, as corrections; their sum in minor units by account."""
+    account_ids = list(invoice_ids)
+    arguments = rating.charge_arguments(account_ids=account_ids, period=period, as_of=period.end, with_minimums=True)
+    documents = [invoice_ids[account_id] for account_id in account_ids]
+    rows = await connection.fetch(_CORRECT_MONTH, *arguments, documents, dry_run)
+    return {row["account_id"]: row["amount_minor"] for row in rows}
+
+
+async def insert_corrections(
+    connection: Connection, *, versions: Mapping[UUID, int], period: Period, corrected: Period
+) -> None:
+    """Note the version of an earlier month that the drafts of a month have seen, by account."""
+    await connection.execute(
+        """
+        INSERT INTO close_corrections (account_id, period, corrected_period, version)
+        SELECT account_id, $3, $4, version FROM unnest($1::uuid[], $2::bigint[]) AS seen (account_id, version)
+        ORDER BY account_id
+        """,
+        list(versions.keys()),
+        list(versions.values()),
+        period.start_date,
+        corrected.start_date,
+    )
+
+
+async def list_corrections(
+    connection: Connection, *, account_ids: Sequence[UUID], period: Period
+) -> dict[Period, dict[UUID, int]]:
+    """By earlier month, the version that each account's draft of a month saw."""
+    rows = await connection.fetch(
+        "SELECT account_id, corrected_period, version FROM close_corrections WHERE account_id = ANY ($1) AND period = $2",
+        list(account_ids),
+        period.start_date,
+    )
+    found: dict[Period, dict[UUID, int]] = {}
+    for row in rows:
+        corrected = row["corrected_period"]
+        found.setdefault(Period(corrected.year, corrected.month), {})[row["account_id"]] = row["version"]
+    return found
+
+
+async def settle_drafts(
+    connection: Connection, *, account_ids: Sequence[UUID], period: Period, now: datetime
+) -> dict[UUID, int | None]:
+    """Sum up the drafts of a month: subtotal by account, None for one that came to no line and is done with."""
+    rows = await connection.fetch(
+        """
+        WITH sums AS (
+            SELECT closes.account_id, count(l.ordinal) AS line_count, coalesce(sum(l.amount_minor), 0) AS subtotal_minor
+            FROM closes
+            LEFT JOIN invoice_lines AS l ON l.account_id = closes.account_id AND l.invoice_id = closes.invoice_id
+            WHERE closes.account_id = ANY ($1) AND closes.period = $2 AND closes.finalized_at IS NULL
+            GROUP BY closes.account_id
+        )
+        UPDATE closes SET subtotal_minor = sums.subtotal_minor,
+            invoice_id = CASE WHEN line_count > 0 THEN invoice_id END,
+            finalized_at = CASE WHEN line_count = 0 THEN $3::timestamptz END
+        FROM sums
+        WHERE closes.account_id = sums.account_id AND closes.period = $2
+        RETURNING closes.account_id, closes.invoice_id, closes.subtotal_minor
+        """,
+        list(account_ids),
+        period.start_date,
+        now,
+    )
+    return {row["account_id"]: None if row["invoice_id"] is None else row["subtotal_minor"] for row in rows}
 
 
 async def list_partial_credits(
@@ -176,7 +252,7 @@ async def tax_totals(connection: Connection, *, subtotals_minor: Mapping[UUID, i
     rows = await connection.fetch(
         """
         SELECT asked.account_id, (asked.subtotal_minor + coalesce((
-            SELECT sum(floor(asked.subtotal_minor * rates.percent / 100 + 0.5))
+            SELECT sum(round(asked.subtotal_minor * rates.percent / 100))
             FROM (
                 SELECT DISTINCT ON (name) name, percent FROM tax_rates_v
                 WHERE country = accounts_v.country AND valid_from <= $3

@@ -43,8 +43,8 @@ async def get_invoice(connection: Connection, *, account_id: UUID, invoice_id: U
     """A finalised invoice. Raises NotFound."""
     row = await connection.fetchrow(
         """
-        SELECT i.account_id, i.invoice_id, number, period, currency, subtotal_minor, tax_minor, total_minor, paid_at_issue_minor,
-            issued_at, due_at, parties, s.status, s.paid_minor, s.paid_at, s.pdf_sha256
+        SELECT i.account_id, i.invoice_id, kind, number, period, currency, subtotal_minor, tax_minor, total_minor,
+            paid_at_issue_minor, issued_at, due_at, parties, s.status, s.paid_minor, s.paid_at, s.pdf_sha256
         FROM invoices AS i
         JOIN invoice_states AS s ON s.account_id = i.account_id AND s.invoice_id = i.invoice_id
         WHERE i.account_id = $1 AND i.invoice_id = $2

@@ -164,10 +164,10 @@ async def insert_run_accounts(
 async def claim_accounts(
     connection: Connection, *, run_id: UUID, state: RunAccountState, limit: int
 ) -> list[asyncpg.Record]:
-    """Up to `limit` accounts of a run in a state (account_id, invoice_id), held until the transaction ends."""
+    """Up to `limit` accounts of a run in a state (account_id, invoice_id, is_accepted), held until the transaction ends."""
     return await connection.fetch(
         """
-        SELECT account_id, invoice_id FROM run_accounts
+        SELECT account_id, invoice_id, is_accepted FROM run_accounts
         WHERE run_id = $1 AND state = $2
         ORDER BY account_id
         LIMIT $3
@@ -209,8 +209,8 @@ async def mark_accounts(
     )
 
 
-async def insert_numbers(connection: Connection, *, run_id: UUID, series: str, now: datetime) -> int:
-    """Allot a block of numbers to all that a run has drafted, without holes; returns how many.
+async def insert_numbers(connection: Connection, *, run_id: UUID, series: str, is_credit: bool, now: datetime) -> int:
+    """Allot a block of numbers to all invoices (or credit notes) that a run has drafted, without holes; returns how many.
 
     The series' row is held first, in a statement of its own: two runs never see the same last number.
     """
@@ -224,7 +224,7 @@ async def insert_numbers(connection: Connection, *, run_id: UUID, series: str, n
             SELECT run_accounts.account_id, run_accounts.invoice_id, n.invoice_id IS NULL AS is_unnumbered
             FROM run_accounts
             LEFT JOIN invoice_numbers AS n ON n.invoice_id = run_accounts.invoice_id
-            WHERE run_accounts.run_id = $1 AND run_accounts.state = 'rated'
+            WHERE run_accounts.run_id = $1 AND run_accounts.state = 'rated' AND (run_accounts.total_minor < 0) = $4::boolean
         ), allotted AS (
             INSERT INTO invoice_numbers (series, number, account_id, invoice_id, issued_at)
             SELECT $2, number_series.last_number + row_number() OVER (ORDER BY waiting.account_id), waiting.account_id,
@@ -244,6 +244,7 @@ async def insert_numbers(connection: Connection, *, run_id: UUID, series: str, n
         run_id,
         series,
         now,
+        is_credit,
     )
 
 
@@ -283,18 +284,21 @@ async def list_parked(connection: Connection, *, run_id: UUID) -> list[ParkedAcc
     return [ParkedAccount(row["account_id"], row["reason"]) for row in rows]
 
 
-async def requeue_parked(connection: Connection, *, run_id: UUID) -> int:
-    """Let a run try its parked accounts again; returns how many."""
+async def requeue_parked(connection: Connection, *, run_id: UUID, accepts_totals: bool = False) -> int:
+    """Let a run try its parked accounts again, an unusual total accepted or not; returns how many."""
     return await connection.fetchval(
         """
         WITH moved AS (
-            UPDATE run_accounts SET state = 'queued', reason = NULL WHERE run_id = $1 AND state = 'parked' RETURNING account_id
+            UPDATE run_accounts SET state = 'queued', reason = NULL, is_accepted = is_accepted OR $2
+            WHERE run_id = $1 AND state = 'parked'
+            RETURNING account_id
         ), reopened AS (
             UPDATE runs SET status = 'running', finished_at = NULL WHERE run_id = $1 AND EXISTS (SELECT FROM moved)
         )
         SELECT count(*) FROM moved
         """,
         run_id,
+        accepts_totals,
     )
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from billing.metering.model import IngestResult, QuarantinedEvent, UsageEvent
+from billing.metering.model import IngestResult, QuarantinedEvent, UsageEvent, VoidOutcome
 
 if TYPE_CHECKING:
     from billing.kit.db import Connection
@@ -32,6 +32,13 @@ async def insert_events(
     return [IngestResult(row["outcome"], row["reason"]) for row in rows]
 
 
+async def void_event(
+    connection: Connection, *, account_id: UUID, source: str, event_id: str, now: datetime
+) -> VoidOutcome:
+    """Take an event out of the count; `again` when it was before."""
+    return await connection.fetchval("SELECT void_usage($1, $2, $3, $4)", account_id, source, event_id, now)
+
+
 async def list_quarantined(
     connection: Connection,
     *,
@@ -40,14 +47,17 @@ async def list_quarantined(
     account_id: UUID | None = None,
     resource_id: str | None = None,
     reasons: Sequence[str] | None = None,
+    after: QuarantinedEvent | None = None,
 ) -> list[QuarantinedEvent]:
-    """Events still in quarantine, oldest first."""
+    """Events still in quarantine, oldest first; with `after`, those that follow it."""
     rows = await connection.fetch(
         """
         SELECT account_id, source, event_id, resource_id, meter, quantity, occurred_at, reason, recorded_at
         FROM quarantined_events
         WHERE resolved_at IS NULL AND ($1::uuid IS NULL OR account_id = $1) AND ($2::text IS NULL OR resource_id = $2)
             AND ($3::text[] IS NULL OR reason = ANY ($3))
+            AND ($6::timestamptz IS NULL
+                OR (recorded_at, account_id, source, event_id) > ($6, $7::uuid, $8::text, $9::text))
         ORDER BY recorded_at, account_id, source, event_id
         LIMIT $4 OFFSET $5
         """,
@@ -56,6 +66,10 @@ async def list_quarantined(
         None if reasons is None else list(reasons),
         limit,
         offset,
+        after.recorded_at if after else None,
+        after.event.account_id if after else None,
+        after.event.source if after else None,
+        after.event.event_id if after else None,
     )
     return [
         QuarantinedEvent(

@@ -76,7 +76,7 @@ async def mark_rated(connection: Connection, *, versions: Mapping[UUID, int], pe
 
 
 async def list_active_accounts(connection: Connection, *, period: Period) -> list[UUID]:
-    """Accounts with a resource or usage in a month that no close has rated for them, in the order of their ids."""
+    """Accounts with a resource, usage or an earlier dirty month, whose month no close has rated, in the order of their ids."""
     rows = await connection.fetch(
         """
         SELECT account_id FROM (
@@ -84,6 +84,8 @@ async def list_active_accounts(connection: Connection, *, period: Period) -> lis
             WHERE created_at < $2 AND coalesce(deleted_at, 'infinity') > $1
             UNION
             SELECT account_id FROM day_rows WHERE day >= $3 AND day < $4
+            UNION
+            SELECT account_id FROM period_versions WHERE period < $3 AND version > rated_version
         ) AS active
         WHERE NOT EXISTS (
             SELECT FROM period_versions
@@ -125,3 +127,28 @@ async def list_unrated_before(connection: Connection, *, account_ids: Sequence[U
         period.start,
     )
     return [row["account_id"] for row in rows]
+
+
+async def list_dirty(
+    connection: Connection, *, account_ids: Sequence[UUID], before: Period
+) -> dict[Period, dict[UUID, int]]:
+    """By month, oldest first, the accounts for which a write came after its close, with the version to be seen.
+
+    A month that turned up before the account's last closed one counts as closed with nothing on it.
+    """
+    rows = await connection.fetch(
+        """
+        SELECT account_id, period, version FROM period_versions AS p
+        WHERE account_id = ANY ($1) AND period < $2 AND version > coalesce(rated_version, 0) AND period <= (
+            SELECT max(period) FROM period_versions AS closed
+            WHERE closed.account_id = p.account_id AND closed.rated_version IS NOT NULL
+        )
+        ORDER BY period, account_id
+        """,
+        list(account_ids),
+        before.start_date,
+    )
+    dirty: dict[Period, dict[UUID, int]] = {}
+    for row in rows:
+        dirty.setdefault(Period(row["period"].year, row["period"].month), {})[row["account_id"]] = row["version"]
+    return dirty

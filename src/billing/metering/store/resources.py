@@ -156,6 +156,26 @@ async def upsert_resource(
     )
 
 
+async def insert_move(connection: Connection, *, account_id: UUID, resource_id: str, now: datetime) -> None:
+    """Note the project that a resource is in now, if it is another than the one noted last."""
+    await connection.execute(
+        """
+        INSERT INTO resource_moves (account_id, resource_id, recorded_at, project_id)
+        SELECT account_id, resource_id, $3, project_id FROM resources
+        WHERE account_id = $1 AND resource_id = $2 AND project_id IS DISTINCT FROM (
+            SELECT project_id FROM resource_moves
+            WHERE account_id = $1 AND resource_id = $2
+            ORDER BY recorded_at DESC
+            LIMIT 1
+        )
+        ON CONFLICT (account_id, resource_id, recorded_at) DO UPDATE SET project_id = excluded.project_id
+        """,
+        account_id,
+        resource_id,
+        now,
+    )
+
+
 async def upsert_state_point(
     connection: Connection,
     *,
@@ -196,6 +216,7 @@ async def refold_after(connection: Connection, *, account_id: UUID, resource_id:
         FROM (
             SELECT account_id, resource_id, meter, day FROM day_rows
             WHERE account_id = $1 AND resource_id = $2 AND is_gauge AND day >= ($3::timestamptz AT TIME ZONE 'UTC')::date
+            ORDER BY account_id, day, resource_id, meter
             FOR UPDATE
         ) AS rows_after
         HAVING count(*) > 0

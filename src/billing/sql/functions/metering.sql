@@ -217,3 +217,58 @@ BEGIN
     ORDER BY incoming.position;
 END
 $$;
+
+-- Take an event out of the count: its day is counted again from the events that are left, and its month becomes dirty if it has ended.
+-- Returns voided, again (it was before) or unknown.
+CREATE OR REPLACE FUNCTION void_usage(p_account_id uuid, p_source text, p_event_id text, p_now timestamptz) RETURNS text
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_event usage_events;
+    v_day date;
+    v_start timestamptz;
+    v_end timestamptz;
+    v_is_gauge boolean;
+BEGIN
+    SELECT * INTO v_event FROM usage_events
+    WHERE account_id = p_account_id AND source = p_source AND event_id = p_event_id
+    FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN 'unknown';
+    ELSIF v_event.voided_at IS NOT NULL THEN
+        RETURN 'again';
+    END IF;
+    v_day := (v_event.occurred_at AT TIME ZONE 'UTC')::date;
+    v_start := v_day::timestamp AT TIME ZONE 'UTC';
+    v_end := (v_day + 1)::timestamp AT TIME ZONE 'UTC';
+    -- The day row is held first, so that what arrives meanwhile is either seen below or waits.
+    SELECT is_gauge INTO v_is_gauge FROM day_rows
+    WHERE account_id = p_account_id AND day = v_day AND resource_id = v_event.resource_id AND meter = v_event.meter
+    FOR UPDATE;
+    UPDATE usage_events SET voided_at = p_now
+    WHERE account_id = p_account_id AND source = p_source AND event_id = p_event_id;
+    IF v_is_gauge THEN
+        PERFORM refold_gauges(ARRAY[p_account_id], ARRAY[v_event.resource_id], ARRAY[v_event.meter], ARRAY[v_day]);
+    ELSE
+        WITH counted AS (
+            SELECT sum(quantity) AS total, max(quantity) AS highest,
+                (array_agg(quantity ORDER BY occurred_at DESC, quantity DESC))[1] AS latest,
+                max(occurred_at) AS latest_at, min(occurred_at) AS first_at, count(*) AS events
+            FROM usage_events
+            WHERE account_id = p_account_id AND resource_id = v_event.resource_id AND meter = v_event.meter
+                AND occurred_at >= v_start AND occurred_at < v_end AND voided_at IS NULL
+        ), emptied AS (
+            DELETE FROM day_rows
+            WHERE account_id = p_account_id AND day = v_day AND resource_id = v_event.resource_id AND meter = v_event.meter
+                AND (SELECT events FROM counted) = 0
+        )
+        UPDATE day_rows SET total = counted.total, highest = counted.highest, latest = counted.latest,
+            latest_at = counted.latest_at, first_at = counted.first_at, events = counted.events
+        FROM counted
+        WHERE account_id = p_account_id AND day = v_day AND resource_id = v_event.resource_id AND meter = v_event.meter
+            AND counted.events > 0;
+    END IF;
+    PERFORM touch_periods(ARRAY[p_account_id], ARRAY[date_trunc('month', v_day)::date], p_now);
+    RETURN 'voided';
+END
+$$;

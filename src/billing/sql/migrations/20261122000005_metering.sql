@@ -44,6 +44,17 @@ CREATE TABLE state_points (
 );
 GRANT SELECT, INSERT, UPDATE ON state_points TO lineserve_app;
 
+-- Which project a resource was put into, and when our books took that down: a closed month keeps the project of its close.
+CREATE TABLE resource_moves (
+    account_id uuid NOT NULL,
+    resource_id text NOT NULL,
+    recorded_at timestamptz NOT NULL,
+    project_id uuid NOT NULL,
+    CONSTRAINT pk_resource_moves PRIMARY KEY (account_id, resource_id, recorded_at),
+    CONSTRAINT fk_resource_moves_resource FOREIGN KEY (account_id, resource_id) REFERENCES resources
+);
+GRANT SELECT, INSERT, UPDATE ON resource_moves TO lineserve_app;
+
 CREATE TABLE usage_events (
     account_id uuid NOT NULL,
     source text NOT NULL,

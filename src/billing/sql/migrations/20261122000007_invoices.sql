@@ -35,6 +35,7 @@ CREATE TABLE run_accounts (
     invoice_id uuid,
     currency text,
     total_minor bigint,
+    is_accepted boolean NOT NULL DEFAULT false,  -- an operator has looked at an unusual total
     CONSTRAINT pk_run_accounts PRIMARY KEY (run_id, account_id)
 ) WITH (fillfactor = 70);
 CREATE INDEX ix_run_accounts_state ON run_accounts (run_id, state, account_id);
@@ -76,6 +77,7 @@ CREATE TABLE invoice_lines (
     invoice_id uuid NOT NULL,
     ordinal integer NOT NULL,
     kind text NOT NULL CONSTRAINT ck_invoice_lines_kind CHECK (kind IN ('usage', 'minimum', 'correction')),
+    charge_kind text NOT NULL CONSTRAINT ck_invoice_lines_charge_kind CHECK (charge_kind IN ('usage', 'minimum')),
     price_id uuid NOT NULL,
     item_kind text NOT NULL,
     item text NOT NULL,
@@ -99,10 +101,22 @@ CREATE TABLE invoice_lines (
 CREATE INDEX ix_invoice_lines_service ON invoice_lines (account_id, service_period, price_id);
 GRANT SELECT, INSERT ON invoice_lines TO lineserve_app;
 
+-- The earlier months that a close corrected, with the version of each that it saw; noted as rated when the document is issued.
+CREATE TABLE close_corrections (
+    account_id uuid NOT NULL,
+    period date NOT NULL,
+    corrected_period date NOT NULL,
+    version bigint NOT NULL,
+    CONSTRAINT pk_close_corrections PRIMARY KEY (account_id, period, corrected_period),
+    CONSTRAINT fk_close_corrections_close FOREIGN KEY (account_id, period) REFERENCES closes
+);
+GRANT SELECT, INSERT ON close_corrections TO lineserve_app;
+
 -- What an invoice says is never changed: the application may only insert. Its state lives in invoice_states.
 CREATE TABLE invoices (
     account_id uuid NOT NULL CONSTRAINT fk_invoices_account REFERENCES accounts,
     invoice_id uuid NOT NULL,
+    kind text NOT NULL CONSTRAINT ck_invoices_kind CHECK (kind IN ('invoice', 'credit_note')),
     number text NOT NULL,
     period date NOT NULL,
     currency text NOT NULL,
@@ -115,7 +129,8 @@ CREATE TABLE invoices (
     parties jsonb NOT NULL,  -- issuer, customer, time zone and template version as at issue
     CONSTRAINT pk_invoices PRIMARY KEY (account_id, invoice_id),
     CONSTRAINT uq_invoices_period UNIQUE (account_id, period),
-    CONSTRAINT ck_invoices_total CHECK (total_minor = subtotal_minor + tax_minor)
+    CONSTRAINT ck_invoices_total CHECK (total_minor = subtotal_minor + tax_minor),
+    CONSTRAINT ck_invoices_sign CHECK ((kind = 'credit_note') = (total_minor < 0))
 );
 CREATE INDEX ix_invoices_issued ON invoices (account_id, issued_at DESC, invoice_id DESC);
 GRANT SELECT, INSERT ON invoices TO lineserve_app;

@@ -17,13 +17,16 @@ SELECT account_id, resource_id, project_id, type, service, name, region, created
 CREATE OR REPLACE VIEW day_rows_v AS
 SELECT account_id, day, resource_id, meter, total, highest, latest, latest_at, first_at, is_gauge, events FROM day_rows;
 
+CREATE OR REPLACE VIEW resource_moves_v AS
+SELECT account_id, resource_id, recorded_at, project_id FROM resource_moves;
+
 CREATE OR REPLACE VIEW gauges_v AS
 SELECT account_id, resource_id, meter FROM gauges;
 
 CREATE OR REPLACE VIEW period_versions_v AS
 SELECT account_id, period, version, rated_version FROM period_versions;
 
-GRANT SELECT ON resource_spans_v, resources_v, day_rows_v, gauges_v, period_versions_v TO lineserve_app;
+GRANT SELECT ON resource_spans_v, resources_v, resource_moves_v, day_rows_v, gauges_v, period_versions_v TO lineserve_app;
 
 -- An account's resources with their state at an instant; a resource whose first state lies ahead shows that one.
 CREATE OR REPLACE FUNCTION resource_states_v(p_account_id uuid, p_at timestamptz) RETURNS TABLE (
