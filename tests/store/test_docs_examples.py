@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -113,12 +114,22 @@ class TestMonth:
             (row["charge"], Decimal(row["quantity"]), Decimal(row["unrounded"]), minor(row["amount"]))
             for row in section.table("charge", "quantity", "unrounded", "amount")
         )
-        lines = await rating.list_lines(tx.connection, **arguments)
-        assert sorted(
-            (_charge(line.charge_resource_id), names[line.project_id], line.amount_minor) for line in lines
-        ) == sorted(
-            (row["line"], row["project"], minor(row["amount"])) for row in section.table("line", "project", "amount")
-        )
+        assert await _amounts_by_line(tx, account_id, names) == {
+            (row["line"], row["project"]): minor(row["amount"]) for row in section.table("line", "project", "amount")
+        }
+
+    async def test_changes_by_the_corrections_that_are_shown(self, tx: Tx) -> None:
+        account_id, names = await _live_through_january(tx)
+        before = await _amounts_by_line(tx, account_id, names)
+        await _send(tx, account_id, event_id="late", resource_id="web", quantity="300", at=_day("2024-01-20"))
+        after = await _amounts_by_line(tx, account_id, names)
+        rows = RATING["7. Usage that comes late"].table("line", "project", "was", "is", "correction")
+        told = {(row["line"], row["project"]): row for row in rows}
+        assert before == {line: minor(row["was"]) for line, row in told.items()}
+        assert after == {line: minor(row["is"]) for line, row in told.items()}
+        assert {line: after[line] - before[line] for line in told} == {
+            line: minor(row["correction"]) for line, row in told.items()
+        }
 
     def test_is_taxed_once_on_the_sum_of_its_lines(self) -> None:
         lines = RATING["5. A month"].table("line", "project", "amount")
@@ -175,10 +186,18 @@ async def _live(tx: Tx, account_id: UUID, project_id: UUID, row: Row) -> None:
             plan="vps" if status == "running" else None,
             units=Decimal(1),
         )
-    event = metering.UsageEvent(
-        account_id, "docs", row["resource"], row["resource"], "sms", Decimal(row["sms"]), _day(row["plan from"])
-    )
+    sent = {"event_id": row["resource"], "resource_id": row["resource"], "quantity": row["sms"]}
+    await _send(tx, account_id, at=_day(row["plan from"]), **sent)
+
+
+async def _send(tx: Tx, account_id: UUID, *, event_id: str, resource_id: str, quantity: str, at: datetime) -> None:
+    event = metering.UsageEvent(account_id, "docs", event_id, resource_id, "sms", Decimal(quantity), at)
     assert await metering.ingest(tx, [event]) == [metering.IngestResult("accepted", None)]
+
+
+async def _amounts_by_line(tx: Tx, account_id: UUID, names: dict[UUID, str]) -> dict[tuple[str, str], int]:
+    lines = await rating.list_lines(tx.connection, account_ids=[account_id], period=JANUARY, as_of=JANUARY.end)
+    return {(_charge(line.charge_resource_id), names[line.project_id]): line.amount_minor for line in lines}
 
 
 def _day(text: str) -> datetime:
@@ -214,24 +233,34 @@ def makers(at: datetime) -> dict[str, Make]:
     }
 
 
+# Documents post a transfer for each part: how, which column names the part, and the sign of its amount there.
+ISSUED = {"invoice.issued": (ledger.invoice_issued, "to", 1), "invoice.credited": (ledger.invoice_credited, "from", -1)}
+
+
 def transfers_of(rows: list[Row], at: datetime) -> list[Transfer]:
     """The transfers of a story, each made by its template."""
     make = makers(at)
-    issued = [row for row in rows if row["template"] == "invoice.issued"]
-    made = [make[row["template"]](minor(row["amount"])) for row in rows if row not in issued]
-    if issued:
-        taxes_minor = {row["to"].removeprefix("tax:"): minor(row["amount"]) for row in issued[1:]}
-        parts = ledger.invoice_issued(
-            account_id=ACCOUNT,
-            invoice_id=OBJECT,
-            currency="USD",
-            net_minor=minor(issued[0]["amount"]),
-            taxes_minor=taxes_minor,
-            at=at,
-        )
-        first = rows.index(issued[0])
-        made[first:first] = parts
+    made: list[Transfer] = []
+    for template, group in groupby(rows, key=lambda row: row["template"]):
+        parts = list(group)
+        if template in ISSUED:
+            made += document_of(template, parts, at)
+        else:
+            made += [make[template](minor(row["amount"])) for row in parts]
     return made
+
+
+def document_of(template: str, parts: list[Row], at: datetime) -> list[Transfer]:
+    post, column, sign = ISSUED[template]
+    net, *taxes = parts
+    return post(
+        account_id=ACCOUNT,
+        invoice_id=OBJECT,
+        currency="USD",
+        net_minor=sign * minor(net["amount"]),
+        taxes_minor={row[column].removeprefix("tax:"): sign * minor(row["amount"]) for row in taxes},
+        at=at,
+    )
 
 
 def shown(ledger_account: str) -> str:
