@@ -1,18 +1,18 @@
 """Expected failures. The wire code is the class name in snake case; the family decides the status.
 
-    BillingError
-    ├── InvalidParameter      400  one or more faults in what was sent
-    │   └── IdempotencyKeyRequired
-    ├── Unauthorized          401
-    ├── Forbidden             403
-    │   ├── IpNotAllowed
-    │   └── AccountSuspended
-    ├── NotFound              404
-    ├── Conflict              409
-    │   └── IdempotencyInProgress
-    ├── Refused               422  well-formed, but refused by state or money; slices derive theirs from it
-    │   └── IdempotencyKeyReused
-    └── Unavailable           503  try again later
+BillingError
+├── InvalidParameter      400  one or more faults in what was sent
+│   └── IdempotencyKeyRequired
+├── Unauthorized          401
+├── Forbidden             403
+│   ├── IpNotAllowed
+│   └── AccountSuspended
+├── NotFound              404
+├── Conflict              409
+│   └── IdempotencyInProgress
+├── Refused               422  well-formed, but refused by state or money; slices derive theirs from it
+│   └── IdempotencyKeyReused
+└── Unavailable           503  try again later
 """
 
 from __future__ import annotations

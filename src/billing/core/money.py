@@ -16,7 +16,10 @@ _TWO = (
 _NONE = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"
 _THREE = "BHD IQD JOD KWD LYD OMR TND"
 DECIMALS: dict[str, int] = (
-    dict.fromkeys(_TWO.split(), 2) | dict.fromkeys(_NONE.split(), 0) | dict.fromkeys(_THREE.split(), 3) | {"CLF": 4, "UYW": 4}
+    dict.fromkeys(_TWO.split(), 2)
+    | dict.fromkeys(_NONE.split(), 0)
+    | dict.fromkeys(_THREE.split(), 3)
+    | {"CLF": 4, "UYW": 4}
 )
 
 MINOR_MAX = 10**15  # the largest amount that any single field may carry, in minor units

@@ -64,7 +64,10 @@ class Database:
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Tx]:
         """A read-only transaction in which every statement sees the same state."""
-        async with self.pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
+        async with (
+            self.pool.acquire() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
             yield Tx(connection, self.clock(), self.random_bits)
 
     @asynccontextmanager
