@@ -49,6 +49,7 @@ COLUMNS = (
     "ListUnitPrice",
     "ListCost",
 )
+_MAY_BE_EMPTY = ("PricingUnit", "SkuPriceId")
 TOLERANCE = Decimal("1e-9")
 SHOWN_MAX = 20
 _BATCH = 1_000
@@ -101,6 +102,8 @@ async def main(settings: Settings, arguments: argparse.Namespace) -> int:
     rows = read_rows(arguments.file)
     async with installation(settings) as installed, _api(installed) as api:
         replay = Replay(installed, api, rows)
+        if replay.periods[-1].end > installed.database.clock():
+            raise CommandError(f"{arguments.file} has rows of {replay.periods[-1]}, a month that has not ended yet")
         with progress("Replaying", total=None) as step:
             await replay.send(step)
             await replay.close(step)
@@ -122,12 +125,23 @@ def read_rows(path: Path) -> list[Row]:
         raise CommandError(f"{path} cannot be read: {error}") from error
     if not rows:
         raise CommandError(f"{path} has no rows")
+    doubled = [row_id for row_id, count in Counter(row.row_id for row in rows).items() if count > 1]
+    if doubled:
+        raise CommandError(f"{path} has more than one row with RowId {doubled[0]}")
     if len({row.currency for row in rows}) > 1:
         raise CommandError(f"{path} has rows in several currencies; replay them apart")
     return rows
 
 
-def _read_row(path: Path, line: int, fields: Mapping[str, str]) -> Row:
+def _read_row(path: Path, line: int, fields: Mapping[str, str | None]) -> Row:
+    texts = {column: fields[column] or "" for column in COLUMNS}  # a row that is too short has None
+    for column in COLUMNS:
+        if not texts[column].strip() and column not in _MAY_BE_EMPTY:
+            raise CommandError(f"{path} line {line}: {column} is empty")
+    return _row_of(path, line, texts)
+
+
+def _row_of(path: Path, line: int, fields: Mapping[str, str]) -> Row:
     column = ""
     try:
         numbers: dict[str, Decimal] = {}
@@ -135,7 +149,7 @@ def _read_row(path: Path, line: int, fields: Mapping[str, str]) -> Row:
             numbers[column] = money.parse_decimal(fields[column])
         column = "ChargePeriodStart"
         started_at = datetime.fromisoformat(fields[column])
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         raise CommandError(f"{path} line {line}: {column} {error}") from error
     sku = Sku(fields["ServiceName"], fields["SkuPriceId"], fields["PricingUnit"], numbers["ListUnitPrice"].normalize())
     aware = started_at if started_at.tzinfo else started_at.replace(tzinfo=UTC)
@@ -153,6 +167,7 @@ class Replay:
         self.periods = sorted({Period.containing(row.started_at) for row in rows})
         self.outcomes: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
+        self._billed: set[str] = set()
         self.invoices: list[dict[str, Any]] = []
         self._account_id = ""
         self._api_key = ""
@@ -212,8 +227,10 @@ class Replay:
             for row in rows
         ]
         answer = await self._call("POST", "/events?backfill=true", events, media_type=_EVENTS)
-        for result in answer["results"]:
+        for row, result in zip(rows, answer["results"], strict=True):
             self.outcomes[result["status"]] += 1
+            if result["status"] == "accepted":
+                self._billed.add(row.row_id)
             if "reason" in result:
                 self.reasons[result["reason"]] += 1
 
@@ -233,14 +250,15 @@ class Replay:
     def compare(self) -> list[Difference]:
         """The rows whose share of their meter's charge is not their own cost, to 1e-9."""
         quantities: dict[tuple[str, Period], Decimal] = defaultdict(Decimal)
+        billed = {row.row_id: row.quantity if row.row_id in self._billed else Decimal(0) for row in self.rows}
         with localcontext(_EXACT):
             for row in self.rows:
-                quantities[row.sku.meter, Period.containing(row.started_at)] += row.quantity
+                quantities[row.sku.meter, Period.containing(row.started_at)] += billed[row.row_id]
         costs = {(line["meter"], _period_of(line)): line["unrounded"] for line in self.lines()}
         differences: list[Difference] = []
         for row in self.rows:
             key = (row.sku.meter, Period.containing(row.started_at))
-            share = Fraction(costs.get(key, 0)) * Fraction(row.quantity) / Fraction(quantities[key] or 1)
+            share = Fraction(costs.get(key, 0)) * Fraction(billed[row.row_id]) / Fraction(quantities[key] or 1)
             if abs(share - Fraction(row.list_cost)) > Fraction(TOLERANCE):
                 differences.append(Difference(row, Decimal(share.numerator) / Decimal(share.denominator)))
         return differences
@@ -260,7 +278,7 @@ class Replay:
         content = None if body is None else msgspec.json.encode(body)
         answer = await self._api.request(method, base + path, content=content, headers=headers)
         if answer.status_code >= 400:
-            raise CommandError(f"{method} {path} answered {answer.status_code}: {answer.text}")
+            raise CommandError(f"{method} {path} answered {answer.status_code}: {_told(answer)}")
         return msgspec.json.Decoder(float_hook=Decimal).decode(answer.content)
 
 
@@ -303,6 +321,13 @@ def _show(replay: Replay, differences: Sequence[Difference]) -> None:
         print_table(["row", "service", "ListCost", "rated"], shown, right={2, 3})
         if len(differences) > SHOWN_MAX:
             print(f"… and {len(differences) - SHOWN_MAX} more")
+
+
+def _told(answer: httpx2.Response) -> str:
+    """What an answer says is wrong, fault by fault."""
+    error = answer.json()["error"]
+    faults = error["details"].get("faults", [])
+    return "; ".join(f"{fault['path']} {fault['reason']}" for fault in faults) or error["message"]
 
 
 def _slug(text: str) -> str:
