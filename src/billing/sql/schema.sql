@@ -1,5 +1,17 @@
 -- What the migrations, functions and views make on PostgreSQL 18; `make golden` writes this file.
+CREATE SCHEMA queue;
+
 CREATE SCHEMA sandbox;
+
+CREATE TYPE queue.pgqueuer_status AS ENUM (
+    'queued',
+    'picked',
+    'successful',
+    'exception',
+    'canceled',
+    'deleted',
+    'failed'
+);
 
 CREATE FUNCTION public.chain_start(account_id uuid) RETURNS bytea
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -144,6 +156,21 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION public.metered_seconds(p_account_id uuid, p_resource_id text, p_since timestamp with time zone, p_until timestamp with time zone) RETURNS numeric
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT CASE WHEN p_since >= p_until THEN 0 ELSE extract(epoch FROM p_until - p_since) - coalesce((
+        SELECT sum(greatest(extract(epoch FROM least(coalesce(points.next_at, 'infinity'), p_until)
+            - greatest(points.effective_at, p_since)), 0))
+        FROM (
+            SELECT status, effective_at, lead(effective_at) OVER (ORDER BY effective_at) AS next_at
+            FROM state_points
+            WHERE account_id = p_account_id AND resource_id = p_resource_id
+        ) AS points
+        WHERE points.status = 'deleting'
+    ), 0) END
+$$;
+
 CREATE FUNCTION public.post_transfers(p_account_ids uuid[], p_currencies text[], p_sources text[], p_destinations text[], p_amounts bigint[], p_templates text[], p_references text[], p_ordinals integer[], p_effective_ats timestamp with time zone[], p_recorded_at timestamp with time zone) RETURNS integer
     LANGUAGE plpgsql
     AS $$
@@ -160,11 +187,13 @@ BEGIN
     END IF;
 
     WITH incoming AS (
-        SELECT * FROM unnest(
+        -- One sent twice in the same arrays is posted once, where it stands first.
+        SELECT DISTINCT ON (account_id, template, reference, ordinal) * FROM unnest(
             p_account_ids, p_currencies, p_sources, p_destinations, p_amounts, p_templates, p_references, p_ordinals, p_effective_ats
         ) WITH ORDINALITY AS t (
             account_id, currency, source, destination, amount_minor, template, reference, ordinal, effective_at, position
         )
+        ORDER BY account_id, template, reference, ordinal, position
     ), fresh AS (
         SELECT incoming.*,
             heads.chain_hash AS chain_before,
@@ -257,7 +286,7 @@ CREATE FUNCTION public.refold_gauges(p_account_ids uuid[], p_resource_ids text[]
             AND usage_events.occurred_at < coalesce(resources.deleted_at, 'infinity')
     ), folded AS (
         SELECT account_id, resource_id, meter, day,
-            sum(quantity * extract(epoch FROM next_at - occurred_at)) AS total,
+            sum(quantity * metered_seconds(account_id, resource_id, occurred_at, next_at)) AS total,
             max(quantity) AS highest,
             (array_agg(quantity ORDER BY occurred_at DESC, quantity DESC))[1] AS latest,
             max(occurred_at) AS latest_at, min(occurred_at) AS first_at, count(*) AS events
@@ -309,6 +338,102 @@ $$;
 CREATE FUNCTION public.transfer_text(number bigint, currency text, source text, destination text, amount_minor bigint, template text, reference text, ordinal integer, effective_at timestamp with time zone, recorded_at timestamp with time zone) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN (jsonb_build_array(number, currency, source, destination, amount_minor, template, reference, ordinal, ((EXTRACT(epoch FROM effective_at) * (1000000)::numeric))::bigint, ((EXTRACT(epoch FROM recorded_at) * (1000000)::numeric))::bigint))::text;
+
+CREATE FUNCTION public.void_usage(p_account_id uuid, p_source text, p_event_id text, p_now timestamp with time zone) RETURNS text
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    v_event usage_events;
+    v_day date;
+    v_start timestamptz;
+    v_end timestamptz;
+    v_is_gauge boolean;
+BEGIN
+    SELECT * INTO v_event FROM usage_events
+    WHERE account_id = p_account_id AND source = p_source AND event_id = p_event_id
+    FOR UPDATE;
+    IF NOT FOUND THEN
+        RETURN 'unknown';
+    ELSIF v_event.voided_at IS NOT NULL THEN
+        RETURN 'again';
+    END IF;
+    v_day := (v_event.occurred_at AT TIME ZONE 'UTC')::date;
+    v_start := v_day::timestamp AT TIME ZONE 'UTC';
+    v_end := (v_day + 1)::timestamp AT TIME ZONE 'UTC';
+    -- The day row is held first, so that what arrives meanwhile is either seen below or waits.
+    SELECT is_gauge INTO v_is_gauge FROM day_rows
+    WHERE account_id = p_account_id AND day = v_day AND resource_id = v_event.resource_id AND meter = v_event.meter
+    FOR UPDATE;
+    UPDATE usage_events SET voided_at = p_now
+    WHERE account_id = p_account_id AND source = p_source AND event_id = p_event_id;
+    IF v_is_gauge THEN
+        PERFORM refold_gauges(ARRAY[p_account_id], ARRAY[v_event.resource_id], ARRAY[v_event.meter], ARRAY[v_day]);
+    ELSE
+        WITH counted AS (
+            SELECT sum(quantity) AS total, max(quantity) AS highest,
+                (array_agg(quantity ORDER BY occurred_at DESC, quantity DESC))[1] AS latest,
+                max(occurred_at) AS latest_at, min(occurred_at) AS first_at, count(*) AS events
+            FROM usage_events
+            WHERE account_id = p_account_id AND resource_id = v_event.resource_id AND meter = v_event.meter
+                AND occurred_at >= v_start AND occurred_at < v_end AND voided_at IS NULL
+        ), emptied AS (
+            DELETE FROM day_rows
+            WHERE account_id = p_account_id AND day = v_day AND resource_id = v_event.resource_id AND meter = v_event.meter
+                AND (SELECT events FROM counted) = 0
+        )
+        UPDATE day_rows SET total = counted.total, highest = counted.highest, latest = counted.latest,
+            latest_at = counted.latest_at, first_at = counted.first_at, events = counted.events
+        FROM counted
+        WHERE account_id = p_account_id AND day = v_day AND resource_id = v_event.resource_id AND meter = v_event.meter
+            AND counted.events > 0;
+    END IF;
+    PERFORM touch_periods(ARRAY[p_account_id], ARRAY[date_trunc('month', v_day)::date], p_now);
+    RETURN 'voided';
+END
+$$;
+
+CREATE FUNCTION queue.fn_pgqueuer_changed() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    to_emit BOOLEAN := false;  -- Flag to decide whether to emit a notification
+BEGIN
+    -- Check operation type and set the emit flag accordingly
+    IF TG_OP = 'UPDATE' AND OLD IS DISTINCT FROM NEW THEN
+        to_emit := true;
+    ELSIF TG_OP = 'DELETE' THEN
+        to_emit := true;
+    ELSIF TG_OP = 'INSERT' THEN
+        to_emit := true;
+    ELSIF TG_OP = 'TRUNCATE' THEN
+        to_emit := true;
+    END IF;
+
+    -- Perform notification if the emit flag is set
+    IF to_emit THEN
+        PERFORM pg_notify(
+            'ch_pgqueuer',
+            json_build_object(
+                'channel', 'ch_pgqueuer',
+                'operation', lower(TG_OP),
+                'sent_at', NOW(),
+                'table', TG_TABLE_NAME,
+                'type', 'table_changed_event'
+            )::text
+        );
+    END IF;
+
+    -- Return appropriate value based on the operation
+    IF TG_OP IN ('INSERT', 'UPDATE') THEN
+        RETURN NEW;
+    ELSIF TG_OP = 'DELETE' THEN
+        RETURN OLD;
+    ELSE
+        RETURN NULL; -- For TRUNCATE and other non-row-specific contexts
+    END IF;
+
+END;
+$$;
 
 CREATE TABLE public.accounts (
     account_id uuid NOT NULL,
@@ -372,6 +497,13 @@ CREATE TABLE public.balances (
 )
 WITH (fillfactor='50');
 
+CREATE VIEW public.balances_v AS
+ SELECT account_id,
+    currency,
+    ledger_account,
+    balance_minor
+   FROM public.balances;
+
 CREATE TABLE public.bands (
     price_id uuid NOT NULL,
     ordinal integer NOT NULL,
@@ -399,12 +531,20 @@ CREATE TABLE public.billed_items (
     last_period date NOT NULL
 );
 
+CREATE TABLE public.close_corrections (
+    account_id uuid NOT NULL,
+    period date NOT NULL,
+    corrected_period date NOT NULL,
+    version bigint NOT NULL
+);
+
 CREATE TABLE public.closes (
     account_id uuid NOT NULL,
     period date NOT NULL,
     invoice_id uuid,
     currency text NOT NULL,
     subtotal_minor bigint NOT NULL,
+    version bigint NOT NULL,
     rated_at timestamp with time zone NOT NULL,
     finalized_at timestamp with time zone
 );
@@ -510,6 +650,7 @@ CREATE TABLE public.invoice_lines (
     invoice_id uuid NOT NULL,
     ordinal integer NOT NULL,
     kind text NOT NULL,
+    charge_kind text NOT NULL,
     price_id uuid NOT NULL,
     item_kind text NOT NULL,
     item text NOT NULL,
@@ -528,6 +669,7 @@ CREATE TABLE public.invoice_lines (
     unit_price numeric,
     amount_minor bigint NOT NULL,
     unrounded numeric NOT NULL,
+    CONSTRAINT ck_invoice_lines_charge_kind CHECK ((charge_kind = ANY (ARRAY['usage'::text, 'minimum'::text]))),
     CONSTRAINT ck_invoice_lines_kind CHECK ((kind = ANY (ARRAY['usage'::text, 'minimum'::text, 'correction'::text])))
 );
 
@@ -575,6 +717,7 @@ CREATE TABLE public.invoice_taxes (
 CREATE TABLE public.invoices (
     account_id uuid NOT NULL,
     invoice_id uuid NOT NULL,
+    kind text NOT NULL,
     number text NOT NULL,
     period date NOT NULL,
     currency text NOT NULL,
@@ -585,8 +728,61 @@ CREATE TABLE public.invoices (
     issued_at timestamp with time zone NOT NULL,
     due_at timestamp with time zone NOT NULL,
     parties jsonb NOT NULL,
+    CONSTRAINT ck_invoices_kind CHECK ((kind = ANY (ARRAY['invoice'::text, 'credit_note'::text]))),
+    CONSTRAINT ck_invoices_sign CHECK (((kind = 'credit_note'::text) = (total_minor < 0))),
     CONSTRAINT ck_invoices_total CHECK ((total_minor = (subtotal_minor + tax_minor)))
 );
+
+CREATE VIEW public.invoice_transactions_v AS
+ SELECT invoices.account_id,
+    invoices.invoice_id,
+    1 AS part_kind,
+    lines.ordinal,
+        CASE
+            WHEN (lines.amount_minor < 0) THEN 'adjustment'::text
+            ELSE 'charge'::text
+        END AS type,
+    abs(lines.amount_minor) AS amount_minor,
+    invoices.currency,
+    (lines.description || to_char((lines.service_period)::timestamp with time zone, '" - "FMMonth YYYY'::text)) AS description,
+    invoices.issued_at AS created_at,
+    lines.service,
+    NULLIF(lines.charge_resource_id, ''::text) AS resource_id
+   FROM (public.invoices
+     JOIN public.invoice_lines lines ON (((lines.account_id = invoices.account_id) AND (lines.invoice_id = invoices.invoice_id))))
+  WHERE ((lines.amount_minor <> 0) AND (invoices.total_minor >= 0))
+UNION ALL
+ SELECT invoices.account_id,
+    invoices.invoice_id,
+    2 AS part_kind,
+    taxes.ordinal,
+        CASE
+            WHEN (taxes.amount_minor < 0) THEN 'adjustment'::text
+            ELSE 'charge'::text
+        END AS type,
+    abs(taxes.amount_minor) AS amount_minor,
+    invoices.currency,
+    ((((taxes.name || ' '::text) || trim_scale(taxes.percent)) || '%'::text) || to_char((invoices.period)::timestamp with time zone, '" - "FMMonth YYYY'::text)) AS description,
+    invoices.issued_at AS created_at,
+    NULL::text AS service,
+    NULL::text AS resource_id
+   FROM (public.invoices
+     JOIN public.invoice_taxes taxes ON (((taxes.account_id = invoices.account_id) AND (taxes.invoice_id = invoices.invoice_id))))
+  WHERE ((taxes.amount_minor <> 0) AND (invoices.total_minor >= 0))
+UNION ALL
+ SELECT invoices.account_id,
+    invoices.invoice_id,
+    5 AS part_kind,
+    0 AS ordinal,
+    'adjustment'::text AS type,
+    (- invoices.total_minor) AS amount_minor,
+    invoices.currency,
+    (('Credit note '::text || invoices.number) || to_char((invoices.period)::timestamp with time zone, '" - "FMMonth YYYY'::text)) AS description,
+    invoices.issued_at AS created_at,
+    NULL::text AS service,
+    NULL::text AS resource_id
+   FROM public.invoices
+  WHERE (invoices.total_minor < 0);
 
 CREATE TABLE public.issuers (
     issuer text NOT NULL,
@@ -769,13 +965,13 @@ CREATE VIEW public.prices_v AS
     cap,
     maximum,
     minimum,
-        CASE model
-            WHEN 'per_unit'::text THEN ((definition ->> 'unit_price'::text))::numeric
-            WHEN 'package'::text THEN ((definition ->> 'package_price'::text))::numeric
-            WHEN 'flat'::text THEN ((definition ->> 'amount'::text))::numeric
-            WHEN 'hourly'::text THEN COALESCE(((definition ->> 'hourly_price'::text))::numeric, ((definition ->> 'monthly_price'::text))::numeric)
+    (
+        CASE
+            WHEN ((model = 'per_unit'::text) AND (COALESCE(((definition ->> 'included'::text))::numeric, (0)::numeric) = (0)::numeric)) THEN ((definition ->> 'unit_price'::text))::numeric
+            WHEN (model = 'flat'::text) THEN ((definition ->> 'amount'::text))::numeric
+            WHEN (model = 'hourly'::text) THEN ((definition ->> 'hourly_price'::text))::numeric
             ELSE NULL::numeric
-        END AS unit_price
+        END * ((1)::numeric - (COALESCE(((definition ->> 'discount_percent'::text))::numeric, (0)::numeric) * 0.01))) AS unit_price
    FROM public.prices;
 
 CREATE TABLE public.projects (
@@ -815,6 +1011,17 @@ CREATE TABLE public.promotional_credits (
     CONSTRAINT ck_promotional_credits_amount CHECK ((amount_minor > 0))
 );
 
+CREATE VIEW public.promotional_credits_v AS
+ SELECT promotional_credits.account_id,
+    promotional_credits.credit_id,
+    promotional_credits.currency,
+    promotional_credits.priority,
+    promotional_credits.granted_at,
+    promotional_credits.expires_at,
+    COALESCE(balances.balance_minor, (0)::bigint) AS balance_minor
+   FROM (public.promotional_credits
+     LEFT JOIN public.balances_v balances ON (((balances.account_id = promotional_credits.account_id) AND (balances.currency = promotional_credits.currency) AND (balances.ledger_account = ('promo:'::text || promotional_credits.credit_id)))));
+
 CREATE TABLE public.quarantined_events (
     account_id uuid NOT NULL,
     source text NOT NULL,
@@ -838,6 +1045,20 @@ CREATE TABLE public.rate_cards (
     created_at timestamp with time zone NOT NULL,
     CONSTRAINT ck_rate_cards_validity CHECK ((valid_to > valid_from))
 );
+
+CREATE TABLE public.resource_moves (
+    account_id uuid NOT NULL,
+    resource_id text NOT NULL,
+    recorded_at timestamp with time zone NOT NULL,
+    project_id uuid NOT NULL
+);
+
+CREATE VIEW public.resource_moves_v AS
+ SELECT account_id,
+    resource_id,
+    recorded_at,
+    project_id
+   FROM public.resource_moves;
 
 CREATE TABLE public.resources (
     account_id uuid NOT NULL,
@@ -903,8 +1124,10 @@ CREATE TABLE public.run_accounts (
     invoice_id uuid,
     currency text,
     total_minor bigint,
+    is_accepted boolean DEFAULT false NOT NULL,
     CONSTRAINT ck_run_accounts_state CHECK ((state = ANY (ARRAY['queued'::text, 'rated'::text, 'numbered'::text, 'done'::text, 'parked'::text])))
-);
+)
+WITH (fillfactor='70');
 
 CREATE TABLE public.runs (
     run_id uuid NOT NULL,
@@ -971,6 +1194,113 @@ CREATE TABLE public.usage_events (
     CONSTRAINT ck_usage_events_quantity CHECK ((quantity >= (0)::numeric))
 );
 
+CREATE VIEW public.wallet_transactions_v AS
+ SELECT holds.account_id,
+    holds.hold_id AS source_id,
+    3 AS part_kind,
+    'charge'::text AS type,
+    holds.captured_minor AS amount_minor,
+    holds.currency,
+    ('Captured hold, '::text || holds.reference) AS description,
+    holds.ended_at AS created_at
+   FROM public.holds
+  WHERE (holds.status = 'captured'::text)
+UNION ALL
+ SELECT promotional_credits.account_id,
+    promotional_credits.credit_id AS source_id,
+    4 AS part_kind,
+    'credit'::text AS type,
+    promotional_credits.amount_minor,
+    promotional_credits.currency,
+    ('Promotional credit, '::text || promotional_credits.reason) AS description,
+    promotional_credits.granted_at AS created_at
+   FROM public.promotional_credits;
+
+CREATE TABLE queue.pgqueuer (
+    id bigint NOT NULL,
+    priority integer NOT NULL,
+    queue_manager_id uuid,
+    created timestamp with time zone DEFAULT now() NOT NULL,
+    updated timestamp with time zone DEFAULT now() NOT NULL,
+    heartbeat timestamp with time zone DEFAULT now() NOT NULL,
+    execute_after timestamp with time zone DEFAULT now() NOT NULL,
+    status queue.pgqueuer_status NOT NULL,
+    entrypoint text NOT NULL,
+    dedupe_key text,
+    payload bytea,
+    headers jsonb,
+    attempts integer DEFAULT 0 NOT NULL,
+    slot bigint
+);
+
+CREATE SEQUENCE queue.pgqueuer_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+ALTER SEQUENCE queue.pgqueuer_id_seq OWNED BY queue.pgqueuer.id;
+
+CREATE TABLE queue.pgqueuer_log (
+    id bigint NOT NULL,
+    created timestamp with time zone DEFAULT now() NOT NULL,
+    job_id bigint NOT NULL,
+    status queue.pgqueuer_status NOT NULL,
+    priority integer NOT NULL,
+    entrypoint text NOT NULL,
+    traceback jsonb,
+    aggregated boolean DEFAULT false
+);
+
+ALTER TABLE queue.pgqueuer_log ALTER COLUMN id ADD GENERATED BY DEFAULT AS IDENTITY (
+    SEQUENCE NAME queue.pgqueuer_log_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE queue.pgqueuer_schedules (
+    id bigint NOT NULL,
+    expression text NOT NULL,
+    entrypoint text NOT NULL,
+    heartbeat timestamp with time zone DEFAULT now() NOT NULL,
+    created timestamp with time zone DEFAULT now() NOT NULL,
+    updated timestamp with time zone DEFAULT now() NOT NULL,
+    next_run timestamp with time zone DEFAULT now() NOT NULL,
+    last_run timestamp with time zone,
+    status queue.pgqueuer_status DEFAULT 'queued'::queue.pgqueuer_status
+);
+
+CREATE SEQUENCE queue.pgqueuer_schedules_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+ALTER SEQUENCE queue.pgqueuer_schedules_id_seq OWNED BY queue.pgqueuer_schedules.id;
+
+CREATE TABLE queue.pgqueuer_statistics (
+    id bigint NOT NULL,
+    created timestamp with time zone DEFAULT date_trunc('sec'::text, now()) NOT NULL,
+    count bigint NOT NULL,
+    priority integer NOT NULL,
+    status queue.pgqueuer_status NOT NULL,
+    entrypoint text NOT NULL
+);
+
+CREATE SEQUENCE queue.pgqueuer_statistics_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+ALTER SEQUENCE queue.pgqueuer_statistics_id_seq OWNED BY queue.pgqueuer_statistics.id;
+
 CREATE TABLE sandbox.charges (
     key text NOT NULL,
     reference text NOT NULL,
@@ -990,6 +1320,12 @@ CREATE TABLE sandbox.instruments (
     created_at timestamp with time zone NOT NULL
 );
 
+ALTER TABLE ONLY queue.pgqueuer ALTER COLUMN id SET DEFAULT nextval('queue.pgqueuer_id_seq'::regclass);
+
+ALTER TABLE ONLY queue.pgqueuer_schedules ALTER COLUMN id SET DEFAULT nextval('queue.pgqueuer_schedules_id_seq'::regclass);
+
+ALTER TABLE ONLY queue.pgqueuer_statistics ALTER COLUMN id SET DEFAULT nextval('queue.pgqueuer_statistics_id_seq'::regclass);
+
 ALTER TABLE ONLY public.accounts
     ADD CONSTRAINT pk_accounts PRIMARY KEY (account_id);
 
@@ -1004,6 +1340,9 @@ ALTER TABLE ONLY public.bands
 
 ALTER TABLE ONLY public.billed_items
     ADD CONSTRAINT pk_billed_items PRIMARY KEY (account_id, kind, item, currency);
+
+ALTER TABLE ONLY public.close_corrections
+    ADD CONSTRAINT pk_close_corrections PRIMARY KEY (account_id, period, corrected_period);
 
 ALTER TABLE ONLY public.closes
     ADD CONSTRAINT pk_closes PRIMARY KEY (account_id, period);
@@ -1086,6 +1425,9 @@ ALTER TABLE ONLY public.quarantined_events
 ALTER TABLE ONLY public.rate_cards
     ADD CONSTRAINT pk_rate_cards PRIMARY KEY (rate_card_id);
 
+ALTER TABLE ONLY public.resource_moves
+    ADD CONSTRAINT pk_resource_moves PRIMARY KEY (account_id, resource_id, recorded_at);
+
 ALTER TABLE ONLY public.resources
     ADD CONSTRAINT pk_resources PRIMARY KEY (account_id, resource_id);
 
@@ -1131,6 +1473,21 @@ ALTER TABLE ONLY public.prices
 ALTER TABLE ONLY public.transfers
     ADD CONSTRAINT uq_transfers_content UNIQUE (account_id, template, reference, ordinal);
 
+ALTER TABLE ONLY queue.pgqueuer_log
+    ADD CONSTRAINT pgqueuer_log_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY queue.pgqueuer
+    ADD CONSTRAINT pgqueuer_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY queue.pgqueuer_schedules
+    ADD CONSTRAINT pgqueuer_schedules_expression_entrypoint_key UNIQUE (expression, entrypoint);
+
+ALTER TABLE ONLY queue.pgqueuer_schedules
+    ADD CONSTRAINT pgqueuer_schedules_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY queue.pgqueuer_statistics
+    ADD CONSTRAINT pgqueuer_statistics_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY sandbox.charges
     ADD CONSTRAINT pk_charges PRIMARY KEY (key);
 
@@ -1159,6 +1516,8 @@ CREATE INDEX ix_prices_contract ON public.prices USING btree (account_id) WHERE 
 
 CREATE INDEX ix_prices_rate_card ON public.prices USING btree (rate_card_id);
 
+CREATE INDEX ix_prices_service ON public.prices USING btree (service);
+
 CREATE INDEX ix_quarantined_events_open ON public.quarantined_events USING btree (recorded_at, account_id, source, event_id) WHERE (resolved_at IS NULL);
 
 CREATE INDEX ix_resources_project ON public.resources USING btree (account_id, project_id, created_at, resource_id);
@@ -1175,8 +1534,39 @@ CREATE UNIQUE INDEX uq_payments_reference ON public.payments USING btree (accoun
 
 CREATE UNIQUE INDEX uq_projects_default ON public.projects USING btree (account_id) WHERE is_default;
 
+CREATE INDEX pgqueuer_ep_ea_idx ON queue.pgqueuer USING btree (entrypoint, execute_after) WHERE (status = 'queued'::queue.pgqueuer_status);
+
+CREATE INDEX pgqueuer_ep_prio_id_idx ON queue.pgqueuer USING btree (entrypoint, priority DESC, id) WHERE (status = 'queued'::queue.pgqueuer_status);
+
+CREATE INDEX pgqueuer_log_created ON queue.pgqueuer_log USING btree (created);
+
+CREATE INDEX pgqueuer_log_job_id_status ON queue.pgqueuer_log USING btree (job_id, created DESC);
+
+CREATE INDEX pgqueuer_log_not_aggregated ON queue.pgqueuer_log USING btree ((1)) WHERE (NOT aggregated);
+
+CREATE INDEX pgqueuer_log_status ON queue.pgqueuer_log USING btree (status);
+
+CREATE INDEX pgqueuer_picked_heartbeat_idx ON queue.pgqueuer USING btree (heartbeat) WHERE (status = 'picked'::queue.pgqueuer_status);
+
+CREATE UNIQUE INDEX pgqueuer_picked_slot_idx ON queue.pgqueuer USING btree (entrypoint, slot) WHERE ((status = 'picked'::queue.pgqueuer_status) AND (slot IS NOT NULL));
+
+CREATE INDEX pgqueuer_priority_id_id1_idx ON queue.pgqueuer USING btree (priority, id DESC) INCLUDE (id) WHERE (status = 'queued'::queue.pgqueuer_status);
+
+CREATE INDEX pgqueuer_queue_manager_id_idx ON queue.pgqueuer USING btree (queue_manager_id) WHERE (queue_manager_id IS NOT NULL);
+
+CREATE UNIQUE INDEX pgqueuer_statistics_unique_count ON queue.pgqueuer_statistics USING btree (priority, date_trunc('sec'::text, timezone('UTC'::text, created)), status, entrypoint);
+
+CREATE UNIQUE INDEX pgqueuer_unique_dedupe_key ON queue.pgqueuer USING btree (dedupe_key) WHERE ((status = ANY (ARRAY['queued'::queue.pgqueuer_status, 'picked'::queue.pgqueuer_status])) AND (dedupe_key IS NOT NULL));
+
+CREATE INDEX pgqueuer_updated_id_id1_idx ON queue.pgqueuer USING btree (updated, id DESC) INCLUDE (id) WHERE (status = 'picked'::queue.pgqueuer_status);
+
+CREATE TRIGGER tg_pgqueuer_changed AFTER INSERT OR DELETE OR UPDATE OR TRUNCATE ON queue.pgqueuer FOR EACH STATEMENT EXECUTE FUNCTION queue.fn_pgqueuer_changed();
+
 ALTER TABLE ONLY public.bands
     ADD CONSTRAINT fk_bands_price FOREIGN KEY (price_id) REFERENCES public.prices(price_id);
+
+ALTER TABLE ONLY public.close_corrections
+    ADD CONSTRAINT fk_close_corrections_close FOREIGN KEY (account_id, period) REFERENCES public.closes(account_id, period);
 
 ALTER TABLE ONLY public.closes
     ADD CONSTRAINT fk_closes_account FOREIGN KEY (account_id) REFERENCES public.accounts(account_id);
@@ -1217,6 +1607,9 @@ ALTER TABLE ONLY public.promotional_credits
 ALTER TABLE ONLY public.rate_cards
     ADD CONSTRAINT fk_rate_cards_currency FOREIGN KEY (currency) REFERENCES public.currencies(currency);
 
+ALTER TABLE ONLY public.resource_moves
+    ADD CONSTRAINT fk_resource_moves_resource FOREIGN KEY (account_id, resource_id) REFERENCES public.resources(account_id, resource_id);
+
 ALTER TABLE ONLY public.resources
     ADD CONSTRAINT fk_resources_project FOREIGN KEY (account_id, project_id) REFERENCES public.projects(account_id, project_id);
 
@@ -1228,6 +1621,8 @@ ALTER TABLE ONLY public.state_points
 
 GRANT USAGE ON SCHEMA public TO lineserve_app;
 
+GRANT USAGE ON SCHEMA queue TO lineserve_app;
+
 GRANT USAGE ON SCHEMA sandbox TO lineserve_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.accounts TO lineserve_app;
@@ -1238,11 +1633,15 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.api_keys TO lineserve_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.balances TO lineserve_app;
 
+GRANT SELECT ON TABLE public.balances_v TO lineserve_app;
+
 GRANT SELECT,INSERT ON TABLE public.bands TO lineserve_app;
 
 GRANT SELECT ON TABLE public.bands_v TO lineserve_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.billed_items TO lineserve_app;
+
+GRANT SELECT,INSERT ON TABLE public.close_corrections TO lineserve_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.closes TO lineserve_app;
 
@@ -1275,6 +1674,8 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.invoice_states TO lineserve_app;
 GRANT SELECT,INSERT ON TABLE public.invoice_taxes TO lineserve_app;
 
 GRANT SELECT,INSERT ON TABLE public.invoices TO lineserve_app;
+
+GRANT SELECT ON TABLE public.invoice_transactions_v TO lineserve_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.issuers TO lineserve_app;
 
@@ -1310,9 +1711,15 @@ GRANT SELECT ON TABLE public.projects_v TO lineserve_app;
 
 GRANT SELECT,INSERT ON TABLE public.promotional_credits TO lineserve_app;
 
+GRANT SELECT ON TABLE public.promotional_credits_v TO lineserve_app;
+
 GRANT SELECT,INSERT,UPDATE ON TABLE public.quarantined_events TO lineserve_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.rate_cards TO lineserve_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.resource_moves TO lineserve_app;
+
+GRANT SELECT ON TABLE public.resource_moves_v TO lineserve_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.resources TO lineserve_app;
 
@@ -1335,6 +1742,24 @@ GRANT SELECT ON TABLE public.tax_rates_v TO lineserve_app;
 GRANT SELECT,INSERT ON TABLE public.transfers TO lineserve_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.usage_events TO lineserve_app;
+
+GRANT SELECT ON TABLE public.wallet_transactions_v TO lineserve_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE queue.pgqueuer TO lineserve_app;
+
+GRANT SELECT,USAGE ON SEQUENCE queue.pgqueuer_id_seq TO lineserve_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE queue.pgqueuer_log TO lineserve_app;
+
+GRANT SELECT,USAGE ON SEQUENCE queue.pgqueuer_log_id_seq TO lineserve_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE queue.pgqueuer_schedules TO lineserve_app;
+
+GRANT SELECT,USAGE ON SEQUENCE queue.pgqueuer_schedules_id_seq TO lineserve_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE queue.pgqueuer_statistics TO lineserve_app;
+
+GRANT SELECT,USAGE ON SEQUENCE queue.pgqueuer_statistics_id_seq TO lineserve_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE sandbox.charges TO lineserve_app;
 
