@@ -60,6 +60,9 @@ def samples() -> list[Transfer]:
         *rules.invoice_issued(
             account_id=ONE, invoice_id=TWO, currency="USD", net_minor=100, taxes_minor={"<name>": 16}, at=AT
         ),
+        *rules.invoice_credited(
+            account_id=ONE, invoice_id=TWO, currency="USD", net_minor=-100, taxes_minor={"<name>": -16}, at=AT
+        ),
         rules.invoice_paid_from_credit(**of, invoice_id=TWO, credit_id=TWO, ordinal=1),
         rules.invoice_paid_from_cash(**of, invoice_id=TWO, ordinal=2),
     ]
@@ -89,8 +92,12 @@ class TestTemplates:
         said: list[tuple[str, str, str]] = []
         for line in (rules.__doc__ or "").splitlines():
             if "→" in line:
-                (template, source), destinations = line.split("→")[0].split(), line.split("→")[1]
-                said += [(template, source, one.split(" for ")[0].strip()) for one in destinations.split(",")]
+                template, movement = line.split(maxsplit=1)
+                sources, destinations = (
+                    [one.strip() for one in side.split(" for ")[0].rstrip(", ").split(",")]
+                    for side in movement.split("→")
+                )
+                said += [(template, source, destination) for source in sources for destination in destinations]
         made = [
             (one.template, one.source.replace(str(TWO), "<grant>"), one.destination.replace(str(TWO), "<grant>"))
             for one in samples()
@@ -106,6 +113,8 @@ class TestTemplates:
         assert rules.invoice_issued(**issued, net_minor=0, taxes_minor={"VAT": 0}) == []
         (tax,) = rules.invoice_issued(**issued, net_minor=0, taxes_minor={"A": 0, "B": 1})
         assert (tax.destination, tax.ordinal) == ("tax:B", 2)
+        (tax,) = rules.invoice_credited(**issued, net_minor=0, taxes_minor={"A": 0, "B": -1})
+        assert (tax.source, tax.ordinal) == ("tax:B", 2)
 
     @pytest.mark.parametrize("amount_minor", [0, -1])
     def test_move_more_than_nothing(self, amount_minor: int) -> None:
@@ -349,6 +358,7 @@ class TestRights:
     FROZEN = frozenset(
         {
             "bands",
+            "close_corrections",
             "invoice_lines",
             "invoice_numbers",
             "invoice_payments",
