@@ -55,7 +55,8 @@ _SOURCES: dict[PaymentSource, str] = {
     "method": "Payment method",
 }
 _SHOWN_DIGITS = Context(prec=12, rounding=ROUND_HALF_UP)
-_NARROW = 10  # characters of a word that a narrow column takes before breaking it
+_SHOWN_LENGTH = 16  # longer figures are written with an exponent, or their columns would push the descriptions out
+_NARROW = 9  # characters of a word that a narrow column takes before breaking it
 _JSON = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -72,11 +73,16 @@ def headline(minor: int, currency: str) -> str:
 
 
 def number(value: Decimal) -> str:
-    """A quantity or unit price to at most 12 digits, without trailing zeros; the attached JSON has it exact."""
+    """A quantity or unit price to at most 12 digits, without trailing zeros, `1.234568E-9` where that is too long.
+
+    The attached JSON has it exact.
+    """
     rounded = _SHOWN_DIGITS.plus(value)
     whole, _, decimals = f"{abs(rounded):,f}".partition(".")
     decimals = decimals.rstrip("0")
     text = f"{whole}.{decimals}" if decimals else whole
+    if len(text) > _SHOWN_LENGTH:
+        text = f"{abs(rounded):.6E}"
     return MINUS + text if rounded < 0 else text
 
 
@@ -91,7 +97,8 @@ def shown(document: InvoiceDocument) -> Shown:
     kind_name = "Credit note" if is_credit_note else "Invoice"
     return {
         "kind": kind_name,
-        "title": f"{kind_name} {clean(document.number)}",
+        "title": f"{kind_name} {clean(document.number, run_max=None)}",
+        "author": clean(document.issuer.name, run_max=None),
         "number": clean(document.number),
         "issuer": _issuer(document.issuer),
         "account": _account(document.account),

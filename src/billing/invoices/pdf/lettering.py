@@ -15,8 +15,9 @@ FONTS_FOLDER = Path(__file__).parent.parent / "assets" / "fonts"
 FAMILIES = ("Noto Sans", "Noto Sans Arabic", "WenQuanYi Micro Hei")  # in the order in which a glyph is looked for
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
-_BREAK = "\N{ZERO WIDTH SPACE}"
+_BREAK = "\N{ZERO WIDTH SPACE}"  # a mark for the template: as a character it would spoil the search for text in the PDF
 _JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
+_STRAY_JOINERS = re.compile(f"(?<![\u0600-\u06ff])[{_JOINERS}]")  # Persian needs them inside words
 _NEWLINES = re.compile("\r\n?|[\v\f\x85\u2028\u2029]")
 _WINDOWS_UNICODE = (3, 1)
 _SEGMENTS = 4  # the cmap format that all vendored fonts have: ranges of the Basic Multilingual Plane
@@ -31,19 +32,20 @@ def printable() -> frozenset[str]:
     return frozenset(found)
 
 
-def clean(text: str, *, keep_lines: bool = False, run_max: int = 20) -> str:
+def clean(text: str, *, keep_lines: bool = False, run_max: int | None = 16) -> str:
     """The text as it can be printed: composed, without hidden or direction-overriding characters, nothing missing in the fonts.
 
-    Newlines become spaces unless `keep_lines`. Words longer than `run_max` may be broken anywhere after that.
+    Newlines become spaces unless `keep_lines`. A word longer than `run_max` is marked with U+200B where it may be broken:
+    anywhere after that.
     """
     if not text.isascii():
-        text = unicodedata.normalize("NFC", text)
+        text = _STRAY_JOINERS.sub("", unicodedata.normalize("NFC", text))
     text = _NEWLINES.sub("\n", text)
     if not keep_lines:
         text = text.replace("\n", " ")
     if not (text.isascii() and text.isprintable()):
         text = "".join(map(_shown, text))
-    return _breakable(text, run_max)
+    return text if run_max is None else _breakable(text, run_max)
 
 
 def _shown(character: str) -> str:
@@ -52,11 +54,9 @@ def _shown(character: str) -> str:
         return character
     if character == "\t" or category == "Zs":
         return " "
-    if (
-        category == "Cf" or 0xFE00 <= ord(character) <= 0xFE0F
-    ):  # direction marks and overrides, tags, variation selectors
-        return ""
-    if category == "Co" or character not in printable():
+    if category == "Cf" or 0xFE00 <= ord(character) <= 0xFE0F:
+        return ""  # direction marks and overrides, tags, variation selectors
+    if category in ("Cc", "Co") or character not in printable():
         return REPLACEMENT
     return character
 

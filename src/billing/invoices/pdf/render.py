@@ -43,20 +43,23 @@ def render(document: InvoiceDocument) -> bytes:
     still cannot be set without a missing glyph gives a plain PDF instead of none. Takes milliseconds of one processor: call it
     off the event loop. Raises KeyError for a template version that does not exist.
     """
-    template = _templates()[document.template_version]
-    compiler = _per_thread.compiler
     inputs = {
         "document": msgspec.json.encode(figures.shown(document)).decode(),
         "attachment": figures.attachment(document).decode(),
         "fonts": msgspec.json.encode(FAMILIES).decode(),
     }
-    issued_s = int(document.issued_at.timestamp())
-    try:
-        made = compiler.compile(template, format="pdf", sys_inputs=inputs, pdf_standards=_STANDARD, timestamp=issued_s)
-    except typst.TypstError:
-        made = compiler.compile(template, format="pdf", sys_inputs=inputs, timestamp=issued_s)
+    made = _compiled(_templates()[document.template_version], inputs, int(document.issued_at.timestamp()))
     if len(document.lines) > _LARGE_LINES:
-        _forget(compiler)
+        _forget(_per_thread.compiler)
+    return made
+
+
+def _compiled(template: bytes, inputs: dict[str, str], at_s: int) -> bytes:
+    compiler = _per_thread.compiler
+    try:
+        made = compiler.compile(template, format="pdf", sys_inputs=inputs, pdf_standards=_STANDARD, timestamp=at_s)
+    except typst.TypstError:  # a missing glyph is refused by the standard alone; a fault of the template raises again
+        made = compiler.compile(template, format="pdf", sys_inputs=inputs, timestamp=at_s)
     assert isinstance(made, bytes), "one PDF in memory"
     return made
 
