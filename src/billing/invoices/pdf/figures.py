@@ -148,7 +148,7 @@ def attachment(document: InvoiceDocument) -> bytes:
 def _facts(document: InvoiceDocument) -> Iterable[tuple[str, str]]:
     yield "Number", document.number
     if document.corrects is not None:
-        yield "Lowers invoice", document.corrects
+        yield "For invoice", document.corrects
     zone = ZoneInfo(document.time_zone)
     yield "Issued", day(document.issued_at.astimezone(zone).date())
     yield "Time zone", document.time_zone
