@@ -174,17 +174,19 @@ async def _live(tx: Tx, account_id: UUID, project_id: UUID, row: Row) -> None:
     for status, day in points:
         await metering.record_state(
             tx,
-            account_id=account_id,
-            resource_id=row["resource"],
-            project_id=project_id,
-            type="vps",
-            service="compute",
-            name=row["resource"],
-            region="nairobi",
-            status=status,
-            effective_at=_day(day),
-            plan="vps" if status == "running" else None,
-            units=Decimal(1),
+            metering.StateReport(
+                account_id=account_id,
+                resource_id=row["resource"],
+                project_id=project_id,
+                type="vps",
+                service="compute",
+                name=row["resource"],
+                region="nairobi",
+                status=status,
+                effective_at=_day(day),
+                plan="vps" if status == "running" else None,
+                units=Decimal(1),
+            ),
         )
     sent = {"event_id": row["resource"], "resource_id": row["resource"], "quantity": row["sms"]}
     await _send(tx, account_id, at=_day(row["plan from"]), **sent)

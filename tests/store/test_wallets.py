@@ -171,17 +171,19 @@ async def run_server(tx: Tx, account_id: UUID) -> None:
     project = await projects.create_default(tx, account_id=account_id)
     await metering.record_state(
         tx,
-        account_id=account_id,
-        resource_id="vps_1",
-        project_id=project.project_id,
-        type="vps",
-        service="compute",
-        name="web",
-        region="nairobi",
-        status="running",
-        effective_at=month,
-        plan="s1",
-        units=Decimal(1),
+        metering.StateReport(
+            account_id=account_id,
+            resource_id="vps_1",
+            project_id=project.project_id,
+            type="vps",
+            service="compute",
+            name="web",
+            region="nairobi",
+            status="running",
+            effective_at=month,
+            plan="s1",
+            units=Decimal(1),
+        ),
     )
 
 

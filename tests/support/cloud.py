@@ -85,7 +85,8 @@ async def report(tx: Tx, account_id: UUID, resource_id: str = "r", **members: An
         **members,
     }
     return await metering.record_state(
-        tx, account_id=account_id, resource_id=resource_id, project_id=project_id, **state
+        tx,
+        metering.StateReport(account_id=account_id, resource_id=resource_id, project_id=project_id, **state),
     )
 
 

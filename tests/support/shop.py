@@ -75,17 +75,19 @@ class Shop:
             async with self.house.database.transaction() as tx:
                 await metering.record_state(
                     tx,
-                    account_id=resident.account_id,
-                    resource_id=resource_id,
-                    project_id=resident.default_project_id,
-                    type=type,
-                    service=service,
-                    name=name,
-                    region="nairobi",
-                    status="running" if status == "running" else "deleted",
-                    effective_at=at,
-                    plan=plan,
-                    units=Decimal(1),
+                    metering.StateReport(
+                        account_id=resident.account_id,
+                        resource_id=resource_id,
+                        project_id=resident.default_project_id,
+                        type=type,
+                        service=service,
+                        name=name,
+                        region="nairobi",
+                        status="running" if status == "running" else "deleted",
+                        effective_at=at,
+                        plan=plan,
+                        units=Decimal(1),
+                    ),
                 )
 
     async def use(self, resident: Resident, resource_id: str, meter: str, quantity: object) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 _BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_BASH = shutil.which("bash") or "bash"
 _MARK = "--- end of command ---"
 _VARYING = (
     (re.compile(r"\b(acc|proj|inv|txn|pm|pay|card|run|line|key|price)_[0-9a-z]{26,34}\b"), r"\1_…"),
@@ -39,7 +41,7 @@ def run_steps(steps: list[Step], *, folder: Path, environment: Mapping[str, str]
     """The same commands with what they print now, one after the other in one shell."""
     script = "\n".join(f"{{ {step.command}\n}} 2>&1; printf '\\n%s\\n' '{_MARK}'" for step in steps)
     done = subprocess.run(
-        ["bash", "-c", script],
+        [_BASH, "-c", script],
         cwd=folder,
         env=dict(environment),
         capture_output=True,

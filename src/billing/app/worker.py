@@ -8,10 +8,11 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from billing import payments
+from billing import metering, payments
 from billing.app import stopping
 from billing.app.runtime import installation
 from billing.invoices import jobs as invoices_jobs
+from billing.kit import idempotency
 from billing.kit.worker import Job, Worker
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from billing.app.runtime import Installation
     from billing.kit.config import Settings
+    from billing.kit.db import Database
 
 _STOP_LIMIT_S = 10.0
 
@@ -31,8 +33,16 @@ def jobs_of(installed: Installation) -> list[Job]:
             every_s=1,
             run=lambda database: payments.check_payments(database, installed.gateway),
         ),
+        Job(name="metering.replay", every_s=10, run=metering.replay_waiting),
+        Job(name="idempotency.prune", every_s=3600, run=_prune_idempotency),
         *invoices_jobs.make_jobs(grace=timedelta(seconds=installed.settings.close_grace_s)),
     ]
+
+
+async def _prune_idempotency(database: Database) -> None:
+    """Forget answers that are kept no longer."""
+    async with database.transaction() as tx:
+        await idempotency.delete_expired(tx.connection, now=tx.now)
 
 
 @asynccontextmanager

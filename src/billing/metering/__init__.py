@@ -9,6 +9,7 @@ from billing.metering.model import (
     ResourceDeleted,
     ResourceRegionFixed,
     Span,
+    StateReport,
     Status,
     UsageEvent,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "ResourceDeleted",
     "ResourceRegionFixed",
     "Span",
+    "StateReport",
     "Status",
     "UsageEvent",
     "count_live_resources",

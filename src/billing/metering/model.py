@@ -37,6 +37,23 @@ class Resource:
     units: Decimal
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateReport:
+    """What the platform says a resource is from an instant on."""
+
+    account_id: UUID
+    resource_id: str
+    project_id: UUID
+    type: str
+    service: str
+    name: str
+    region: str
+    status: Status
+    effective_at: datetime
+    plan: str | None
+    units: Decimal
+
+
 @dataclass(frozen=True, slots=True)
 class Span:
     """What a resource was from `start_at` to `end_at` (exclusive; None: still so)."""

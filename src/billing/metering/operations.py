@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 from uuid import UUID
 
 from billing.core.errors import NotFound
@@ -17,7 +15,7 @@ from billing.metering.model import (
     Resource,
     ResourceDeleted,
     ResourceRegionFixed,
-    Status,
+    StateReport,
     UsageEvent,
 )
 from billing.metering.store import events as event_store
@@ -30,6 +28,13 @@ REPLAY_CHUNK = 1_000
 _CURABLE = ("resource_unknown", "outside_resource_life", "meter_unknown", "price_missing")
 
 
+class ResourceKey(TypedDict):
+    """What names a resource."""
+
+    account_id: UUID
+    resource_id: str
+
+
 @dataclass(frozen=True, slots=True)
 class RecordedState:
     """What a report of a resource did: `is_created`, the resource was new; `is_changed`, its history is another now."""
@@ -38,82 +43,44 @@ class RecordedState:
     is_changed: bool
 
 
-async def record_state(
-    tx: Tx,
-    *,
-    account_id: UUID,
-    resource_id: str,
-    project_id: UUID,
-    type: str,
-    service: str,
-    name: str,
-    region: str,
-    status: Status,
-    effective_at: datetime,
-    plan: str | None,
-    units: Decimal,
-) -> RecordedState:
+async def record_state(tx: Tx, report: StateReport) -> RecordedState:
     """Store what a resource is from an instant on. Reports may come in any order; the same one again changes nothing.
 
     Raises ResourceRegionFixed, ResourceDeleted (the resource ended before), PriceMissing (the plan has none in that month).
     """
     connection = tx.connection
-    await resources.lock_resource(connection, account_id=account_id, resource_id=resource_id)
-    known = await resources.find_resource(connection, account_id=account_id, resource_id=resource_id, at=tx.now)
+    key: ResourceKey = {"account_id": report.account_id, "resource_id": report.resource_id}
+    await resources.lock_resource(connection, **key)
+    known = await resources.find_resource(connection, **key, at=tx.now)
     if known is not None:
-        await _refuse_contradiction(connection, known, region=region, status=status, effective_at=effective_at)
-    if plan is not None and not await resources.is_plan_priced(
-        connection, account_id=account_id, plan=plan, region=region, at=effective_at
+        await _refuse_contradiction(connection, known, report)
+    if report.plan is not None and not await resources.is_plan_priced(
+        connection, account_id=report.account_id, plan=report.plan, region=report.region, at=report.effective_at
     ):
-        raise PriceMissing(details={"plan": plan})
-    is_newest = not await resources.has_state_after(
-        connection, account_id=account_id, resource_id=resource_id, at=effective_at
-    )
-    await resources.upsert_resource(
-        connection,
-        account_id=account_id,
-        resource_id=resource_id,
-        project_id=project_id,
-        type=type,
-        service=service,
-        name=name,
-        region=region,
-        effective_at=effective_at,
-        deleted_at=effective_at if status == "deleted" else None,
-        is_newest=is_newest,
-        now=tx.now,
-    )
-    await resources.insert_move(connection, account_id=account_id, resource_id=resource_id, now=tx.now)
-    is_changed = await resources.upsert_state_point(
-        connection,
-        account_id=account_id,
-        resource_id=resource_id,
-        effective_at=effective_at,
-        plan=plan,
-        units=units,
-        status=status,
-        now=tx.now,
-    )
+        raise PriceMissing(details={"plan": report.plan})
+    is_newest = not await resources.has_state_after(connection, **key, at=report.effective_at)
+    await resources.upsert_resource(connection, report, is_newest=is_newest, now=tx.now)
+    await resources.insert_move(connection, **key, now=tx.now)
+    is_changed = await resources.upsert_state_point(connection, report, now=tx.now)
     if is_changed:
-        await _follow_up(tx, account_id=account_id, resource_id=resource_id, since=effective_at)
+        await _follow_up(tx, report)
     return RecordedState(is_created=known is None, is_changed=is_changed)
 
 
-async def _refuse_contradiction(
-    connection: Connection, known: Resource, *, region: str, status: Status, effective_at: datetime
-) -> None:
-    if known.region != region:
+async def _refuse_contradiction(connection: Connection, known: Resource, report: StateReport) -> None:
+    if known.region != report.region:
         raise ResourceRegionFixed(details={"region": known.region})
     deleted_at = await resources.find_deletion(connection, account_id=known.account_id, resource_id=known.resource_id)
-    if deleted_at is not None and effective_at > deleted_at and status != "deleted":
+    if deleted_at is not None and report.effective_at > deleted_at and report.status != "deleted":
         raise ResourceDeleted(details={"deleted_at": deleted_at})
 
 
-async def _follow_up(tx: Tx, *, account_id: UUID, resource_id: str, since: datetime) -> None:
+async def _follow_up(tx: Tx, report: StateReport) -> None:
+    key: ResourceKey = {"account_id": report.account_id, "resource_id": report.resource_id}
     # Day rows before versions, as ingest locks them: no two locks cross.
-    await resources.refold_after(tx.connection, account_id=account_id, resource_id=resource_id, since=since)
-    await replay_quarantine(tx, account_id=account_id, resource_id=resource_id)
-    await periods.touch_periods_from(tx.connection, account_id=account_id, since=since, now=tx.now)
+    await resources.refold_after(tx.connection, **key, since=report.effective_at)
+    await replay_quarantine(tx, **key)
+    await periods.touch_periods_from(tx.connection, account_id=report.account_id, since=report.effective_at, now=tx.now)
 
 
 async def ingest(tx: Tx, events: Sequence[UsageEvent], *, is_backfill: bool = False) -> list[IngestResult]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from decimal import Decimal
+from decimal import Context, Decimal, localcontext
 
 from billing.metering.model import AHEAD_WINDOW, LATE_WINDOW, QUANTITY_DECIMALS, QUANTITY_MAX, UsageEvent
+
+_EXACT = Context(prec=150)
 
 
 def objection_to(event: UsageEvent, *, now: datetime, is_backfill: bool) -> str | None:
@@ -23,5 +25,6 @@ def objection_to(event: UsageEvent, *, now: datetime, is_backfill: bool) -> str 
 
 def has_storable_decimals(quantity: Decimal) -> bool:
     """Whether a quantity has at most 12 decimals."""
-    exponent = quantity.normalize().as_tuple().exponent
-    return isinstance(exponent, int) and -exponent <= QUANTITY_DECIMALS
+    with localcontext(_EXACT):
+        scaled = quantity.scaleb(QUANTITY_DECIMALS)
+        return quantity.is_finite() and scaled == scaled.to_integral_value()

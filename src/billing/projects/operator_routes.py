@@ -55,17 +55,19 @@ async def _record(tx: Tx, *, account_id: UUID, resource_id: str, report: Resourc
     )
     return await metering.record_state(
         tx,
-        account_id=account_id,
-        resource_id=resource_id,
-        project_id=project_id,
-        type=report.type,
-        service=report.service,
-        name=report.name,
-        region=report.region,
-        status=report.status,
-        effective_at=report.effective_at,
-        plan=report.plan,
-        units=report.units,
+        metering.StateReport(
+            account_id=account_id,
+            resource_id=resource_id,
+            project_id=project_id,
+            type=report.type,
+            service=report.service,
+            name=report.name,
+            region=report.region,
+            status=report.status,
+            effective_at=report.effective_at,
+            plan=report.plan,
+            units=report.units,
+        ),
     )
 
 

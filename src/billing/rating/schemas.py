@@ -10,6 +10,7 @@ from typing import Annotated
 from msgspec import Meta as Bound
 from msgspec import Struct, field
 
+from billing import metering
 from billing.catalog import InlinePrice
 from billing.core import money
 from billing.core.errors import Fault, InvalidParameter
@@ -104,7 +105,7 @@ def _line_faults(line: QuoteLineIn, path: str) -> list[Fault]:
         faults.append(Fault("body", f"{path}.{wanted}", "is required"))
     elif not 0 <= amount < QUANTITY_MAX:
         faults.append(Fault("body", f"{path}.{wanted}", "must be from 0 to below 10^29"))
-    elif amount != round(amount, 12):
+    elif not metering.has_storable_decimals(amount):
         faults.append(Fault("body", f"{path}.{wanted}", "has more than 12 decimals"))
     if given[other] is not None:
         faults.append(Fault("body", f"{path}.{other}", f"does not belong to a {'plan' if line.plan else 'meter'}"))

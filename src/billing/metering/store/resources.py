@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from decimal import Decimal
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from billing.metering.model import Resource, Span, Status
+from billing.metering.model import Resource, Span, StateReport, Status
 
 if TYPE_CHECKING:
     from billing.kit.db import Connection
@@ -112,21 +111,7 @@ async def list_spans(connection: Connection, *, account_id: UUID, resource_id: s
     return [Span(**dict(row)) for row in rows]
 
 
-async def upsert_resource(
-    connection: Connection,
-    *,
-    account_id: UUID,
-    resource_id: str,
-    project_id: UUID,
-    type: str,
-    service: str,
-    name: str,
-    region: str,
-    effective_at: datetime,
-    deleted_at: datetime | None,
-    is_newest: bool,
-    now: datetime,
-) -> None:
+async def upsert_resource(connection: Connection, report: StateReport, *, is_newest: bool, now: datetime) -> None:
     """Store what a report says of a resource; name, type, service and project only if no later state is known."""
     await connection.execute(
         """
@@ -142,15 +127,15 @@ async def upsert_resource(
             created_at = least(r.created_at, excluded.created_at),
             deleted_at = least(r.deleted_at, excluded.deleted_at)
         """,
-        account_id,
-        resource_id,
-        project_id,
-        type,
-        service,
-        name,
-        region,
-        effective_at,
-        deleted_at,
+        report.account_id,
+        report.resource_id,
+        report.project_id,
+        report.type,
+        report.service,
+        report.name,
+        report.region,
+        report.effective_at,
+        report.effective_at if report.status == "deleted" else None,
         now,
         is_newest,
     )
@@ -176,17 +161,7 @@ async def insert_move(connection: Connection, *, account_id: UUID, resource_id: 
     )
 
 
-async def upsert_state_point(
-    connection: Connection,
-    *,
-    account_id: UUID,
-    resource_id: str,
-    effective_at: datetime,
-    plan: str | None,
-    units: Decimal,
-    status: Status,
-    now: datetime,
-) -> bool:
+async def upsert_state_point(connection: Connection, report: StateReport, *, now: datetime) -> bool:
     """Store a point; False when it was there with the same content. A point at the same instant is replaced."""
     changed = await connection.fetchval(
         """
@@ -197,12 +172,12 @@ async def upsert_state_point(
         WHERE (s.plan, s.units, s.status) IS DISTINCT FROM (excluded.plan, excluded.units, excluded.status)
         RETURNING true
         """,
-        account_id,
-        resource_id,
-        effective_at,
-        plan,
-        units,
-        status,
+        report.account_id,
+        report.resource_id,
+        report.effective_at,
+        report.plan,
+        report.units,
+        report.status,
         now,
     )
     return changed is True
