@@ -246,7 +246,7 @@ class TestTranslate:
             (NotFound(), 404, "not_found"),
             (Refused(), 422, "refused"),
             (Unavailable(), 503, "unavailable"),
-            (BillingError(), 500, "billing_error"),
+            (BillingError(), 500, "internal_error"),
             (asyncpg.CannotConnectNowError(), 503, "unavailable"),
             (asyncpg.ConnectionDoesNotExistError(), 503, "unavailable"),
             (asyncpg.TooManyConnectionsError(), 503, "unavailable"),

@@ -27,6 +27,8 @@ Clock = Callable[[], datetime]
 RandomBits = Callable[[int], int]
 
 APP_ROLE = "lineserve_app"
+ACQUIRE_TIMEOUT_S = 2.5  # a caller hears 503 within 3 s
+_CONNECT_TIMEOUT_S = 5
 
 
 def system_clock() -> datetime:
@@ -58,14 +60,14 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Tx]:
         """A transaction that commits when the block ends and rolls back when it raises."""
-        async with self.pool.acquire() as connection, connection.transaction():
+        async with self.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection, connection.transaction():
             yield Tx(connection, self.clock(), self.random_bits)
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Tx]:
         """A read-only transaction in which every statement sees the same state."""
         async with (
-            self.pool.acquire() as connection,
+            self.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
             yield Tx(connection, self.clock(), self.random_bits)
@@ -73,7 +75,7 @@ class Database:
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Tx]:
         """A connection for single statements, each of which sees its own instant's state; no round trips for a transaction."""
-        async with self.pool.acquire() as connection:
+        async with self.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
             yield Tx(connection, self.clock(), self.random_bits)
 
 
@@ -89,4 +91,6 @@ async def open_pool(dsn: str, *, size: int, role: str | None = APP_ROLE, stateme
     }
     if role is not None:
         settings["role"] = role
-    return await asyncpg.create_pool(dsn, min_size=1, max_size=size, server_settings=settings, command_timeout=60)
+    return await asyncpg.create_pool(
+        dsn, min_size=1, max_size=size, server_settings=settings, command_timeout=60, timeout=_CONNECT_TIMEOUT_S
+    )

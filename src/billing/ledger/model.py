@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from billing.core.errors import BillingError, Refused
+from billing.core.errors import Refused
 
 WALLET_CASH = "wallet:cash"
 WALLET_PENDING = "wallet:pending"
@@ -77,5 +77,5 @@ class InsufficientBalance(Refused):
     message = "Insufficient wallet balance for this operation"
 
 
-class TransferConflict(BillingError):
+class TransferConflict(Exception):
     """The same reference was posted before with other content: a bug, never a caller's mistake."""

@@ -67,6 +67,7 @@ _OUT_OF_REACH = (
     asyncpg.TransactionRollbackError,
     asyncpg.LockNotAvailableError,
     asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InternalClientError,  # what the driver says when the server dies under a statement
 )
 
 
@@ -78,7 +79,7 @@ def status_of(error: BillingError) -> int:
 def translate(error: Exception) -> BillingError:
     """What a caller is told about an exception of ours, of the router or of the driver."""
     match error:
-        case BillingError():
+        case BillingError() if status_of(error) < 500 or isinstance(error, Unavailable):
             return error
         case HTTPException():
             return _of_router(error)
@@ -99,7 +100,7 @@ def answer_of_error(error: Exception, *, request_id: str) -> Answer:
         _log.error("unexpected_error", exc_info=error)
         details = {"request_id": request_id}
     elif isinstance(told, Unavailable):
-        _log.warning("unavailable", exc_info=error)
+        _log.warning("unavailable", reason=type(error).__name__)
     elif status in {401, 403}:
         _log.warning("denied", code=told.code)
     body = {"error": {"code": told.code, "message": str(told), "details": details}}
