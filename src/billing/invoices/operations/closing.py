@@ -99,7 +99,7 @@ async def _start(database: Database, run_id: UUID) -> None:
         if run.only_accounts is not None:
             wanted = set(run.only_accounts)
             account_ids = [account_id for account_id in account_ids if account_id in wanted]
-        await runs.insert_run_accounts(tx.connection, run_id=run_id, period=run.period, account_ids=account_ids)
+        await runs.insert_run_accounts(tx.connection, run=run, account_ids=account_ids)
         await runs.mark_run(tx.connection, run_id=run_id, status="running", now=tx.now)
 
 
@@ -120,8 +120,10 @@ async def _draft_chunk(database: Database, run_id: UUID) -> bool:
 
 
 async def _number(database: Database, run_id: UUID) -> None:
-    """Allot numbers to all drafts of the run in one short transaction."""
+    """Allot numbers to all drafts of the run in one short transaction; a dry run has none."""
     async with database.transaction() as tx:
+        if (await get_run(tx, run_id=run_id)).dry_run:
+            return
         for prefix, is_credit in (("INV", False), ("CN", True)):
             await runs.insert_numbers(
                 tx.connection, run_id=run_id, series=f"{prefix}-{tx.now.year}", is_credit=is_credit, now=tx.now

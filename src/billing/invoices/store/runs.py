@@ -139,15 +139,13 @@ async def mark_run(connection: Connection, *, run_id: UUID, status: RunStatus, n
     )
 
 
-async def insert_run_accounts(
-    connection: Connection, *, run_id: UUID, period: Period, account_ids: Sequence[UUID]
-) -> None:
-    """Give a run its worklist. What an earlier run had drafted or numbered goes on from there."""
+async def insert_run_accounts(connection: Connection, *, run: Run, account_ids: Sequence[UUID]) -> None:
+    """Give a run its worklist. What an earlier run had drafted or numbered goes on from there; a dry run rates it again."""
     await connection.execute(
         """
         INSERT INTO run_accounts (run_id, account_id, state, invoice_id, currency, total_minor)
         SELECT $1, asked.account_id,
-            CASE WHEN closes.account_id IS NULL THEN 'queued' WHEN n.invoice_id IS NULL THEN 'rated' ELSE 'numbered' END,
+            CASE WHEN closes.account_id IS NULL OR $4 THEN 'queued' WHEN n.invoice_id IS NULL THEN 'rated' ELSE 'numbered' END,
             closes.invoice_id, closes.currency, closes.subtotal_minor
         FROM unnest($3::uuid[]) AS asked (account_id)
         LEFT JOIN closes ON closes.account_id = asked.account_id AND closes.period = $2
@@ -155,9 +153,10 @@ async def insert_run_accounts(
         WHERE closes.finalized_at IS NULL
         ON CONFLICT (run_id, account_id) DO NOTHING
         """,
-        run_id,
-        period.start_date,
+        run.run_id,
+        run.period.start_date,
         list(account_ids),
+        run.dry_run,
     )
 
 
@@ -228,7 +227,9 @@ async def insert_numbers(connection: Connection, *, run_id: UUID, series: str, i
         ), allotted AS (
             INSERT INTO invoice_numbers (series, number, account_id, invoice_id, issued_at)
             SELECT $2, number_series.last_number + row_number() OVER (ORDER BY waiting.account_id), waiting.account_id,
-                waiting.invoice_id, $3
+                waiting.invoice_id,
+                -- not before the number before it: whoever waited for the series has read its clock earlier
+                greatest($3, (SELECT issued_at FROM invoice_numbers WHERE series = $2 ORDER BY number DESC LIMIT 1))
             FROM waiting
             JOIN number_series ON number_series.series = $2
             WHERE waiting.is_unnumbered
