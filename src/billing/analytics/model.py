@@ -34,6 +34,7 @@ class PartKind(IntEnum):
     CAPTURED_HOLD = 3
     CREDIT = 4
     CREDIT_NOTE = 5
+    VOIDING = 6
 
 
 @dataclass(frozen=True, slots=True)

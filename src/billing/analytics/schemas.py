@@ -15,6 +15,7 @@ from billing.core import ids, money
 from billing.kit.web import DateFilter, Meta, PageQuery
 
 TRANSACTION_PREFIX = "txn"
+_PARTS_OF_INVOICES = {PartKind.INVOICE_LINE, PartKind.INVOICE_TAX, PartKind.CREDIT_NOTE, PartKind.VOIDING}
 
 
 class HistoryQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -114,7 +115,7 @@ def transaction_id(transaction: Transaction) -> str:
 
 def show_part(transaction: Transaction) -> TransactionAnswer:
     """A line, tax, hold or credit as a transaction of its own."""
-    is_of_invoice = transaction.part_kind in {PartKind.INVOICE_LINE, PartKind.INVOICE_TAX, PartKind.CREDIT_NOTE}
+    is_of_invoice = transaction.part_kind in _PARTS_OF_INVOICES
     return TransactionAnswer(
         transaction=TransactionDetails(
             **structs.asdict(show(transaction)),

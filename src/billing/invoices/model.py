@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 from uuid import UUID
 
 from billing.core.errors import Refused
@@ -208,3 +208,22 @@ class PeriodOpen(Refused):
     """The month is still running."""
 
     message = "The period has not ended yet"
+
+
+class InvoiceNotPayable(Refused):
+    """The invoice asks for no money."""
+
+    message = "The invoice asks for no money"
+
+
+class InvoiceNotVoidable(Refused):
+    """Only an invoice that is pending or paid can be voided."""
+
+    message = "Only an invoice that is pending or paid can be voided"
+
+
+class InvoiceKey(TypedDict):
+    """What names an invoice."""
+
+    account_id: UUID
+    invoice_id: UUID

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Literal
@@ -130,6 +131,12 @@ class InvoiceAnswer(Struct, frozen=True, kw_only=True):
     invoice: InvoiceDetails
 
 
+class InvoiceShownAnswer(Struct, frozen=True, kw_only=True):
+    """One invoice without its parts, wrapped."""
+
+    invoice: InvoiceShown
+
+
 class LinesOut(Struct, frozen=True, kw_only=True):
     """GET /account/invoices/{id}/lines."""
 
@@ -245,6 +252,10 @@ class RetryIn(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     accept_totals: bool = False
 
 
+class EmptyIn(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A body without members."""
+
+
 def read_period(text: str, *, where: Literal["body", "query"] = "body") -> Period:
     """A month such as 2024-01. Raises InvalidParameter."""
     try:
@@ -257,14 +268,14 @@ def read_account_ids(texts: list[str] | None) -> list[ids.UUID] | None:
     """The accounts named in a body. Raises InvalidParameter with each that is no account's id."""
     if texts is None:
         return None
-    found = [ids.decode("acc", text) for text in texts]
-    faults = [
-        Fault("body", f"account_ids[{index}]", "is not an account's id")
-        for index, one in enumerate(found)
-        if one is None
-    ]
-    if faults:
-        raise InvalidParameter(faults)
+    return refuse_accounts([ids.decode("acc", text) for text in texts])
+
+
+def refuse_accounts(found: Sequence[ids.UUID | None]) -> list[ids.UUID]:
+    """The accounts of a body's `account_ids`. Raises InvalidParameter with each that is none."""
+    missing = [index for index, one in enumerate(found) if one is None]
+    if missing:
+        raise InvalidParameter([Fault("body", f"account_ids[{at}]", "is not an account's id") for at in missing])
     return [one for one in found if one is not None]
 
 

@@ -14,6 +14,7 @@ WALLET_HELD = "wallet:held"
 RECEIVABLE = "receivable"
 REVENUE = "revenue"
 PROMOTIONS = "promotions"
+WRITE_OFFS = "write_offs"
 OWED = "owed"
 EXTERNAL_GATEWAY = "external"
 

@@ -4,12 +4,21 @@ topup.started              gateway:<name>  → wallet:pending
 topup.settled              wallet:pending  → wallet:cash
 topup.failed               wallet:pending  → gateway:<name>
 payment.recorded           gateway:external → wallet:cash
+refund.started             wallet:cash     → wallet:held
+refund.settled             wallet:held     → gateway:<name>
+refund.failed              wallet:held     → wallet:cash
+chargeback.taken           wallet:cash, owed → gateway:<name>, for each part
+owed.paid                  wallet:cash     → owed
 credit.granted             promotions      → promo:<grant>
 hold.placed                wallet:cash     → wallet:held
 hold.captured              wallet:held     → revenue
 hold.released              wallet:held     → wallet:cash
 invoice.issued             receivable      → revenue, tax:<name> for each tax
 invoice.credited           revenue, tax:<name> → wallet:cash, for each part
+credit.expired             promo:<grant>   → promotions
+invoice.voided             revenue, tax:<name> → receivable, for each part
+invoice.payment_returned   receivable      → wallet:cash or promo:<grant>
+invoice.written_off        write_offs      → receivable
 invoice.paid_from_credit   promo:<grant>   → receivable
 invoice.paid_from_cash     wallet:cash     → receivable
 """
@@ -22,12 +31,14 @@ from uuid import UUID
 
 from billing.ledger.model import (
     EXTERNAL_GATEWAY,
+    OWED,
     PROMOTIONS,
     RECEIVABLE,
     REVENUE,
     WALLET_CASH,
     WALLET_HELD,
     WALLET_PENDING,
+    WRITE_OFFS,
     Transfer,
     gateway,
     promo,
@@ -74,6 +85,59 @@ def payment_recorded(*, account_id: UUID, payment_id: UUID, currency: str, amoun
     )
 
 
+def refund_started(*, account_id: UUID, refund_id: UUID, currency: str, amount_minor: int, at: datetime) -> Transfer:
+    """Money set aside that a gateway is asked to give back."""
+    return Transfer(account_id, currency, WALLET_CASH, WALLET_HELD, amount_minor, "refund.started", str(refund_id), at)
+
+
+def refund_settled(
+    *, account_id: UUID, refund_id: UUID, gateway_name: str, currency: str, amount_minor: int, at: datetime
+) -> Transfer:
+    """Money that a gateway gave back."""
+    return Transfer(
+        account_id, currency, WALLET_HELD, gateway(gateway_name), amount_minor, "refund.settled", str(refund_id), at
+    )
+
+
+def refund_failed(*, account_id: UUID, refund_id: UUID, currency: str, amount_minor: int, at: datetime) -> Transfer:
+    """Money that a gateway did not give back: the reversal of `refund.started`."""
+    return Transfer(account_id, currency, WALLET_HELD, WALLET_CASH, amount_minor, "refund.failed", str(refund_id), at)
+
+
+def chargeback_taken(
+    *,
+    account_id: UUID,
+    chargeback_id: UUID,
+    gateway_name: str,
+    currency: str,
+    cash_minor: int,
+    owed_minor: int,
+    at: datetime,
+) -> list[Transfer]:
+    """Money that a gateway took back: what the wallet had, and the rest, which the account owes from then on."""
+    parts = [(WALLET_CASH, cash_minor), (OWED, owed_minor)]
+    return [
+        Transfer(
+            account_id,
+            currency,
+            source,
+            gateway(gateway_name),
+            minor,
+            "chargeback.taken",
+            str(chargeback_id),
+            at,
+            ordinal,
+        )
+        for ordinal, (source, minor) in enumerate(parts)
+        if minor > 0
+    ]
+
+
+def owed_paid(*, account_id: UUID, reference: UUID, currency: str, amount_minor: int, at: datetime) -> Transfer:
+    """Money that arrived set against what the account owes; `reference` is what brought it."""
+    return Transfer(account_id, currency, WALLET_CASH, OWED, amount_minor, "owed.paid", str(reference), at)
+
+
 def credit_granted(*, account_id: UUID, credit_id: UUID, currency: str, amount_minor: int, at: datetime) -> Transfer:
     """Promotional credit given by the operator."""
     return Transfer(
@@ -118,6 +182,58 @@ def invoice_credited(
         for ordinal, (source, minor) in enumerate(parts)
         if minor < 0
     ]
+
+
+def invoice_voided(
+    *, account_id: UUID, invoice_id: UUID, currency: str, net_minor: int, taxes_minor: Mapping[str, int], at: datetime
+) -> list[Transfer]:
+    """An invoice that asks for nothing any more: the reversal of `invoice.issued`, part by part."""
+    parts = [(REVENUE, net_minor), *((tax(name), minor) for name, minor in taxes_minor.items())]
+    return [
+        Transfer(account_id, currency, source, RECEIVABLE, minor, "invoice.voided", str(invoice_id), at, ordinal)
+        for ordinal, (source, minor) in enumerate(parts)
+        if minor > 0
+    ]
+
+
+def invoice_payment_returned(
+    *,
+    account_id: UUID,
+    invoice_id: UUID,
+    ordinal: int,
+    destination: str,
+    currency: str,
+    amount_minor: int,
+    at: datetime,
+) -> Transfer:
+    """Money set against an invoice that was voided, back where it came from: the wallet, or the credit with its id."""
+    return Transfer(
+        account_id,
+        currency,
+        RECEIVABLE,
+        destination,
+        amount_minor,
+        "invoice.payment_returned",
+        str(invoice_id),
+        at,
+        ordinal,
+    )
+
+
+def invoice_written_off(
+    *, account_id: UUID, invoice_id: UUID, currency: str, amount_minor: int, at: datetime
+) -> Transfer:
+    """What an invoice still asks for and nobody will pay."""
+    return Transfer(
+        account_id, currency, WRITE_OFFS, RECEIVABLE, amount_minor, "invoice.written_off", str(invoice_id), at
+    )
+
+
+def credit_expired(*, account_id: UUID, credit_id: UUID, currency: str, amount_minor: int, at: datetime) -> Transfer:
+    """What was left of a promotional credit when its validity ended."""
+    return Transfer(
+        account_id, currency, promo(credit_id), PROMOTIONS, amount_minor, "credit.expired", str(credit_id), at
+    )
 
 
 def invoice_paid_from_credit(

@@ -24,6 +24,7 @@ from billing.metering.store.periods import (
     list_unrated_before,
     list_versions,
     mark_rated,
+    touch,
 )
 from billing.metering.store.resources import (
     count_live_resources,
@@ -64,5 +65,6 @@ __all__ = [
     "replay_quarantine",
     "replay_waiting",
     "run_checks",
+    "touch",
     "void",
 ]

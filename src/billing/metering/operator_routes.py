@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from litestar import get, post
 
+from billing import accounts
 from billing.core import ids
 from billing.core.errors import NotFound
 from billing.kit.auth import Operator
@@ -68,6 +69,8 @@ async def replay_quarantine(metering_operator: Operator, body: RawBody, command:
     account_id = schemas.read_account(body.read(ReplayIn, optional=True).account_id)
 
     async def work(tx: Tx) -> ReplayOut:
+        if account_id is not None:
+            await accounts.get_account(tx.connection, account_id=account_id)
         accepted = await operations.replay_quarantine(tx, account_id=account_id)
         left = await store.count_quarantined(tx.connection, account_id=account_id)
         return ReplayOut(accepted=accepted, quarantined=left)

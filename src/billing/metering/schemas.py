@@ -13,8 +13,8 @@ from msgspec import Meta as Bound
 from msgspec import Struct
 
 from billing.core import ids
-from billing.core.errors import Fault
-from billing.kit.web import BatchItem, Meta, PageQuery
+from billing.core.errors import Fault, NotFound
+from billing.kit.web import BatchItem, Meta, PageQuery, values
 from billing.metering.model import IngestResult, QuarantinedEvent, UsageEvent
 from billing.metering.rules import has_storable_decimals
 
@@ -163,8 +163,10 @@ def show_results(items: Sequence[BatchItem[UsageEventIn]], results: Sequence[Ing
 def _text(item: BatchItem[UsageEventIn], name: Literal["id", "source"]) -> str | None:
     if item.value is not None:
         return item.value.id if name == "id" else item.value.source
-    sent = item.members.get(name)
-    return sent if isinstance(sent, str) else None
+    try:
+        return values.read_text(item.members.get(name))
+    except ValueError:
+        return None
 
 
 def show_quarantined(held: QuarantinedEvent) -> QuarantinedOut:
@@ -184,5 +186,8 @@ def show_quarantined(held: QuarantinedEvent) -> QuarantinedOut:
 
 
 def read_account(text: str | None) -> UUID | None:
-    """The account that a filter names; an unknown form finds nothing."""
-    return None if text is None else ids.decode("acc", text) or UUID(int=0)
+    """The account that a filter names, if any. Raises NotFound for what cannot be one's id."""
+    account_id = None if text is None else ids.decode("acc", text)
+    if text is not None and account_id is None:
+        raise NotFound
+    return account_id

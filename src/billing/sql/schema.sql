@@ -531,6 +531,19 @@ CREATE TABLE public.billed_items (
     last_period date NOT NULL
 );
 
+CREATE TABLE public.chargebacks (
+    account_id uuid NOT NULL,
+    chargeback_id uuid NOT NULL,
+    payment_id uuid NOT NULL,
+    currency text NOT NULL,
+    amount_minor bigint NOT NULL,
+    cash_minor bigint NOT NULL,
+    reason text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT ck_chargebacks_amount CHECK ((amount_minor > 0)),
+    CONSTRAINT ck_chargebacks_cash CHECK (((cash_minor >= 0) AND (cash_minor <= amount_minor)))
+);
+
 CREATE TABLE public.close_corrections (
     account_id uuid NOT NULL,
     period date NOT NULL,
@@ -699,6 +712,7 @@ CREATE TABLE public.invoice_states (
     status text NOT NULL,
     paid_minor bigint NOT NULL,
     paid_at timestamp with time zone,
+    ended_at timestamp with time zone,
     pdf_sha256 bytea,
     CONSTRAINT ck_invoice_states_paid CHECK ((paid_minor >= 0)),
     CONSTRAINT ck_invoice_states_status CHECK ((status = ANY (ARRAY['pending'::text, 'processing'::text, 'paid'::text, 'uncollectible'::text, 'void'::text])))
@@ -782,7 +796,22 @@ UNION ALL
     NULL::text AS service,
     NULL::text AS resource_id
    FROM public.invoices
-  WHERE (invoices.total_minor < 0);
+  WHERE (invoices.total_minor < 0)
+UNION ALL
+ SELECT invoices.account_id,
+    invoices.invoice_id,
+    6 AS part_kind,
+    0 AS ordinal,
+    'adjustment'::text AS type,
+    invoices.total_minor AS amount_minor,
+    invoices.currency,
+    (('Invoice '::text || invoices.number) || ' voided'::text) AS description,
+    states.ended_at AS created_at,
+    NULL::text AS service,
+    NULL::text AS resource_id
+   FROM (public.invoices
+     JOIN public.invoice_states states ON (((states.account_id = invoices.account_id) AND (states.invoice_id = invoices.invoice_id))))
+  WHERE ((states.status = 'void'::text) AND (invoices.total_minor > 0));
 
 CREATE TABLE public.issuers (
     issuer text NOT NULL,
@@ -885,22 +914,76 @@ CREATE TABLE public.payments (
     CONSTRAINT ck_payments_status CHECK ((status = ANY (ARRAY['pending'::text, 'completed'::text, 'failed'::text])))
 );
 
+CREATE TABLE public.refunds (
+    account_id uuid NOT NULL,
+    refund_id uuid NOT NULL,
+    payment_id uuid NOT NULL,
+    gateway text NOT NULL,
+    currency text NOT NULL,
+    amount_minor bigint NOT NULL,
+    reason text NOT NULL,
+    status text NOT NULL,
+    failure_reason text,
+    created_at timestamp with time zone NOT NULL,
+    ended_at timestamp with time zone,
+    next_check_at timestamp with time zone,
+    checks integer DEFAULT 0 NOT NULL,
+    CONSTRAINT ck_refunds_amount CHECK ((amount_minor > 0)),
+    CONSTRAINT ck_refunds_ended CHECK (((status = 'pending'::text) = (ended_at IS NULL))),
+    CONSTRAINT ck_refunds_failed CHECK (((status = 'failed'::text) = (failure_reason IS NOT NULL))),
+    CONSTRAINT ck_refunds_status CHECK ((status = ANY (ARRAY['pending'::text, 'completed'::text, 'failed'::text])))
+);
+
 CREATE VIEW public.payment_transactions_v AS
- SELECT account_id,
-    (payment_id)::text AS sort_id,
+ SELECT payments.account_id,
+    (payments.payment_id)::text AS sort_id,
     'payment'::text AS type,
-    amount_minor,
-    currency,
-    description,
-    status,
-    created_at,
+    payments.amount_minor,
+    payments.currency,
+    payments.description,
+    payments.status,
+    payments.created_at,
     NULL::text AS service,
     NULL::text AS resource_id,
-    payment_id,
-    payment_method_id,
-    invoice_id,
-    failure_reason
-   FROM public.payments;
+    payments.payment_id,
+    payments.payment_method_id,
+    payments.invoice_id,
+    payments.failure_reason
+   FROM public.payments
+UNION ALL
+ SELECT refunds.account_id,
+    (refunds.refund_id)::text AS sort_id,
+    'refund'::text AS type,
+    refunds.amount_minor,
+    refunds.currency,
+    (('Refund of '::text || lower("left"(payments.description, 1))) || substr(payments.description, 2)) AS description,
+    refunds.status,
+    refunds.created_at,
+    NULL::text AS service,
+    NULL::text AS resource_id,
+    refunds.refund_id AS payment_id,
+    payments.payment_method_id,
+    payments.invoice_id,
+    refunds.failure_reason
+   FROM (public.refunds
+     JOIN public.payments ON (((payments.account_id = refunds.account_id) AND (payments.payment_id = refunds.payment_id))))
+UNION ALL
+ SELECT chargebacks.account_id,
+    (chargebacks.chargeback_id)::text AS sort_id,
+    'chargeback'::text AS type,
+    chargebacks.amount_minor,
+    chargebacks.currency,
+    (('Chargeback of '::text || lower("left"(payments.description, 1))) || substr(payments.description, 2)) AS description,
+    'completed'::text AS status,
+    chargebacks.created_at,
+    NULL::text AS service,
+    NULL::text AS resource_id,
+    chargebacks.chargeback_id AS payment_id,
+    payments.payment_method_id,
+    payments.invoice_id,
+    NULL::text AS failure_reason
+   FROM (public.chargebacks
+     JOIN public.payments ON (((payments.account_id = chargebacks.account_id) AND (payments.payment_id = chargebacks.payment_id))));
 
 CREATE TABLE public.period_versions (
     account_id uuid NOT NULL,
@@ -1320,6 +1403,17 @@ CREATE TABLE sandbox.instruments (
     created_at timestamp with time zone NOT NULL
 );
 
+CREATE TABLE sandbox.refunds (
+    key text NOT NULL,
+    charge_key text NOT NULL,
+    currency text NOT NULL,
+    amount_minor bigint NOT NULL,
+    status text NOT NULL,
+    reason text,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT ck_refunds_status CHECK ((status = ANY (ARRAY['succeeded'::text, 'failed'::text])))
+);
+
 ALTER TABLE ONLY queue.pgqueuer ALTER COLUMN id SET DEFAULT nextval('queue.pgqueuer_id_seq'::regclass);
 
 ALTER TABLE ONLY queue.pgqueuer_schedules ALTER COLUMN id SET DEFAULT nextval('queue.pgqueuer_schedules_id_seq'::regclass);
@@ -1340,6 +1434,9 @@ ALTER TABLE ONLY public.bands
 
 ALTER TABLE ONLY public.billed_items
     ADD CONSTRAINT pk_billed_items PRIMARY KEY (account_id, kind, item, currency);
+
+ALTER TABLE ONLY public.chargebacks
+    ADD CONSTRAINT pk_chargebacks PRIMARY KEY (account_id, chargeback_id);
 
 ALTER TABLE ONLY public.close_corrections
     ADD CONSTRAINT pk_close_corrections PRIMARY KEY (account_id, period, corrected_period);
@@ -1425,6 +1522,9 @@ ALTER TABLE ONLY public.quarantined_events
 ALTER TABLE ONLY public.rate_cards
     ADD CONSTRAINT pk_rate_cards PRIMARY KEY (rate_card_id);
 
+ALTER TABLE ONLY public.refunds
+    ADD CONSTRAINT pk_refunds PRIMARY KEY (account_id, refund_id);
+
 ALTER TABLE ONLY public.resource_moves
     ADD CONSTRAINT pk_resource_moves PRIMARY KEY (account_id, resource_id, recorded_at);
 
@@ -1494,7 +1594,14 @@ ALTER TABLE ONLY sandbox.charges
 ALTER TABLE ONLY sandbox.instruments
     ADD CONSTRAINT pk_instruments PRIMARY KEY (reference);
 
+ALTER TABLE ONLY sandbox.refunds
+    ADD CONSTRAINT pk_refunds PRIMARY KEY (key);
+
 CREATE INDEX ix_billed_items_item ON public.billed_items USING btree (kind, item, currency, last_period);
+
+CREATE INDEX ix_chargebacks_created ON public.chargebacks USING btree (account_id, created_at DESC, chargeback_id DESC);
+
+CREATE INDEX ix_chargebacks_payment ON public.chargebacks USING btree (account_id, payment_id);
 
 CREATE INDEX ix_day_rows_gauge ON public.day_rows USING btree (account_id, resource_id, meter, day) WHERE is_gauge;
 
@@ -1510,6 +1617,8 @@ CREATE INDEX ix_outbox_events_undispatched ON public.outbox_events USING btree (
 
 CREATE INDEX ix_payments_created ON public.payments USING btree (account_id, created_at DESC, payment_id DESC);
 
+CREATE INDEX ix_payments_id ON public.payments USING btree (payment_id);
+
 CREATE INDEX ix_payments_unsettled ON public.payments USING btree (next_check_at, account_id, payment_id) WHERE (status = 'pending'::text);
 
 CREATE INDEX ix_prices_contract ON public.prices USING btree (account_id) WHERE (account_id IS NOT NULL);
@@ -1519,6 +1628,12 @@ CREATE INDEX ix_prices_rate_card ON public.prices USING btree (rate_card_id);
 CREATE INDEX ix_prices_service ON public.prices USING btree (service);
 
 CREATE INDEX ix_quarantined_events_open ON public.quarantined_events USING btree (recorded_at, account_id, source, event_id) WHERE (resolved_at IS NULL);
+
+CREATE INDEX ix_refunds_created ON public.refunds USING btree (account_id, created_at DESC, refund_id DESC);
+
+CREATE INDEX ix_refunds_payment ON public.refunds USING btree (account_id, payment_id);
+
+CREATE INDEX ix_refunds_unsettled ON public.refunds USING btree (next_check_at, account_id, refund_id) WHERE (status = 'pending'::text);
 
 CREATE INDEX ix_resources_project ON public.resources USING btree (account_id, project_id, created_at, resource_id);
 
@@ -1560,10 +1675,18 @@ CREATE UNIQUE INDEX pgqueuer_unique_dedupe_key ON queue.pgqueuer USING btree (de
 
 CREATE INDEX pgqueuer_updated_id_id1_idx ON queue.pgqueuer USING btree (updated, id DESC) INCLUDE (id) WHERE (status = 'picked'::queue.pgqueuer_status);
 
+CREATE INDEX ix_refunds_charge ON sandbox.refunds USING btree (charge_key);
+
 CREATE TRIGGER tg_pgqueuer_changed AFTER INSERT OR DELETE OR UPDATE OR TRUNCATE ON queue.pgqueuer FOR EACH STATEMENT EXECUTE FUNCTION queue.fn_pgqueuer_changed();
 
 ALTER TABLE ONLY public.bands
     ADD CONSTRAINT fk_bands_price FOREIGN KEY (price_id) REFERENCES public.prices(price_id);
+
+ALTER TABLE ONLY public.chargebacks
+    ADD CONSTRAINT fk_chargebacks_account FOREIGN KEY (account_id) REFERENCES public.accounts(account_id);
+
+ALTER TABLE ONLY public.chargebacks
+    ADD CONSTRAINT fk_chargebacks_payment FOREIGN KEY (account_id, payment_id) REFERENCES public.payments(account_id, payment_id);
 
 ALTER TABLE ONLY public.close_corrections
     ADD CONSTRAINT fk_close_corrections_close FOREIGN KEY (account_id, period) REFERENCES public.closes(account_id, period);
@@ -1607,6 +1730,12 @@ ALTER TABLE ONLY public.promotional_credits
 ALTER TABLE ONLY public.rate_cards
     ADD CONSTRAINT fk_rate_cards_currency FOREIGN KEY (currency) REFERENCES public.currencies(currency);
 
+ALTER TABLE ONLY public.refunds
+    ADD CONSTRAINT fk_refunds_account FOREIGN KEY (account_id) REFERENCES public.accounts(account_id);
+
+ALTER TABLE ONLY public.refunds
+    ADD CONSTRAINT fk_refunds_payment FOREIGN KEY (account_id, payment_id) REFERENCES public.payments(account_id, payment_id);
+
 ALTER TABLE ONLY public.resource_moves
     ADD CONSTRAINT fk_resource_moves_resource FOREIGN KEY (account_id, resource_id) REFERENCES public.resources(account_id, resource_id);
 
@@ -1640,6 +1769,8 @@ GRANT SELECT,INSERT ON TABLE public.bands TO lineserve_app;
 GRANT SELECT ON TABLE public.bands_v TO lineserve_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.billed_items TO lineserve_app;
+
+GRANT SELECT,INSERT ON TABLE public.chargebacks TO lineserve_app;
 
 GRANT SELECT,INSERT ON TABLE public.close_corrections TO lineserve_app;
 
@@ -1692,6 +1823,8 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.outbox_events TO lineserve_app;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.payment_methods TO lineserve_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.payments TO lineserve_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.refunds TO lineserve_app;
 
 GRANT SELECT ON TABLE public.payment_transactions_v TO lineserve_app;
 
@@ -1764,3 +1897,5 @@ GRANT SELECT,USAGE ON SEQUENCE queue.pgqueuer_statistics_id_seq TO lineserve_app
 GRANT SELECT,INSERT,UPDATE ON TABLE sandbox.charges TO lineserve_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE sandbox.instruments TO lineserve_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE sandbox.refunds TO lineserve_app;

@@ -27,7 +27,7 @@ from billing.invoices.model import (
 )
 from billing.invoices.operations import drafting
 from billing.invoices.operations.collecting import WALLET_CREDITED
-from billing.invoices.operations.credits import limit_credits
+from billing.invoices.operations.credits import expire_credits, limit_credits
 from billing.invoices.pdf import TEMPLATE_VERSION
 from billing.invoices.store import closing, runs
 from billing.kit import outbox
@@ -147,6 +147,7 @@ async def _issue_chunk(database: Database, run_id: UUID) -> bool:
             template_version=TEMPLATE_VERSION,
         )
         await _post(tx, issued)
+        await expire_credits(tx, account_ids=account_ids, period=run.period)
         await _tell_others(tx, run.period, issued)
         totals = {invoice.account_id: invoice.total_minor for invoice in issued}
         currencies = {invoice.account_id: invoice.currency for invoice in issued}

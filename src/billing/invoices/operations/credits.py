@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from billing import rating
+from billing import ledger, rating
 from billing.core.period import Period
 from billing.invoices import rules
 from billing.invoices.store import closing
@@ -35,3 +35,15 @@ async def limit_credits(tx: Tx, *, account_ids: Sequence[UUID], period: Period) 
         net_inside, net = rules.net_within(shares, inside)
         limits[invoice_id, credit_id] = int(gross_minor[account_id] * net_inside / net) if net else 0
     return limits
+
+
+async def expire_credits(tx: Tx, *, account_ids: Sequence[UUID], period: Period) -> None:
+    """Book what is left of credits whose validity ended by the end of a month. The caller holds the accounts' heads."""
+    expired = await closing.list_expired_credits(tx.connection, account_ids=account_ids, until=period.end)
+    transfers = [
+        ledger.credit_expired(
+            account_id=account_id, credit_id=credit_id, currency=currency, amount_minor=amount_minor, at=tx.now
+        )
+        for account_id, credit_id, currency, amount_minor in expired
+    ]
+    await ledger.post_all(tx.connection, transfers, recorded_at=tx.now)

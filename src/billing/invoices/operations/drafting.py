@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from billing import metering, rating
+from billing import ledger, metering, rating
 from billing.core.period import Period
 from billing.invoices import rules
 from billing.invoices.model import INVOICE_MAX_MINOR, RatedAccount, Run
+from billing.invoices.operations.credits import expire_credits
 from billing.invoices.store import closing, runs
 
 if TYPE_CHECKING:
@@ -103,6 +104,8 @@ async def _mark_empty(
         return
     seen_now = {account_id: versions.get(account_id, 0) for account_id in sorted(empty)}
     await metering.mark_rated(tx.connection, versions=seen_now, period=run.period)
+    await ledger.lock_heads(tx.connection, account_ids=sorted(empty))
+    await expire_credits(tx, account_ids=sorted(empty), period=run.period)
     for corrected, seen in dirty.items():
         rated = {account_id: version for account_id, version in seen.items() if account_id in empty}
         if rated:

@@ -89,7 +89,6 @@ def _empty_folder() -> Path:
     """The only folder that a template could read from, and there is nothing in it."""
     folder = Path(tempfile.mkdtemp(prefix="lineserve-pdf-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
 
 

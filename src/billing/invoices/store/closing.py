@@ -281,3 +281,19 @@ async def get_draft_totals(
     )
     subtotals_minor = {row["account_id"]: row["subtotal_minor"] for row in rows}
     return await tax_totals(connection, subtotals_minor=subtotals_minor, at=at)
+
+
+async def list_expired_credits(
+    connection: Connection, *, account_ids: Sequence[UUID], until: datetime
+) -> list[tuple[UUID, UUID, str, int]]:
+    """(account, credit, currency, what is left in minor units) of credits that expired by an instant, in a fixed order."""
+    rows = await connection.fetch(
+        """
+        SELECT account_id, credit_id, currency, balance_minor FROM promotional_credits_v
+        WHERE account_id = ANY ($1) AND expires_at <= $2 AND balance_minor > 0
+        ORDER BY account_id, credit_id
+        """,
+        list(account_ids),
+        until,
+    )
+    return [tuple(row) for row in rows]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
 import msgspec
@@ -214,3 +214,40 @@ async def list_preview_lines(
     arguments = rating.charge_arguments(account_ids=[account_id], period=period, as_of=as_of, with_minimums=True)
     rows = await connection.fetch(_PREVIEW, *arguments)
     return [_line(row) for row in rows]
+
+
+async def find_account(connection: Connection, *, invoice_id: UUID) -> UUID | None:
+    """Whose a numbered document is, or None. Operators name it by its id alone."""
+    return await connection.fetchval("SELECT account_id FROM invoice_numbers WHERE invoice_id = $1", invoice_id)
+
+
+async def mark_ended(
+    connection: Connection,
+    *,
+    account_id: UUID,
+    invoice_id: UUID,
+    status: Literal["void", "uncollectible"],
+    now: datetime,
+) -> None:
+    """Note that an invoice was voided or written off."""
+    await connection.execute(
+        "UPDATE invoice_states SET status = $3, ended_at = $4 WHERE account_id = $1 AND invoice_id = $2",
+        account_id,
+        invoice_id,
+        status,
+        now,
+    )
+
+
+async def list_service_periods(connection: Connection, *, account_id: UUID, invoice_id: UUID) -> list[Period]:
+    """The months that an invoice's lines are for."""
+    rows = await connection.fetch(
+        """
+        SELECT DISTINCT service_period FROM invoice_lines
+        WHERE account_id = $1 AND invoice_id = $2
+        ORDER BY service_period
+        """,
+        account_id,
+        invoice_id,
+    )
+    return [Period(row["service_period"].year, row["service_period"].month) for row in rows]

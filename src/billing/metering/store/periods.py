@@ -29,6 +29,16 @@ async def touch_periods_from(connection: Connection, *, account_id: UUID, since:
     )
 
 
+async def touch(connection: Connection, *, account_id: UUID, periods: Sequence[Period], now: datetime) -> None:
+    """Add one to the version of some past months: what was billed for them no longer holds."""
+    await connection.execute(
+        "SELECT touch_periods(array_agg($1::uuid), array_agg(period), $3) FROM unnest($2::date[]) AS period HAVING count(*) > 0",
+        account_id,
+        [period.start_date for period in periods],
+        now,
+    )
+
+
 async def list_open_periods(connection: Connection, *, account_id: UUID, now: datetime) -> list[Period]:
     """The account's months that no close has rated, oldest first, the running one last; none before its first resource."""
     rows = await connection.fetch(

@@ -155,6 +155,7 @@ CREATE TABLE invoice_states (
         CHECK (status IN ('pending', 'processing', 'paid', 'uncollectible', 'void')),
     paid_minor bigint NOT NULL CONSTRAINT ck_invoice_states_paid CHECK (paid_minor >= 0),
     paid_at timestamptz,
+    ended_at timestamptz,  -- when it was voided or written off
     pdf_sha256 bytea,
     CONSTRAINT pk_invoice_states PRIMARY KEY (account_id, invoice_id),
     CONSTRAINT fk_invoice_states_invoice FOREIGN KEY (account_id, invoice_id) REFERENCES invoices

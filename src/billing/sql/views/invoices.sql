@@ -1,5 +1,6 @@
 -- What other slices may read of invoices: what each one charged, by line (part_kind 1) and by tax (2), as the history shows it. A part
--- of 0 is not there; one below 0 is an adjustment. A credit note, whose total is below 0, is one adjustment (5). An invoice is a row of
+-- of 0 is not there; one below 0 is an adjustment. A credit note, whose total is below 0, is one adjustment (5), and so is the voiding
+-- of an invoice (6). An invoice is a row of
 -- `invoices` from its finalisation on; the lines of a draft are not seen.
 CREATE OR REPLACE VIEW invoice_transactions_v AS
 SELECT
@@ -24,5 +25,12 @@ SELECT
     account_id, invoice_id, 5, 0, 'adjustment', -total_minor, currency,
     'Credit note ' || number || to_char(period, '" - "FMMonth YYYY'), issued_at, NULL, NULL
 FROM invoices
-WHERE total_minor < 0;
+WHERE total_minor < 0
+UNION ALL
+SELECT
+    invoices.account_id, invoices.invoice_id, 6, 0, 'adjustment', invoices.total_minor, invoices.currency,
+    'Invoice ' || invoices.number || ' voided', states.ended_at, NULL, NULL
+FROM invoices
+JOIN invoice_states AS states ON states.account_id = invoices.account_id AND states.invoice_id = invoices.invoice_id
+WHERE states.status = 'void' AND invoices.total_minor > 0;
 GRANT SELECT ON invoice_transactions_v TO lineserve_app;
