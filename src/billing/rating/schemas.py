@@ -109,13 +109,20 @@ def _line_faults(line: QuoteLineIn, path: str) -> list[Fault]:
         faults.append(Fault("body", f"{path}.{wanted}", "has more than 12 decimals"))
     if given[other] is not None:
         faults.append(Fault("body", f"{path}.{other}", f"does not belong to a {'plan' if line.plan else 'meter'}"))
-    if line.units is not None and (line.meter is not None or not 0 < line.units <= 1_000_000):
-        reason = "does not belong to a meter" if line.meter else "must be above 0 and at most 1000000"
-        faults.append(Fault("body", f"{path}.units", reason))
+    if line.units is not None:
+        faults.extend(Fault("body", f"{path}.units", reason) for reason in _units_reasons(line.units, line.meter))
     kind = "plan" if line.meter is None else "meter"
     if line.price is not None and line.price.kind != kind:
         faults.append(Fault("body", f"{path}.price.model", f"is not a model for a {kind}"))
     return faults
+
+
+def _units_reasons(units: Decimal, meter: str | None) -> list[str]:
+    if meter is not None:
+        return ["does not belong to a meter"]
+    if not 0 < units <= 1_000_000:
+        return ["must be above 0 and at most 1000000"]
+    return ["has more than 12 decimals"] if units != round(units, 12) else []
 
 
 def show_quote(sent: QuoteIn, requests: Sequence[QuoteRequest], quoted: Sequence[QuotedLine]) -> QuoteOut:
