@@ -29,7 +29,7 @@ from billing.kit.web.bodies import RawBody
 from billing.kit.web.commands import Command, Slots
 from billing.kit.web.errors import PayloadTooLarge
 from billing.kit.web.paging import Meta, link_header
-from billing.kit.web.queries import RawQuery
+from billing.kit.web.queries import NoParameters, RawQuery
 from billing.kit.web.values import text_fault
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ BASES: dict[Plane, str] = {"public": "/v1", "operator": "/operator/v1", "plain":
 GUARD = "guard"  # under this name a registered handler's `opt` says which parameter guards it
 SUSPENDED_OK = "suspended_ok"
 REQUEST_ID = "request_id"
+NO_MEMBERS = "no members"  # stands among a handler's parameters where it takes no body
 LOGGED = "logged"  # under this name a request's state says where it went, for the log of its error
 
 _PERMISSIONS = {"reader": "read", "writer": "write"}
@@ -92,6 +93,8 @@ def make_endpoint(handler: HTTPRouteHandler, *, plane: Plane, edge: Edge) -> HTT
     suspended_ok = bool(handler.opt.get(SUSPENDED_OK)) or "GET" in handler.http_methods
     sources = {name: _source_of(name, plane, edge, in_path, function) for name in names if name != guard}
     takes_query = "query" in sources or plane == "plain"
+    if "POST" in handler.http_methods and "body" not in sources:
+        sources[NO_MEMBERS] = _no_members_source(plane)
 
     async def endpoint(request: Request[Any, Any, Any]) -> ASGIApp:
         call = Call(request, edge, _client_address(request, edge))
@@ -105,6 +108,7 @@ def make_endpoint(handler: HTTPRouteHandler, *, plane: Plane, edge: Edge) -> HTT
             RawQuery(_query_string(request)).refuse_any()
         for name, source in sources.items():
             arguments[name] = await source(call)
+        arguments.pop(NO_MEMBERS, None)
         return _answer_of(await function(**arguments), request)
 
     methods: list[Method] = [
@@ -200,6 +204,18 @@ def _body_source(plane: Plane) -> Source:
     return body
 
 
+def _no_members_source(plane: Plane) -> Source:
+    """For a POST that takes no body: nobody learns later that what was sent did not count."""
+    read = _body_source(plane)
+
+    async def no_members(call: Call) -> None:
+        await read(call)
+        assert call.body is not None
+        call.body.read(NoParameters, optional=True)
+
+    return no_members
+
+
 def _command_source(base_path: str) -> Source:
     async def command(call: Call) -> Command:
         scope = call.request.scope
@@ -269,9 +285,9 @@ def request_id_of(scope: Scope) -> str:
 
 
 def _check_path(request: Request[Any, Any, Any]) -> None:
-    """No id holds a NUL or half a surrogate pair, or is endless: such a thing is not there."""
+    """No id holds a NUL, half a surrogate pair or what was no UTF-8, or is endless: such a thing is not there."""
     for value in map(str, request.scope["path_params"].values()):
-        if len(value) > 500 or text_fault(value) is not None:
+        if len(value) > 500 or "\ufffd" in value or text_fault(value) is not None:
             raise NotFound
 
 

@@ -51,4 +51,4 @@ class RawQuery:
 
 
 class NoParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The query of a path that takes none."""
+    """The query of a path that takes none, or the body of a POST that takes none."""
