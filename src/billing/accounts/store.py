@@ -79,6 +79,20 @@ async def update_account(connection: Connection, *, account: Account) -> None:
     )
 
 
+async def list_unknown(connection: Connection, *, account_ids: Sequence[UUID]) -> set[UUID]:
+    """Those of some ids that are no account's."""
+    rows = await connection.fetch(
+        """
+        SELECT wanted.account_id
+        FROM unnest($1::uuid[]) AS wanted (account_id)
+        LEFT JOIN accounts ON accounts.account_id = wanted.account_id
+        WHERE accounts.account_id IS NULL
+        """,
+        account_ids,
+    )
+    return {row["account_id"] for row in rows}
+
+
 async def list_accounts(
     connection: Connection, *, page: PageRequest, status: AccountStatus | None = None, text: str | None = None
 ) -> tuple[Sequence[Account], int]:
