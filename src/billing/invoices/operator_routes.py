@@ -15,9 +15,11 @@ from billing.invoices import schemas
 from billing.invoices.jobs import CLOSE_JOB
 from billing.invoices.model import DEFAULT_ISSUER, Issuer
 from billing.invoices.operations import closing as operations
-from billing.invoices.operations import reading
+from billing.invoices.operations import ending, reading
 from billing.invoices.schemas import (
     RUN_PREFIX,
+    EmptyIn,
+    InvoiceShownAnswer,
     IssuerAnswer,
     IssuerIn,
     ParkedOut,
@@ -109,6 +111,32 @@ async def preview(billing_operator: Operator, account_id: str, query: RawQuery, 
     return schemas.show_preview(bill)
 
 
+@post("/invoices/{invoice_id:str}/void")
+async def void_invoice(billing_operator: Operator, invoice_id: str, body: RawBody, command: Command) -> Answer:
+    """Take an invoice back whole; the next close bills its months again."""
+    command.require_key()
+    identifier = _decoded("inv", invoice_id)
+    body.read(EmptyIn, optional=True)
+
+    async def work(tx: Tx) -> InvoiceShownAnswer:
+        return InvoiceShownAnswer(invoice=schemas.show(await ending.void(tx, invoice_id=identifier), now=tx.now))
+
+    return await command.run(work)
+
+
+@post("/invoices/{invoice_id:str}/write-off")
+async def write_off_invoice(billing_operator: Operator, invoice_id: str, body: RawBody, command: Command) -> Answer:
+    """Give up what an invoice still asks for."""
+    command.require_key()
+    identifier = _decoded("inv", invoice_id)
+    body.read(EmptyIn, optional=True)
+
+    async def work(tx: Tx) -> InvoiceShownAnswer:
+        return InvoiceShownAnswer(invoice=schemas.show(await ending.write_off(tx, invoice_id=identifier), now=tx.now))
+
+    return await command.run(work)
+
+
 @put("/issuer")
 async def name_issuer(billing_operator: Operator, body: RawBody, command: Command) -> Answer:
     """Say who issues invoices from now on."""
@@ -143,4 +171,15 @@ def _decoded(prefix: str, text: str) -> UUID:
     return identifier
 
 
-HANDLERS = [request_run, list_runs, show_run, list_parked, retry_parked, preview, name_issuer, show_issuer]
+HANDLERS = [
+    request_run,
+    list_runs,
+    show_run,
+    list_parked,
+    retry_parked,
+    preview,
+    name_issuer,
+    show_issuer,
+    void_invoice,
+    write_off_invoice,
+]

@@ -131,6 +131,12 @@ class InvoiceAnswer(Struct, frozen=True, kw_only=True):
     invoice: InvoiceDetails
 
 
+class InvoiceShownAnswer(Struct, frozen=True, kw_only=True):
+    """One invoice without its parts, wrapped."""
+
+    invoice: InvoiceShown
+
+
 class LinesOut(Struct, frozen=True, kw_only=True):
     """GET /account/invoices/{id}/lines."""
 
@@ -244,6 +250,10 @@ class RetryIn(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """POST /runs/{id}/parked; with `accept_totals` an unusual total is billed after all."""
 
     accept_totals: bool = False
+
+
+class EmptyIn(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A body without members."""
 
 
 def read_period(text: str, *, where: Literal["body", "query"] = "body") -> Period:
