@@ -12,6 +12,7 @@ from msgspec import Meta as Bound
 from msgspec import Struct
 
 from billing.core import ids, money
+from billing.core.errors import Fault, InvalidParameter
 from billing.invoices.model import ParkedAccount, Progress, Run
 from billing.kit.web import Meta
 
