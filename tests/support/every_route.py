@@ -1,0 +1,533 @@
+"""Every route of the API with a right call of it, over a house that has one of everything, for two accounts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import httpx2
+import msgspec
+
+from billing import accounts, api_keys, invoices, onboarding, payments, wallets
+from billing.accounts import schemas as account_schemas
+from billing.api_keys import schemas as key_schemas
+from billing.app.http import OPERATOR, PUBLIC
+from billing.catalog import schemas as catalog_schemas
+from billing.core import ids
+from billing.invoices import schemas as invoice_schemas
+from billing.kit.db import Database, open_pool
+from billing.kit.web import build_app
+from billing.kit.web.endpoints import BASES
+from billing.metering import schemas as metering_schemas
+from billing.payments import schemas as payment_schemas
+from billing.projects import schemas as project_schemas
+from billing.rating import schemas as rating_schemas
+from billing.wallets import schemas as wallet_schemas
+from tests.support.house import Clock, House, Resident
+
+if TYPE_CHECKING:
+    from litestar.handlers import HTTPRouteHandler
+
+    from billing.kit.auth import Plane
+
+NOTHING = "0" * 26
+EVENTS = "application/cloudevents-batch+json"
+Names = dict[str, str]
+_fresh = count(1)
+
+
+@dataclass(frozen=True)
+class Route:
+    """How a route is rightly called: its body, its parameters, and which of an account's objects its path names."""
+
+    method: str
+    template: str
+    schema: type[msgspec.Struct] | None
+    body: Callable[[Names], Any] | None
+    query: dict[str, str]
+    names: Names
+    """Parameters of the path that stand for another of the account's objects than the usual one."""
+    media_type: str
+
+    @property
+    def is_public(self) -> bool:
+        """Whether it is the public API's."""
+        return self.template.startswith("/v1/")
+
+    def path(self, objects: Names) -> str:
+        """The path to an account's objects."""
+        known = {**objects, **{name: objects[other] for name, other in self.names.items()}}
+        return re.sub(r"{(\w+):\w+}", lambda match: known[match[1]], self.template)
+
+    @property
+    def parameters(self) -> list[str]:
+        """The parameters of the path."""
+        return re.findall(r"{(\w+):\w+}", self.template)
+
+
+@dataclass(frozen=True)
+class World:
+    """A house with everything in it."""
+
+    house: House
+    jane: Resident
+    bob: Resident
+    mine: Names
+    others: Names
+    lesser_keys: Names
+
+    def lesser_key(self, route: Route) -> str:
+        """A key of the right plane without the permission that the route needs."""
+        if route.is_public:
+            return self.lesser_keys["write" if route.method == "GET" else "read"]
+        return self.lesser_keys["metering" if route.template.endswith("/check") else "audit"]
+
+    @property
+    def unknown(self) -> Names:
+        """Names like Jane's that stand for nothing."""
+        prefixes = {name: value.rpartition("_")[0] for name, value in self.mine.items()}
+        parts = {"transaction_id": f"txn_{NOTHING}"}
+        return {name: f"{prefix}_{NOTHING}" for name, prefix in prefixes.items()} | parts
+
+
+def fresh() -> str:
+    """A word that was not used before."""
+    return f"fresh-{next(_fresh)}"
+
+
+def routes() -> list[str]:
+    """Every route of app/http.py as `METHOD /path/{parameter:type}`."""
+
+    def of(base: str, handlers: list[HTTPRouteHandler]) -> list[str]:
+        return [
+            f"{method} {base}{path}"
+            for handler in handlers
+            for path in sorted(handler.paths)
+            for method in sorted(handler.http_methods)
+        ]
+
+    return [*of(BASES["public"], PUBLIC), *of(BASES["operator"], OPERATOR)]
+
+
+@asynccontextmanager
+async def open_world(dsn: str) -> AsyncIterator[World]:
+    """The whole application over a database, with one of everything in it."""
+    clock = Clock()
+    pool, sandbox_pool = await open_pool(dsn, size=4), await open_pool(dsn, size=2)
+    database = Database(pool, clock)
+    keyring = api_keys.Keyring(database)
+    sandbox = payments.SandboxGateway(sandbox_pool, clock)
+    currencies = accounts.CURRENCIES_DEFAULT
+    try:
+        async with database.transaction() as tx:
+            operator_key = (await api_keys.create_operator_key(tx, name="Test", scopes=["*"])).secret
+        app: Any = build_app(
+            database=database,
+            read_caller=keyring.read_caller,
+            read_operator=keyring.read_operator,
+            public=PUBLIC,
+            operator=OPERATOR,
+            values={
+                "currencies": currencies,
+                "payment_settings": payments.PaymentSettings(sandbox, payments.topup_ranges(currencies)),
+                "wallet_settings": wallets.WalletSettings(wallets.reserve_for_usage, currencies),
+                "sandbox": sandbox,
+            },
+        )
+        transport = httpx2.ASGITransport(app=app, client=("127.0.0.1", 50_000))
+        async with httpx2.AsyncClient(transport=transport, base_url="http://billing.test") as client:
+            yield await _furnish(House(client, database, keyring, clock, operator_key))
+        await keyring.close()
+    finally:
+        await sandbox_pool.close()
+        await pool.close()
+
+
+async def _furnish(house: House) -> World:
+    prices = [
+        {"service": "compute", "plan": "small", "model": "hourly", "hourly_price": 0.05},
+        {"service": "messaging", "meter": "sms", "model": "per_unit", "unit_price": 0.01},
+    ]
+    card = {"name": "List", "currency": "USD", "valid_from": "2024-01-01", "prices": prices}
+    card_id = (await _post(house, "/operator/v1/rate-cards", card))["rate_card"]["id"]
+    jane, bob = await house.open_account(), await house.open_account()
+    mine, others = await _own(house, jane), await _own(house, bob)
+    spare = {name: await house.open_account() for name in ("void_invoice_id", "lost_invoice_id")}
+    for resident in spare.values():
+        await _run_server(house, resident)
+    run_id = await _close(house)
+    for name, resident in spare.items():
+        mine[name] = await _invoice_of(house, resident)
+    for resident, names in ((jane, mine), (bob, others)):
+        names |= {"rate_card_id": card_id, "run_id": run_id, "invoice_id": await _invoice_of(house, resident)}
+    lesser_keys = {
+        "read": await house.issue(jane, "read"),
+        "write": await house.issue(jane, "write"),
+        "audit": await house.issue_operator("audit"),
+        "metering": await house.issue_operator("metering"),
+    }
+    return World(house, jane, bob, mine, others, lesser_keys)
+
+
+async def _own(house: House, resident: Resident) -> Names:
+    """One of everything for an account; what a path's parameters may name."""
+    account = f"/operator/v1/accounts/{resident.id}"
+    await _run_server(house, resident)
+    batch = [_event(resident.id, "e1")]
+    await _post(house, "/operator/v1/events", batch, media_type=EVENTS)
+    public: list[tuple[str, str, dict[str, Any]]] = [
+        ("project_id", "/v1/projects", {"name": "Mine"}),
+        ("key_id", "/v1/account/api-keys", {"name": "Shown", "permissions": ["read"]}),
+        ("spare_key_id", "/v1/account/api-keys", {"name": "Spare", "permissions": ["read"]}),
+        ("spare_method_id", "/v1/account/payment-methods", {"type": "card", "token": "tok_amex"}),
+        ("slow_method_id", "/v1/account/payment-methods", {"type": "card", "token": "tok_pending"}),
+        (
+            "payment_method_id",
+            "/v1/account/payment-methods",
+            {"type": "card", "token": "tok_visa", "set_default": True},
+        ),
+    ]
+    names = {"account_id": resident.id, "resource_id": "vps_1", "meter": "sms", "source": "platform", "event_id": "e1"}
+    for name, path, body in public:
+        (made,) = (await _post(house, path, body, key=resident.key)).values()
+        names[name] = made["id"]
+    for name, method in (
+        ("transaction_id", "payment_method_id"),
+        ("payment_id", "slow_method_id"),
+        ("other_payment_id", "slow_method_id"),
+    ):
+        body = {"amount": 100, "currency": "USD", "payment_method": names[method]}
+        transaction = (await _post(house, "/v1/account/wallets/topup", body, key=resident.key))["transaction"]
+        names[name] = transaction["id"] if name == "transaction_id" else transaction["payment_id"]
+    for name in ("hold_id", "other_hold_id"):
+        hold = {"amount": 5, "currency": "USD", "reference": name, "expires_at": "2024-03-01T00:00:00Z"}
+        names[name] = (await _post(house, f"{account}/holds", hold))["hold"]["id"]
+    async with house.database.transaction() as tx:
+        spare = await onboarding.open_account(tx, email=f"{fresh()}@example.com", name="Spare", currency="USD")
+    names["spare_account_id"] = ids.encode("acc", spare.account.account_id)
+    return names
+
+
+async def _run_server(house: House, resident: Resident) -> None:
+    path = f"/operator/v1/accounts/{resident.id}/resources/vps_1"
+    await _post(house, path, {**_STATE, "effective_at": "2024-01-10T00:00:00Z"}, method="PUT")
+
+
+async def _invoice_of(house: House, resident: Resident) -> str:
+    return (await house.call("GET", "/v1/account/invoices", key=resident.key)).body["invoices"][0]["id"]
+
+
+async def _close(house: House) -> str:
+    run_id = (await _post(house, "/operator/v1/runs", {"kind": "close", "period": "2024-01"}))["run"]["id"]
+    decoded = ids.decode("run", run_id)
+    assert decoded is not None
+    await invoices.advance(house.database, run_id=decoded)
+    return run_id
+
+
+async def _post(
+    house: House,
+    path: str,
+    body: object,
+    *,
+    key: str | None = None,
+    method: str = "POST",
+    media_type: str = "application/json",
+) -> dict[str, Any]:
+    headers = {"Idempotency-Key": fresh(), "Content-Type": media_type}
+    reply = await house.call(method, path, key=key or house.operator_key, body=body, headers=headers)
+    assert reply.status < 300, f"{path}: {reply.text}"
+    return reply.body
+
+
+def _event(account_id: str, event_id: str) -> dict[str, Any]:
+    data = {"account_id": account_id, "meter": "sms", "quantity": 10}
+    event = {"specversion": "1.0", "id": event_id, "source": "platform", "type": "usage", "subject": "vps_1"}
+    return {**event, "time": "2024-01-15T12:00:00Z", "data": data}
+
+
+_STATE = {
+    "type": "vps",
+    "service": "compute",
+    "name": "w",
+    "region": "nairobi",
+    "status": "running",
+    "plan": "small",
+}
+PAGE = {"page": "1", "per_page": "25"}
+_PROFILE = {
+    "name": "Jane",
+    "company": "Acme",
+    "timezone": "Africa/Nairobi",
+    "phone": "+254700000000",
+    "address": "Here 1",
+    "tax_id": "P1",
+}
+_MONEY = {"amount": 2.5, "currency": "USD"}
+_TIERS = [{"up_to": 10, "unit_price": 0.5, "flat": 1}, {"up_to": None, "unit_price": 0.25, "flat": 0.5}]
+_BOUNDS: dict[str, Any] = {"discount_percent": 5, "maximum": 100, "minimum": 1, "region": "nairobi"}
+_METERED: list[dict[str, Any]] = [
+    {"model": "per_unit", "unit_price": 0.01, "included": 3},
+    {"model": "graduated", "tiers": _TIERS},
+    {"model": "volume", "tiers": _TIERS},
+    {"model": "package", "package_size": 100, "package_price": 2, "included": 5},
+]
+_PLANNED: list[dict[str, Any]] = [
+    {"model": "flat", "amount": 30},
+    {"model": "hourly", "hourly_price": 0.1, "monthly_price": 50, "increment_s": 60, "minimum_s": 60},
+]
+
+
+def _card(names: Names) -> Any:
+    metered = [{"service": "messaging", "meter": fresh(), "scope": "account", **p, **_BOUNDS} for p in _METERED]
+    planned = [{"service": "compute", "plan": fresh(), "scope": "resource", **p, **_BOUNDS} for p in _PLANNED]
+    planned[1]["billable"] = ["running", "stopped"]
+    owner = {"account_id": names["account_id"]}
+    return {"name": "C", "currency": "USD", "valid_from": "2024-02-01", "prices": [*metered, *planned], **owner}
+
+
+def _quote(names: Names) -> Any:
+    lines = [
+        {"plan": "small", "hours": 10, "units": 2, "region": "nairobi"},
+        {"meter": "sms", "quantity": 10},
+        *({"meter": "draft", "quantity": 10, "price": price} for price in _METERED),
+        *({"plan": "draft", "hours": 10, "price": price} for price in _PLANNED),
+    ]
+    return {"currency": "USD", "account_id": names["account_id"], "at": "2024-01-31T00:00:00Z", "lines": lines}
+
+
+def _resource(names: Names) -> Any:
+    return {**_STATE, "effective_at": "2024-01-20T00:00:00Z", "project_id": names["project_id"], "units": 2}
+
+
+def _call(
+    name: str,
+    *,
+    schema: type[msgspec.Struct] | None = None,
+    body: Callable[[Names], Any] | None = None,
+    query: dict[str, str] | None = None,
+    names: Names | None = None,
+) -> Route:
+    method, _, template = name.partition(" ")
+    media_type = EVENTS if template == "/events" else "application/json"
+    return Route(method, template, schema, body, query or {}, names or {}, media_type)
+
+
+_SPARE = {"account_id": "spare_account_id"}
+_PUBLIC = [
+    _call("GET /account"),
+    _call("PUT /account", schema=account_schemas.AccountUpdate, body=lambda _: _PROFILE),
+    _call("GET /account/api-keys", query=PAGE),
+    _call("GET /account/api-keys/{key_id:str}"),
+    _call(
+        "POST /account/api-keys",
+        schema=key_schemas.KeyCreate,
+        body=lambda _: {
+            "name": "CI",
+            "permissions": ["read", "write"],
+            "expires_at": "2025-01-01T00:00:00Z",
+            "ip_whitelist": ["10.0.0.0/8", "::1"],
+        },
+    ),
+    _call("DELETE /account/api-keys/{key_id:str}", names={"key_id": "spare_key_id"}),
+    _call("GET /projects", query=PAGE),
+    _call(
+        "POST /projects",
+        schema=project_schemas.ProjectCreate,
+        body=lambda _: {"name": "P", "description": "D", "region": "nairobi", "budget_limit": 100.25},
+    ),
+    _call("GET /projects/{project_id:str}"),
+    _call(
+        "PUT /projects/{project_id:str}",
+        schema=project_schemas.ProjectUpdate,
+        body=lambda _: {"name": "P", "description": "D", "budget_limit": 1.5},
+    ),
+    _call("GET /projects/{project_id:str}/resources", query={**PAGE, "service": "compute", "status": "running"}),
+    _call("GET /account/wallets", query=PAGE),
+    _call(
+        "POST /account/wallets/topup",
+        schema=payment_schemas.TopUpIn,
+        body=lambda names: {**_MONEY, "payment_method": names["payment_method_id"]},
+    ),
+    _call("GET /account/payment-methods", query=PAGE),
+    _call(
+        "POST /account/payment-methods",
+        schema=payment_schemas.PaymentMethodIn,
+        body=lambda _: {"type": "card", "token": "tok_visa", "set_default": False},
+    ),
+    _call(
+        "PUT /account/payment-methods/{payment_method_id:str}",
+        schema=payment_schemas.PaymentMethodChange,
+        body=lambda _: {"set_default": True},
+    ),
+    _call("DELETE /account/payment-methods/{payment_method_id:str}", names={"payment_method_id": "spare_method_id"}),
+    _call(
+        "GET /account/invoices",
+        query={**PAGE, "status": "paid", "from_date": "2024-01-01", "to_date": "2024-01-31T00:00:00Z"},
+    ),
+    _call("GET /account/invoices/{invoice_id:str}"),
+    _call("GET /account/invoices/{invoice_id:str}/lines", query=PAGE),
+    _call("GET /account/invoices/{invoice_id:str}/pdf"),
+    _call(
+        "GET /account/billing/history",
+        query={**PAGE, "type": "charge", "from_date": "2024-01-01", "to_date": "2024-01-31"},
+    ),
+    _call("GET /account/transactions/{transaction_id:str}"),
+    _call("GET /account/usage", query={"service": "compute", "detailed": "true"}),
+]
+_OPERATOR = [
+    _call("GET /accounts", query={**PAGE, "status": "active", "q": "jane"}),
+    _call("GET /accounts/{account_id:str}"),
+    _call(
+        "PUT /accounts/{account_id:str}",
+        schema=account_schemas.OperatorAccountUpdate,
+        body=lambda _: {
+            **_PROFILE,
+            "email": "jane@example.org",
+            "country": "KE",
+            "tax_exempt": False,
+            "terms_days": 30,
+            "verified": True,
+        },
+    ),
+    _call("POST /accounts/{account_id:str}/suspend", names=_SPARE),
+    _call("POST /accounts/{account_id:str}/restore", names=_SPARE),
+    _call("POST /rate-cards", schema=catalog_schemas.RateCardCreate, body=_card),
+    _call("GET /rate-cards", query={**PAGE, "currency": "USD", "account_id": f"acc_{NOTHING}"}),
+    _call("GET /rate-cards/{rate_card_id:str}"),
+    _call(
+        "PUT /rate-cards/{rate_card_id:str}",
+        schema=catalog_schemas.RateCardUpdate,
+        body=lambda _: {"valid_to": "2024-05-01"},
+    ),
+    _call("GET /meters", query=PAGE),
+    _call("GET /meters/{meter:path}"),
+    _call(
+        "PUT /meters/{meter:path}",
+        schema=catalog_schemas.MeterUpdate,
+        body=lambda _: {
+            "service": "messaging",
+            "name": "SMS",
+            "unit": "message",
+            "aggregation": "sum",
+            "shows_as": "messages_sent",
+        },
+    ),
+    _call("GET /tax-rates"),
+    _call(
+        "PUT /tax-rates",
+        schema=catalog_schemas.TaxRateGiven,
+        body=lambda _: [{"country": "KE", "name": "VAT", "percent": 16, "valid_from": "2024-01-01"}],
+    ),
+    _call(
+        "POST /events",
+        schema=metering_schemas.UsageEventIn,
+        body=lambda names: [_event(names["account_id"], fresh())],
+        query={"backfill": "true"},
+    ),
+    _call("GET /events/quarantine", query={**PAGE, "account_id": f"acc_{NOTHING}"}),
+    _call(
+        "POST /events/quarantine/replay",
+        schema=metering_schemas.ReplayIn,
+        body=lambda names: {"account_id": names["account_id"]},
+    ),
+    _call(
+        "POST /events/{source:str}/{event_id:str}/void",
+        schema=metering_schemas.VoidIn,
+        body=lambda names: {"account_id": names["account_id"]},
+    ),
+    _call("POST /quotes", schema=rating_schemas.QuoteIn, body=_quote),
+    _call(
+        "PUT /accounts/{account_id:str}/resources/{resource_id:path}",
+        schema=project_schemas.ResourceReport,
+        body=_resource,
+    ),
+    _call(
+        "POST /accounts/{account_id:str}/credits",
+        schema=wallet_schemas.CreditIn,
+        body=lambda _: {**_MONEY, "reason": "Sorry", "expires_at": "2024-06-01T00:00:00Z", "priority": 5},
+    ),
+    _call(
+        "POST /accounts/{account_id:str}/holds",
+        schema=wallet_schemas.HoldIn,
+        body=lambda _: {**_MONEY, "reference": fresh(), "expires_at": "2024-06-01T00:00:00Z"},
+    ),
+    _call("POST /holds/{hold_id:str}/capture", schema=wallet_schemas.CaptureIn, body=lambda _: {"amount": 1.25}),
+    _call(
+        "POST /holds/{hold_id:str}/release",
+        schema=wallet_schemas.EmptyIn,
+        body=lambda _: {},
+        names={"hold_id": "other_hold_id"},
+    ),
+    _call("GET /accounts/{account_id:str}/ledger", query=PAGE),
+    _call(
+        "POST /accounts/{account_id:str}/payments",
+        schema=payment_schemas.RecordedIn,
+        body=lambda _: {**_MONEY, "reference": "bank 1", "received_at": "2024-01-31T10:00:00Z"},
+    ),
+    _call("POST /sandbox/payments/{payment_id:str}/settle"),
+    _call("POST /sandbox/payments/{payment_id:str}/fail", names={"payment_id": "other_payment_id"}),
+    _call(
+        "POST /runs",
+        schema=invoice_schemas.RunIn,
+        body=lambda names: {
+            "kind": "close",
+            "period": "2024-01",
+            "dry_run": True,
+            "account_ids": [names["account_id"], names["spare_account_id"]],
+        },
+    ),
+    _call("GET /runs", query=PAGE),
+    _call("GET /runs/{run_id:str}"),
+    _call("GET /runs/{run_id:str}/parked"),
+    _call("POST /runs/{run_id:str}/parked", schema=invoice_schemas.RetryIn, body=lambda _: {"accept_totals": True}),
+    _call("GET /accounts/{account_id:str}/invoices/preview", query={"period": "2024-01"}),
+    _call(
+        "PUT /issuer",
+        schema=invoice_schemas.IssuerIn,
+        body=lambda _: {
+            "name": "Us",
+            "address": "Here",
+            "tax_id": "P2",
+            "bank_details": "Bank 1",
+            "support_email": "help@example.com",
+        },
+    ),
+    _call("GET /issuer"),
+    _call(
+        "POST /invoices/{invoice_id:str}/void",
+        schema=invoice_schemas.EmptyIn,
+        body=lambda _: {},
+        names={"invoice_id": "void_invoice_id"},
+    ),
+    _call(
+        "POST /invoices/{invoice_id:str}/write-off",
+        schema=invoice_schemas.EmptyIn,
+        body=lambda _: {},
+        names={"invoice_id": "lost_invoice_id"},
+    ),
+    _call("GET /check"),
+    _call(
+        "POST /accounts",
+        schema=account_schemas.AccountOpen,
+        body=lambda _: {
+            "email": f"{fresh()}@example.com",
+            "name": "New",
+            "currency": "USD",
+            "company": "Acme",
+            "timezone": "UTC",
+            "country": "KE",
+            "phone": "+254700000000",
+        },
+    ),
+]
+_LISTED: tuple[tuple[Plane, list[Route]], ...] = (("public", _PUBLIC), ("operator", _OPERATOR))
+TABLE = {
+    f"{route.method} {BASES[plane]}{route.template}": replace(route, template=BASES[plane] + route.template)
+    for plane, listed in _LISTED
+    for route in listed
+}
