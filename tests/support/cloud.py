@@ -126,6 +126,11 @@ class Cloud:
         async with self.database.transaction() as tx:
             return (await open_account(tx, **members)).account_id
 
+    async def open_project(self, account_id: UUID, name: str) -> UUID:
+        """Another project of the account."""
+        async with self.database.transaction() as tx:
+            return (await projects.create(tx, account_id=account_id, name=name)).project_id
+
     async def publish(self, *prices: catalog.PriceDefinition, **members: Any) -> None:
         """A rate card, from 2023 unless told."""
         async with self.database.transaction() as tx:
@@ -150,7 +155,7 @@ class Cloud:
         """A usage event of the meter `m` on January 15 unless told."""
         self.events += 1
         async with self.database.transaction() as tx:
-            sent = event(account_id, self.events, quantity, **members)
+            sent = event(account_id, members.pop("event_id", self.events), quantity, **members)
             (result,) = await metering.ingest(tx, [sent], is_backfill=True)
             return result
 
