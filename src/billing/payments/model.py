@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 from uuid import UUID
 
 from billing.core import ids
@@ -15,6 +15,7 @@ MethodType = Literal["card", "bank_account"]
 PaymentKind = Literal["topup", "invoice", "recorded"]
 PaymentStatus = Literal["pending", "completed", "failed"]
 ChargeStatus = Literal["pending", "succeeded", "failed"]
+RefundStatus = Literal["pending", "completed", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,74 @@ class Payment:
 
 
 @dataclass(frozen=True, slots=True)
+class Refund:
+    """Money of a top-up that its gateway is asked to give back."""
+
+    account_id: UUID
+    refund_id: UUID
+    payment_id: UUID
+    gateway: str
+    currency: str
+    amount_minor: int
+    reason: str
+    status: RefundStatus
+    failure_reason: str | None
+    created_at: datetime
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Chargeback:
+    """Money of a payment that its gateway took back: `cash_minor` of it from the wallet, the rest is owed."""
+
+    account_id: UUID
+    chargeback_id: UUID
+    payment_id: UUID
+    currency: str
+    amount_minor: int
+    cash_minor: int
+    reason: str
+    created_at: datetime
+
+    @property
+    def owed_minor(self) -> int:
+        """What the wallet did not have."""
+        return self.amount_minor - self.cash_minor
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """How a payment stands: what arrived of it, and what went back since, asked for or given."""
+
+    currency: str
+    captured_minor: int
+    refunded_minor: int
+    disputed_minor: int
+
+    @property
+    def rest_minor(self) -> int:
+        """What may still go back."""
+        return self.captured_minor - self.refunded_minor - self.disputed_minor
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """A payment, refund or chargeback as the history shows it."""
+
+    transaction_id: UUID
+    type: Literal["payment", "refund", "chargeback"]
+    amount_minor: int
+    currency: str
+    description: str
+    status: PaymentStatus
+    created_at: datetime
+    payment_id: UUID
+    payment_method_id: UUID | None
+    invoice_id: UUID | None
+    failure_reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class AmountRange:
     """What one top-up may be, in minor units, both ends inclusive."""
 
@@ -105,6 +174,28 @@ class Charge:
     reason: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class RefundRequest:
+    """Money of a charge that a gateway is asked to give back. `key` is the refund's id: sent twice, it is given once."""
+
+    key: str
+    charge_key: str
+    currency: str
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class GivenBack:
+    """What a gateway says of a refund; `reason` tells why it failed."""
+
+    key: str
+    charge_key: str
+    currency: str
+    amount_minor: int
+    status: ChargeStatus
+    reason: str | None
+
+
 class Gateway(Protocol):
     """The outside world that moves money. Never called inside a database transaction of ours.
 
@@ -135,6 +226,23 @@ class Gateway(Protocol):
 
     async def cancel(self, request: ChargeRequest) -> Charge:
         """Use up a key without taking money, so that no late call can; the charge that is there if there is one."""
+        ...
+
+
+@runtime_checkable
+class RefundingGateway(Gateway, Protocol):
+    """A gateway that can give money back; not all can."""
+
+    async def refund(self, request: RefundRequest) -> GivenBack:
+        """Give money of a charge back, once per key. A refund that the gateway declined is an answer, not an error."""
+        ...
+
+    async def find_refund(self, key: str) -> GivenBack | None:
+        """The refund of a key, or None when the gateway never saw the key."""
+        ...
+
+    async def cancel_refund(self, request: RefundRequest) -> GivenBack:
+        """Use up a key without giving money back, so that no late call can; the refund that is there if there is one."""
         ...
 
 
@@ -188,3 +296,27 @@ class PaymentMethodInUse(Refused):
     """The last payment method while invoices are open."""
 
     message = "The last payment method cannot be removed while invoices are open"
+
+
+class PaymentNotRefundable(Refused):
+    """Money that did not come as a top-up by a gateway that gives money back."""
+
+    message = "This payment cannot be refunded by its gateway"
+
+
+class RefundExceedsPayment(Refused):
+    """More than what is left of the payment after its refunds and chargebacks."""
+
+    message = "The amount is greater than what is left of the payment"
+
+
+class ChargebackExceedsPayment(Refused):
+    """More than what is left of the payment after its refunds and chargebacks."""
+
+    message = "The amount is greater than what is left of the payment"
+
+
+class RefundDeclined(Refused):
+    """The gateway did not give the money back; it is in the wallet again."""
+
+    message = "The gateway declined the refund"

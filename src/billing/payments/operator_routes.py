@@ -1,25 +1,34 @@
-"""The operator's routes of payments, below /operator/v1: recorded money, and the sandbox gateway's levers."""
+"""The operator's routes of payments, below /operator/v1: recorded money, refunds, chargebacks, the sandbox gateway's levers."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from litestar import post
+from litestar import get, post
 
 from billing import accounts
 from billing.core import ids
 from billing.core.errors import NotFound
 from billing.kit.auth import Operator
-from billing.kit.web import Answer, Command, RawBody
+from billing.kit.db import Database
+from billing.kit.web import Answer, Command, PageQuery, RawBody, RawQuery, meta, page_of
 from billing.payments import operations, schemas, store
 from billing.payments.adapters.sandbox import SandboxGateway
-from billing.payments.schemas import RecordedIn, TransactionAnswer
+from billing.payments.model import PaymentSettings, RefundDeclined
+from billing.payments.schemas import (
+    ChargebackAnswer,
+    GivingBackIn,
+    RecordedIn,
+    RefundAnswer,
+    RefundsOut,
+    TransactionAnswer,
+)
 from billing.wallets import WalletSettings
 
 if TYPE_CHECKING:
-    from billing.kit.db import Tx
-    from billing.payments.model import Charge
+    from billing.kit.db import Connection, Tx
+    from billing.payments.model import Charge, Payment
 
 
 @post("/accounts/{account_id:str}/payments")
@@ -43,6 +52,82 @@ async def record_payment(
             received_at=wanted.received_at,
         )
         return TransactionAnswer(transaction=schemas.show_transaction(payment))
+
+    return await command.run(work, status=201)
+
+
+@post("/payments/{payment_id:str}/refunds")
+async def refund_payment(
+    *,
+    payments_operator: Operator,
+    payment_id: str,
+    body: RawBody,
+    db: Database,
+    command: Command,
+    payment_settings: PaymentSettings,
+    wallet_settings: WalletSettings,
+) -> Answer:
+    """Give a top-up back, all that is left of it or `amount`: intent ‖ gateway ‖ outcome."""
+    command.require_key()
+    identifier = _decoded("pay", payment_id)
+    wanted = body.read(GivingBackIn)
+    gateway = payment_settings.gateway
+
+    async def start(tx: Tx) -> dict[str, Any]:
+        payment = await _get_payment(tx.connection, identifier)
+        account = await accounts.get_account(tx.connection, account_id=payment.account_id)
+        refund = await operations.start_refund(
+            tx,
+            gateway=gateway,
+            payment=payment,
+            own_currency=account.currency,
+            amount_minor=wanted.read_minor(payment.currency),
+            reason=wanted.reason,
+            reserve=wallet_settings.reserve,
+        )
+        return {"account_id": str(refund.account_id), "refund_id": str(refund.refund_id)}
+
+    async def finish(intent: dict[str, Any]) -> RefundAnswer:
+        refund = await operations.refund(
+            db, gateway, account_id=UUID(intent["account_id"]), refund_id=UUID(intent["refund_id"])
+        )
+        shown = schemas.show_refund(refund)
+        if refund.status == "failed":
+            raise RefundDeclined(details={"reason": refund.failure_reason, "refund_id": shown.id})
+        return RefundAnswer(refund=shown)
+
+    return await command.run_staged(start=start, finish=finish)
+
+
+@get("/payments/{payment_id:str}/refunds")
+async def list_refunds(payments_operator: Operator, payment_id: str, query: RawQuery, db: Database) -> RefundsOut:
+    """The refunds of a payment, newest first: to see what became of a pending one."""
+    identifier = _decoded("pay", payment_id)
+    page = page_of(query.read(PageQuery))
+    async with db.snapshot() as snapshot:
+        payment = await _get_payment(snapshot.connection, identifier)
+        refunds, total = await store.list_refunds(
+            snapshot.connection,
+            account_id=payment.account_id,
+            payment_id=payment.payment_id,
+            offset=page.offset,
+            limit=page.per_page,
+        )
+    return RefundsOut(refunds=[schemas.show_refund(refund) for refund in refunds], meta=meta(page, total=total))
+
+
+@post("/payments/{payment_id:str}/chargebacks")
+async def charge_back(payments_operator: Operator, payment_id: str, body: RawBody, command: Command) -> Answer:
+    """Take down that a gateway took a payment back, all that is left of it or `amount`."""
+    command.require_key()
+    identifier = _decoded("pay", payment_id)
+    wanted = body.read(GivingBackIn)
+
+    async def work(tx: Tx) -> ChargebackAnswer:
+        payment = await _get_payment(tx.connection, identifier)
+        amount_minor = wanted.read_minor(payment.currency)
+        chargeback = await operations.charge_back(tx, payment=payment, amount_minor=amount_minor, reason=wanted.reason)
+        return ChargebackAnswer(chargeback=schemas.show_chargeback(chargeback))
 
     return await command.run(work, status=201)
 
@@ -74,6 +159,14 @@ async def _take_down(command: Command, charge: Charge) -> Answer:
     return await command.run(work)
 
 
+async def _get_payment(connection: Connection, payment_id: UUID) -> Payment:
+    """A payment that the operator names alone. Raises NotFound."""
+    account_id = await store.find_payment_account(connection, payment_id=payment_id)
+    if account_id is None:
+        raise NotFound
+    return await store.get_payment(connection, account_id=account_id, payment_id=payment_id)
+
+
 def _decoded(prefix: str, text: str) -> UUID:
     identifier = ids.decode(prefix, text)
     if identifier is None:
@@ -81,5 +174,5 @@ def _decoded(prefix: str, text: str) -> UUID:
     return identifier
 
 
-HANDLERS = [record_payment]
+HANDLERS = [record_payment, refund_payment, list_refunds, charge_back]
 SANDBOX_HANDLERS = [settle_in_sandbox, fail_in_sandbox]

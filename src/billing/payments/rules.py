@@ -7,7 +7,18 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from billing.core import money
-from billing.payments.model import AmountOutOfRange, AmountRange, Charge, Payment, PaymentMethod
+from billing.payments.model import (
+    AmountOutOfRange,
+    AmountRange,
+    Captured,
+    Charge,
+    ChargebackExceedsPayment,
+    GivenBack,
+    Payment,
+    PaymentMethod,
+    Refund,
+    RefundExceedsPayment,
+)
 
 ABANDONED_AFTER_S = 300  # longer than any call to a gateway may take
 _CHECK_AFTER_S = (ABANDONED_AFTER_S, 3600)
@@ -26,9 +37,9 @@ def next_check_at(now: datetime, *, checks: int, settles_after_s: int | None) ->
     return now + timedelta(seconds=spacing_s[checks] if checks < len(spacing_s) else _THEN_EVERY_S)
 
 
-def is_abandoned(payment: Payment, now: datetime) -> bool:
-    """Whether the process that was to charge it must have died: then a gateway that never saw the key never will."""
-    return now - payment.created_at >= timedelta(seconds=ABANDONED_AFTER_S)
+def is_abandoned(intent: Payment | Refund, now: datetime) -> bool:
+    """Whether the process that was to ask for it must have died: then a gateway that never saw the key never will."""
+    return now - intent.created_at >= timedelta(seconds=ABANDONED_AFTER_S)
 
 
 def is_answer_to(charge: Charge, payment: Payment) -> bool:
@@ -38,6 +49,43 @@ def is_answer_to(charge: Charge, payment: Payment) -> bool:
         payment.currency,
         payment.amount_minor,
     )
+
+
+def is_answer_to_refund(answer: GivenBack, refund: Refund) -> bool:
+    """Whether the gateway speaks of what was asked: another payment, amount or currency is never posted."""
+    return (answer.key, answer.charge_key, answer.currency, answer.amount_minor) == (
+        str(refund.refund_id),
+        str(refund.payment_id),
+        refund.currency,
+        refund.amount_minor,
+    )
+
+
+def amount_to_refund(wanted_minor: int | None, captured: Captured) -> int:
+    """What to refund: all that is left of the payment if nothing else is wanted. Raises RefundExceedsPayment."""
+    amount_minor = captured.rest_minor if wanted_minor is None else wanted_minor
+    if not 0 < amount_minor <= captured.rest_minor:
+        raise RefundExceedsPayment(details=_standing("refundable", captured))
+    return amount_minor
+
+
+def amount_to_charge_back(wanted_minor: int | None, captured: Captured) -> int:
+    """What is taken back: all that is left of the payment if nothing else is said. Raises ChargebackExceedsPayment."""
+    amount_minor = captured.rest_minor if wanted_minor is None else wanted_minor
+    if not 0 < amount_minor <= captured.rest_minor:
+        raise ChargebackExceedsPayment(details=_standing("disputable", captured))
+    return amount_minor
+
+
+def _standing(rest_name: str, captured: Captured) -> dict[str, object]:
+    amounts_minor = {
+        rest_name: captured.rest_minor,
+        "captured": captured.captured_minor,
+        "refunded": captured.refunded_minor,
+        "disputed": captured.disputed_minor,
+    }
+    shown = {name: money.to_major(minor, captured.currency) for name, minor in amounts_minor.items()}
+    return {**shown, "currency": captured.currency}
 
 
 def topup_ranges(

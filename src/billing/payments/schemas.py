@@ -12,7 +12,7 @@ from billing import accounts, wallets
 from billing.core import ids, money
 from billing.core.errors import Fault, InvalidParameter
 from billing.kit.web import Meta
-from billing.payments.model import Payment, PaymentMethod
+from billing.payments.model import Chargeback, Payment, PaymentMethod, Refund, Transaction
 from billing.wallets import WalletOut
 
 if TYPE_CHECKING:
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 TOKEN_LONGEST = 200
 REFERENCE_LONGEST = 200
+REASON_LONGEST = 500
+REFUND_PREFIX = "ref"
+CHARGEBACK_PREFIX = "chb"
 AHEAD_MAX = timedelta(minutes=5)
 
 
@@ -106,11 +109,80 @@ class RecordedIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         return wallets.read_amount(self.amount, self.currency, enabled=enabled, other_faults=faults)
 
 
-class TransactionOut(msgspec.Struct, frozen=True, kw_only=True):
-    """A payment as a transaction of the billing history."""
+class GivingBackIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """POST /payments/{id}/refunds and /chargebacks; without an amount all that is left of the payment."""
+
+    amount: Decimal | None = None
+    reason: str
+
+    def read_minor(self, currency: str) -> int | None:
+        """The amount in minor units of the payment's currency, None for all. Raises InvalidParameter with every fault."""
+        faults: list[Fault] = []
+        reason = accounts.text_reason(self.reason, longest=REASON_LONGEST)
+        if reason is not None:
+            faults.append(Fault("body", "reason", reason))
+        amount_minor = None
+        try:
+            amount_minor = None if self.amount is None else money.to_minor(self.amount, currency)
+        except money.NotAnAmount as error:
+            faults.append(Fault("body", "amount", str(error)))
+        if faults:
+            raise InvalidParameter(faults)
+        return amount_minor
+
+
+class RefundOut(msgspec.Struct, frozen=True, kw_only=True):
+    """A refund."""
 
     id: str
-    type: Literal["payment"]
+    payment_id: str
+    amount: Decimal
+    currency: str
+    reason: str
+    status: str
+    created_at: datetime
+    failure_reason: str | None
+    transaction_id: str
+
+
+class RefundAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A refund, wrapped by its name."""
+
+    refund: RefundOut
+
+
+class RefundsOut(msgspec.Struct, frozen=True, kw_only=True):
+    """GET /payments/{id}/refunds."""
+
+    refunds: list[RefundOut]
+    meta: Meta
+
+
+class ChargebackOut(msgspec.Struct, frozen=True, kw_only=True):
+    """A chargeback: `taken` from the wallet, the rest `owed`."""
+
+    id: str
+    payment_id: str
+    amount: Decimal
+    currency: str
+    reason: str
+    taken: Decimal
+    owed: Decimal
+    created_at: datetime
+    transaction_id: str
+
+
+class ChargebackAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A chargeback, wrapped by its name."""
+
+    chargeback: ChargebackOut
+
+
+class TransactionOut(msgspec.Struct, frozen=True, kw_only=True):
+    """A payment, refund or chargeback as a transaction of the billing history."""
+
+    id: str
+    type: Literal["payment", "refund", "chargeback"]
     amount: Decimal
     currency: str
     description: str
@@ -168,4 +240,53 @@ def show_transaction(payment: Payment) -> TransactionOut:
         payment_method=ids.encode("pm", payment.payment_method_id) if payment.payment_method_id else None,
         invoice_id=ids.encode("inv", payment.invoice_id) if payment.invoice_id else None,
         failure_reason=payment.failure_reason,
+    )
+
+
+def show_row(transaction: Transaction) -> TransactionOut:
+    """A payment, refund or chargeback as a transaction."""
+    return TransactionOut(
+        id=ids.encode("txn", transaction.transaction_id),
+        type=transaction.type,
+        amount=money.to_major(transaction.amount_minor, transaction.currency),
+        currency=transaction.currency,
+        description=transaction.description,
+        status=transaction.status,
+        created_at=transaction.created_at,
+        service=None,
+        resource_id=None,
+        payment_id=ids.encode("pay", transaction.payment_id),
+        payment_method=ids.encode("pm", transaction.payment_method_id) if transaction.payment_method_id else None,
+        invoice_id=ids.encode("inv", transaction.invoice_id) if transaction.invoice_id else None,
+        failure_reason=transaction.failure_reason,
+    )
+
+
+def show_refund(refund: Refund) -> RefundOut:
+    """A refund as the operator sees it."""
+    return RefundOut(
+        id=ids.encode(REFUND_PREFIX, refund.refund_id),
+        payment_id=ids.encode("pay", refund.payment_id),
+        amount=money.to_major(refund.amount_minor, refund.currency),
+        currency=refund.currency,
+        reason=refund.reason,
+        status=refund.status,
+        created_at=refund.created_at,
+        failure_reason=refund.failure_reason,
+        transaction_id=ids.encode("txn", refund.refund_id),
+    )
+
+
+def show_chargeback(chargeback: Chargeback) -> ChargebackOut:
+    """A chargeback as the operator sees it."""
+    return ChargebackOut(
+        id=ids.encode(CHARGEBACK_PREFIX, chargeback.chargeback_id),
+        payment_id=ids.encode("pay", chargeback.payment_id),
+        amount=money.to_major(chargeback.amount_minor, chargeback.currency),
+        currency=chargeback.currency,
+        reason=chargeback.reason,
+        taken=money.to_major(chargeback.cash_minor, chargeback.currency),
+        owed=money.to_major(chargeback.owed_minor, chargeback.currency),
+        created_at=chargeback.created_at,
+        transaction_id=ids.encode("txn", chargeback.chargeback_id),
     )

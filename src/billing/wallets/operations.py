@@ -203,6 +203,27 @@ async def require_available(
         )
 
 
+async def post_arrival(tx: Tx, arrival: ledger.Transfer, *, reference: UUID) -> None:
+    """Post a transfer that brings cash and, in the same posting, what it pays of what the account owes: as much as it can.
+
+    `reference` is what brought the money. The account's head must be locked.
+    """
+    balances_minor = await ledger.list_balances(tx.connection, account_id=arrival.account_id)
+    paid_minor = min(arrival.amount_minor, -balances_minor.get((arrival.currency, ledger.OWED), 0))
+    transfers = [arrival]
+    if paid_minor > 0:
+        transfers.append(
+            ledger.owed_paid(
+                account_id=arrival.account_id,
+                reference=reference,
+                currency=arrival.currency,
+                amount_minor=paid_minor,
+                at=tx.now,
+            )
+        )
+    await ledger.post_all(tx.connection, transfers, recorded_at=tx.now)
+
+
 async def grant_credit(
     tx: Tx,
     *,

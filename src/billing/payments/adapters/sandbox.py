@@ -21,9 +21,11 @@ from billing.payments.model import (
     ChargeStatus,
     GatewayTimeout,
     GatewayUnknown,
+    GivenBack,
     Instrument,
     InvalidPaymentMethod,
     PaymentNotPending,
+    RefundRequest,
 )
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ _INVALID = "tok_invalid"
 _PENDING = "tok_pending"
 _LOST = "tok_lost"
 _EXPIRED = "tok_expired"
+_REFUND_DECLINED = "tok_refund_declined"
 _CARDS = {"tok_mastercard": ("mastercard", "4444"), "tok_amex": ("amex", "0005")}
 _LAST4 = {"tok_declined": "0002", "tok_insufficient_funds": "9995", _EXPIRED: "0069"}
 _DECLINES = {"tok_declined": "declined", "tok_insufficient_funds": "insufficient_funds", _EXPIRED: "expired"}
@@ -93,6 +96,42 @@ class SandboxGateway:
             await self._insert(connection, request, status="failed", reason="cancelled")
             return await self._get(connection, request.key)
 
+    async def refund(self, request: RefundRequest) -> GivenBack:
+        """Give back once per key, never more than was charged; of `tok_lost` the first answer is lost here too."""
+        async with self._connection() as connection, connection.transaction():
+            charge = await connection.fetchrow(
+                """
+                SELECT currency, amount_minor, status, token
+                FROM sandbox.charges LEFT JOIN sandbox.instruments USING (reference)
+                WHERE key = $1 FOR UPDATE OF charges
+                """,
+                request.charge_key,
+            )
+            given_minor = await connection.fetchval(
+                "SELECT coalesce(sum(amount_minor), 0)::bigint FROM sandbox.refunds WHERE charge_key = $1 AND status = 'succeeded'",
+                request.charge_key,
+            )
+            reason = _refund_fault(request, charge, given_minor)
+            is_new = await self._insert_refund(connection, request, reason=reason)
+            given = await self._find_refund(connection, request.key)
+        assert given is not None, "a refund just asked for is there"
+        if is_new and charge is not None and charge["token"] == _LOST:
+            raise GatewayTimeout("the answer was lost")
+        return given
+
+    async def find_refund(self, key: str) -> GivenBack | None:
+        """The refund of a key."""
+        async with self._connection() as connection:
+            return await self._find_refund(connection, key)
+
+    async def cancel_refund(self, request: RefundRequest) -> GivenBack:
+        """Use a key up."""
+        async with self._connection() as connection:
+            await self._insert_refund(connection, request, reason="cancelled")
+            given = await self._find_refund(connection, request.key)
+        assert given is not None, "a key just used up is there"
+        return given
+
     async def settle(self, key: str) -> Charge:
         """Let a pending charge succeed, as its issuer would; again is harmless. Raises NotFound, PaymentNotPending."""
         return await self._end(key, status="succeeded", reason=None)
@@ -142,6 +181,29 @@ class SandboxGateway:
             None if status == "pending" else now,
         )
         return done == "INSERT 0 1"
+
+    async def _insert_refund(self, connection: Connection, request: RefundRequest, *, reason: str | None) -> bool:
+        done = await connection.execute(
+            """
+            INSERT INTO sandbox.refunds (key, charge_key, currency, amount_minor, status, reason, created_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7)
+            ON CONFLICT (key) DO NOTHING
+            """,
+            request.key,
+            request.charge_key,
+            request.currency,
+            request.amount_minor,
+            "succeeded" if reason is None else "failed",
+            reason,
+            self.clock(),
+        )
+        return done == "INSERT 0 1"
+
+    async def _find_refund(self, connection: Connection, key: str) -> GivenBack | None:
+        row = await connection.fetchrow(
+            "SELECT key, charge_key, currency, amount_minor, status, reason FROM sandbox.refunds WHERE key = $1", key
+        )
+        return GivenBack(**dict(row)) if row else None
 
     async def _get(self, connection: Connection, key: str) -> Charge:
         charge = await self._find(connection, key)
@@ -196,6 +258,14 @@ def _outcome(token: str | None) -> tuple[ChargeStatus, str | None]:
     if token in _DECLINES:
         return "failed", _DECLINES[token]
     return ("pending" if token == _PENDING else "succeeded"), None
+
+
+def _refund_fault(request: RefundRequest, charge: asyncpg.Record | None, given_minor: int) -> str | None:
+    if charge is None or charge["status"] != "succeeded" or charge["currency"] != request.currency:
+        return "unknown_charge"
+    if charge["token"] == _REFUND_DECLINED:
+        return "declined"
+    return "exceeds_charge" if given_minor + request.amount_minor > charge["amount_minor"] else None
 
 
 def _instrument(reference: str, token: str, created_at: datetime) -> Instrument:

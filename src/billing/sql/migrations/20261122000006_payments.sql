@@ -46,7 +46,51 @@ CREATE TABLE payments (
 CREATE INDEX ix_payments_created ON payments (account_id, created_at DESC, payment_id DESC);
 CREATE INDEX ix_payments_unsettled ON payments (next_check_at, account_id, payment_id) WHERE status = 'pending';
 CREATE UNIQUE INDEX uq_payments_reference ON payments (account_id, reference) WHERE reference IS NOT NULL;
+CREATE INDEX ix_payments_id ON payments (payment_id);  -- the operator names a payment alone; not unique: ids are unique by making
 GRANT SELECT, INSERT, UPDATE ON payments TO lineserve_app;
+
+-- What a gateway is asked to give back of a payment. That of one payment refunds (failed ones aside) and chargebacks are never
+-- more than it captured is decided with the account's head locked.
+CREATE TABLE refunds (
+    account_id uuid NOT NULL CONSTRAINT fk_refunds_account REFERENCES accounts,
+    refund_id uuid NOT NULL,
+    payment_id uuid NOT NULL,
+    gateway text NOT NULL,
+    currency text NOT NULL,
+    amount_minor bigint NOT NULL CONSTRAINT ck_refunds_amount CHECK (amount_minor > 0),
+    reason text NOT NULL,
+    status text NOT NULL CONSTRAINT ck_refunds_status CHECK (status IN ('pending', 'completed', 'failed')),
+    failure_reason text,
+    created_at timestamptz NOT NULL,
+    ended_at timestamptz,
+    next_check_at timestamptz,
+    checks integer NOT NULL DEFAULT 0,
+    CONSTRAINT pk_refunds PRIMARY KEY (account_id, refund_id),
+    CONSTRAINT ck_refunds_failed CHECK ((status = 'failed') = (failure_reason IS NOT NULL)),
+    CONSTRAINT ck_refunds_ended CHECK ((status = 'pending') = (ended_at IS NULL)),
+    CONSTRAINT fk_refunds_payment FOREIGN KEY (account_id, payment_id) REFERENCES payments
+);
+CREATE INDEX ix_refunds_payment ON refunds (account_id, payment_id);
+CREATE INDEX ix_refunds_created ON refunds (account_id, created_at DESC, refund_id DESC);
+CREATE INDEX ix_refunds_unsettled ON refunds (next_check_at, account_id, refund_id) WHERE status = 'pending';
+GRANT SELECT, INSERT, UPDATE ON refunds TO lineserve_app;
+
+-- What a gateway took back of a payment because its payer disputed it.
+CREATE TABLE chargebacks (
+    account_id uuid NOT NULL CONSTRAINT fk_chargebacks_account REFERENCES accounts,
+    chargeback_id uuid NOT NULL,
+    payment_id uuid NOT NULL,
+    currency text NOT NULL,
+    amount_minor bigint NOT NULL CONSTRAINT ck_chargebacks_amount CHECK (amount_minor > 0),
+    cash_minor bigint NOT NULL CONSTRAINT ck_chargebacks_cash CHECK (cash_minor BETWEEN 0 AND amount_minor),
+    reason text NOT NULL,
+    created_at timestamptz NOT NULL,
+    CONSTRAINT pk_chargebacks PRIMARY KEY (account_id, chargeback_id),
+    CONSTRAINT fk_chargebacks_payment FOREIGN KEY (account_id, payment_id) REFERENCES payments
+);
+CREATE INDEX ix_chargebacks_payment ON chargebacks (account_id, payment_id);
+CREATE INDEX ix_chargebacks_created ON chargebacks (account_id, created_at DESC, chargeback_id DESC);
+GRANT SELECT, INSERT ON chargebacks TO lineserve_app;
 
 -- The sandbox gateway stands for the outside world: its own schema, its own connection, its own role's rights.
 CREATE SCHEMA sandbox;
@@ -66,8 +110,18 @@ CREATE TABLE sandbox.charges (
     created_at timestamptz NOT NULL,
     settled_at timestamptz
 );
+CREATE TABLE sandbox.refunds (
+    key text NOT NULL CONSTRAINT pk_refunds PRIMARY KEY,
+    charge_key text NOT NULL,
+    currency text NOT NULL,
+    amount_minor bigint NOT NULL,
+    status text NOT NULL CONSTRAINT ck_refunds_status CHECK (status IN ('succeeded', 'failed')),
+    reason text,
+    created_at timestamptz NOT NULL
+);
+CREATE INDEX ix_refunds_charge ON sandbox.refunds (charge_key);
 GRANT USAGE ON SCHEMA sandbox TO lineserve_app;
-GRANT SELECT, INSERT, UPDATE ON sandbox.instruments, sandbox.charges TO lineserve_app;
+GRANT SELECT, INSERT, UPDATE ON sandbox.instruments, sandbox.charges, sandbox.refunds TO lineserve_app;
 
 CREATE TABLE promotional_credits (
     account_id uuid NOT NULL CONSTRAINT fk_promotional_credits_account REFERENCES accounts,

@@ -1,144 +1,23 @@
-"""What is done with payments: attach a method, top up, settle, fail, record, ask again.
-
-Nothing here calls a gateway inside a transaction: intent ‖ gateway ‖ outcome (‖ = commit).
-"""
+"""Money that comes in: top up, settle, fail, record, ask again. Intent ‖ gateway ‖ outcome (‖ = commit)."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 import structlog
 
-from billing import ledger
+from billing import ledger, wallets
 from billing.core import ids
-from billing.core.errors import Unavailable
 from billing.kit import outbox
 from billing.payments import rules, store
-from billing.payments.model import (
-    AmountRange,
-    Charge,
-    Gateway,
-    GatewayUnknown,
-    Instrument,
-    InvalidPaymentMethod,
-    MethodType,
-    Payment,
-    PaymentMethod,
-    PaymentMethodInUse,
-    PaymentReferenceReused,
-)
+from billing.payments.model import AmountRange, Charge, Gateway, GatewayUnknown, Payment, PaymentReferenceReused
 
 if TYPE_CHECKING:
     from billing.kit.db import Database, Tx
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
-
-
-async def attach_method(
-    database: Database,
-    gateway: Gateway,
-    *,
-    account_id: UUID,
-    payment_method_id: UUID,
-    type: MethodType,
-    token: str,
-    is_default: bool,
-) -> PaymentMethod:
-    """Let the gateway keep what a token stands for, then store what may be shown of it; again is harmless.
-
-    Raises InvalidPaymentMethod, and Unavailable when the gateway does not answer: nothing is stored then.
-    """
-    try:
-        instrument = await gateway.attach(key=str(payment_method_id), token=token)
-    except GatewayUnknown as error:
-        raise Unavailable("The payment gateway does not answer; try again shortly") from error
-    if instrument.type != type:
-        raise InvalidPaymentMethod(
-            "The token is not of this type", details={"reason": "type_mismatch", "type": instrument.type}
-        )
-    async with database.transaction() as tx:
-        return await _store_method(
-            tx,
-            account_id=account_id,
-            payment_method_id=payment_method_id,
-            gateway_name=gateway.name,
-            instrument=instrument,
-            is_default=is_default,
-        )
-
-
-async def _store_method(
-    tx: Tx,
-    *,
-    account_id: UUID,
-    payment_method_id: UUID,
-    gateway_name: str,
-    instrument: Instrument,
-    is_default: bool,
-) -> PaymentMethod:
-    await ledger.lock_head(tx.connection, account_id=account_id)  # one at a time decides which is the default
-    if await store.is_method_stored(tx.connection, account_id=account_id, payment_method_id=payment_method_id):
-        return await store.get_method(tx.connection, account_id=account_id, payment_method_id=payment_method_id)
-    is_first = await store.count_methods(tx.connection, account_id=account_id) == 0
-    method = PaymentMethod(
-        account_id=account_id,
-        payment_method_id=payment_method_id,
-        type=instrument.type,
-        gateway=gateway_name,
-        gateway_reference=instrument.reference,
-        brand=instrument.brand,
-        bank_name=instrument.bank_name,
-        last4=instrument.last4,
-        exp_month=instrument.exp_month,
-        exp_year=instrument.exp_year,
-        is_default=is_default or is_first,
-        created_at=tx.now,
-    )
-    if method.is_default:
-        await store.update_default(tx.connection, account_id=account_id, payment_method_id=None)
-    await store.insert_method(tx.connection, method)
-    return method
-
-
-async def make_default(tx: Tx, *, account_id: UUID, payment_method_id: UUID) -> PaymentMethod:
-    """Make a payment method the account's default. Raises NotFound."""
-    await ledger.lock_head(tx.connection, account_id=account_id)
-    method = await store.get_method(tx.connection, account_id=account_id, payment_method_id=payment_method_id)
-    await store.update_default(tx.connection, account_id=account_id, payment_method_id=payment_method_id)
-    return replace(method, is_default=True)
-
-
-async def delete_method(tx: Tx, *, account_id: UUID, payment_method_id: UUID) -> None:
-    """Take a payment method away; the newest remaining becomes the default if it was that.
-
-    Raises NotFound, PaymentMethodInUse for the last one while issued invoices still ask for money.
-    """
-    await ledger.lock_head(tx.connection, account_id=account_id)
-    method = await store.get_method(tx.connection, account_id=account_id, payment_method_id=payment_method_id)
-    remaining = [
-        other
-        for other in await store.list_methods(tx.connection, account_id=account_id, offset=0, limit=2)
-        if other.payment_method_id != payment_method_id
-    ]
-    if not remaining and await _owes(tx, account_id=account_id):
-        raise PaymentMethodInUse
-    await store.mark_method_deleted(
-        tx.connection, account_id=account_id, payment_method_id=payment_method_id, now=tx.now
-    )
-    if method.is_default and remaining:
-        await store.update_default(
-            tx.connection, account_id=account_id, payment_method_id=remaining[0].payment_method_id
-        )
-
-
-async def _owes(tx: Tx, *, account_id: UUID) -> bool:
-    balances_minor = await ledger.list_balances(tx.connection, account_id=account_id)
-    return any(
-        minor < 0 for (_, ledger_account), minor in balances_minor.items() if ledger_account == ledger.RECEIVABLE
-    )
 
 
 async def start_topup(
@@ -277,27 +156,34 @@ async def take_answer(tx: Tx, *, payment: Payment, answer: Charge) -> Payment:
 
 
 async def settle(tx: Tx, *, account_id: UUID, payment_id: UUID) -> Payment:
-    """The money of a pending payment arrived. Again, or after it had failed, it changes nothing."""
+    """The money of a pending payment arrived; it pays what the account owes first.
+
+    Again, or after it had failed, it changes nothing.
+    """
+    await ledger.lock_head(
+        tx.connection, account_id=account_id
+    )  # before the payment, as everywhere: no two locks cross
     payment = await store.mark_completed(tx.connection, account_id=account_id, payment_id=payment_id, now=tx.now)
     if payment is None:
         ended = await store.get_payment(tx.connection, account_id=account_id, payment_id=payment_id)
         if ended.status == "failed":
             log.error("charge_after_failure", payment_id=str(payment_id))
         return ended
-    transfer = ledger.topup_settled(
+    settled = ledger.topup_settled(
         account_id=account_id,
         payment_id=payment_id,
         currency=payment.currency,
         amount_minor=payment.amount_minor,
         at=tx.now,
     )
-    await ledger.post(tx.connection, transfer, recorded_at=tx.now)
+    await wallets.post_arrival(tx, settled, reference=payment_id)
     await _announce(tx, payment)
     return payment
 
 
 async def fail(tx: Tx, *, account_id: UUID, payment_id: UUID, reason: str) -> Payment:
     """The money of a pending payment will not come. Again, or after it had settled, it changes nothing."""
+    await ledger.lock_head(tx.connection, account_id=account_id)
     payment = await store.mark_failed(tx.connection, account_id=account_id, payment_id=payment_id, reason=reason)
     if payment is None:
         return await store.get_payment(tx.connection, account_id=account_id, payment_id=payment_id)
@@ -316,7 +202,8 @@ async def fail(tx: Tx, *, account_id: UUID, payment_id: UUID, reason: str) -> Pa
 async def record(
     tx: Tx, *, account_id: UUID, currency: str, amount_minor: int, reference: str, received_at: datetime
 ) -> Payment:
-    """Take down money that came another way. The same reference with the same content is a replay.
+    """Take down money that came another way; it pays what the account owes first. The same reference with the same content is
+    a replay.
 
     Raises PaymentReferenceReused for other content.
     """
@@ -344,14 +231,14 @@ async def record(
         completed_at=tx.now,
     )
     await store.insert_payment(tx.connection, payment, next_check_at=None)
-    transfer = ledger.payment_recorded(
+    recorded = ledger.payment_recorded(
         account_id=account_id,
         payment_id=payment.payment_id,
         currency=currency,
         amount_minor=amount_minor,
         at=received_at,
     )
-    await ledger.post(tx.connection, transfer, recorded_at=tx.now)
+    await wallets.post_arrival(tx, recorded, reference=payment.payment_id)
     await _announce(tx, payment)
     return payment
 

@@ -1,4 +1,4 @@
-"""The SQL of payments and payment methods."""
+"""The SQL of payments."""
 
 from __future__ import annotations
 
@@ -9,119 +9,10 @@ from uuid import UUID
 
 from billing.core import ids
 from billing.core.errors import NotFound
-from billing.payments.model import ChargeRequest, Payment, PaymentMethod
+from billing.payments.model import ChargeRequest, Payment, Transaction
 
 if TYPE_CHECKING:
     from billing.kit.db import Connection
-
-
-async def list_methods(connection: Connection, *, account_id: UUID, offset: int, limit: int) -> list[PaymentMethod]:
-    """The account's payment methods, newest first."""
-    rows = await connection.fetch(
-        """
-        SELECT account_id, payment_method_id, type, gateway, gateway_reference, brand, bank_name, last4, exp_month,
-            exp_year, is_default, created_at
-        FROM payment_methods
-        WHERE account_id = $1 AND deleted_at IS NULL
-        ORDER BY created_at DESC, payment_method_id DESC
-        OFFSET $2 LIMIT $3
-        """,
-        account_id,
-        offset,
-        limit,
-    )
-    return [PaymentMethod(**dict(row)) for row in rows]
-
-
-async def count_methods(connection: Connection, *, account_id: UUID) -> int:
-    """How many payment methods the account has."""
-    return await connection.fetchval(
-        "SELECT count(*) FROM payment_methods WHERE account_id = $1 AND deleted_at IS NULL", account_id
-    )
-
-
-async def get_method(connection: Connection, *, account_id: UUID, payment_method_id: UUID) -> PaymentMethod:
-    """A payment method. Raises NotFound, for a deleted one too."""
-    row = await connection.fetchrow(
-        """
-        SELECT account_id, payment_method_id, type, gateway, gateway_reference, brand, bank_name, last4, exp_month,
-            exp_year, is_default, created_at
-        FROM payment_methods
-        WHERE account_id = $1 AND payment_method_id = $2 AND deleted_at IS NULL
-        """,
-        account_id,
-        payment_method_id,
-    )
-    if row is None:
-        raise NotFound
-    return PaymentMethod(**dict(row))
-
-
-async def is_method_stored(connection: Connection, *, account_id: UUID, payment_method_id: UUID) -> bool:
-    """Whether the method was ever stored, deleted since or not."""
-    return await connection.fetchval(
-        "SELECT EXISTS (SELECT FROM payment_methods WHERE account_id = $1 AND payment_method_id = $2)",
-        account_id,
-        payment_method_id,
-    )
-
-
-async def insert_method(connection: Connection, method: PaymentMethod) -> None:
-    """Store a payment method that the gateway attached."""
-    await connection.execute(
-        """
-        INSERT INTO payment_methods (account_id, payment_method_id, type, gateway, gateway_reference, brand, bank_name,
-            last4, exp_month, exp_year, is_default, created_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
-        """,
-        method.account_id,
-        method.payment_method_id,
-        method.type,
-        method.gateway,
-        method.gateway_reference,
-        method.brand,
-        method.bank_name,
-        method.last4,
-        method.exp_month,
-        method.exp_year,
-        method.is_default,
-        method.created_at,
-    )
-
-
-async def update_default(connection: Connection, *, account_id: UUID, payment_method_id: UUID | None) -> None:
-    """Make one method the default and no other; with None, none. The account's head must be locked."""
-    await connection.execute(
-        """
-        UPDATE payment_methods SET is_default = false
-        WHERE account_id = $1 AND is_default AND payment_method_id IS DISTINCT FROM $2
-        """,
-        account_id,
-        payment_method_id,
-    )
-    await connection.execute(
-        """
-        UPDATE payment_methods SET is_default = true
-        WHERE account_id = $1 AND payment_method_id = $2 AND deleted_at IS NULL AND NOT is_default
-        """,
-        account_id,
-        payment_method_id,
-    )
-
-
-async def mark_method_deleted(
-    connection: Connection, *, account_id: UUID, payment_method_id: UUID, now: datetime
-) -> None:
-    """Take a payment method away from its account; payments made with it keep naming it."""
-    await connection.execute(
-        """
-        UPDATE payment_methods SET is_default = false, deleted_at = $3
-        WHERE account_id = $1 AND payment_method_id = $2 AND deleted_at IS NULL
-        """,
-        account_id,
-        payment_method_id,
-        now,
-    )
 
 
 async def insert_payment(connection: Connection, payment: Payment, *, next_check_at: datetime | None) -> None:
@@ -164,6 +55,28 @@ async def get_payment(connection: Connection, *, account_id: UUID, payment_id: U
     if row is None:
         raise NotFound
     return Payment(**dict(row))
+
+
+async def get_transaction(connection: Connection, *, account_id: UUID, transaction_id: UUID) -> Transaction:
+    """A payment, refund or chargeback as the history shows it. Raises NotFound."""
+    row = await connection.fetchrow(
+        """
+        SELECT payment_id AS transaction_id, type, amount_minor, currency, description, status, created_at,
+            of_payment_id AS payment_id, payment_method_id, invoice_id, failure_reason
+        FROM payment_transactions_v
+        WHERE account_id = $1 AND payment_id = $2
+        """,
+        account_id,
+        transaction_id,
+    )
+    if row is None:
+        raise NotFound
+    return Transaction(**dict(row))
+
+
+async def find_payment_account(connection: Connection, *, payment_id: UUID) -> UUID | None:
+    """Whose payment this is: the operator names a payment alone."""
+    return await connection.fetchval("SELECT account_id FROM payments WHERE payment_id = $1", payment_id)
 
 
 async def get_charge_request(

@@ -1,0 +1,34 @@
+"""What is done with payments. Nothing here calls a gateway inside a transaction: intent ‖ gateway ‖ outcome (‖ = commit)."""
+
+from billing.payments.operations.charging_back import charge_back
+from billing.payments.operations.methods import attach_method, delete_method, make_default
+from billing.payments.operations.refunding import check_refund, check_refunds_due, refund, start_refund
+from billing.payments.operations.topping_up import (
+    charge,
+    check,
+    check_due,
+    fail,
+    record,
+    settle,
+    start_topup,
+    take_answer,
+)
+
+__all__ = [
+    "attach_method",
+    "charge",
+    "charge_back",
+    "check",
+    "check_due",
+    "check_refund",
+    "check_refunds_due",
+    "delete_method",
+    "fail",
+    "make_default",
+    "record",
+    "refund",
+    "settle",
+    "start_refund",
+    "start_topup",
+    "take_answer",
+]
