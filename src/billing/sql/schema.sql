@@ -948,7 +948,8 @@ CREATE VIEW public.payment_transactions_v AS
     payments.payment_id,
     payments.payment_method_id,
     payments.invoice_id,
-    payments.failure_reason
+    payments.failure_reason,
+    payments.payment_id AS of_payment_id
    FROM public.payments
 UNION ALL
  SELECT refunds.account_id,
@@ -964,7 +965,8 @@ UNION ALL
     refunds.refund_id AS payment_id,
     payments.payment_method_id,
     payments.invoice_id,
-    refunds.failure_reason
+    refunds.failure_reason,
+    refunds.payment_id AS of_payment_id
    FROM (public.refunds
      JOIN public.payments ON (((payments.account_id = refunds.account_id) AND (payments.payment_id = refunds.payment_id))))
 UNION ALL
@@ -981,7 +983,8 @@ UNION ALL
     chargebacks.chargeback_id AS payment_id,
     payments.payment_method_id,
     payments.invoice_id,
-    NULL::text AS failure_reason
+    NULL::text AS failure_reason,
+    chargebacks.payment_id AS of_payment_id
    FROM (public.chargebacks
      JOIN public.payments ON (((payments.account_id = chargebacks.account_id) AND (payments.payment_id = chargebacks.payment_id))));
 
