@@ -53,11 +53,11 @@ class BillingError(Exception):
 class InvalidParameter(BillingError):
     """What was sent cannot be read; every fault is listed."""
 
-    def __init__(self, faults: Sequence[Fault]) -> None:
+    def __init__(self, faults: Sequence[Fault], *, message: str | None = None) -> None:
         count = len(faults)
         subject = "1 field is" if count == 1 else f"{count} fields are"
         super().__init__(
-            f"{subject} not valid",
+            message or f"{subject} not valid",
             details={"faults": [{"in": f.where, "path": f.path, "reason": f.reason} for f in faults]},
         )
         self.faults = tuple(faults)
@@ -72,7 +72,10 @@ class IdempotencyKeyRequired(InvalidParameter):
     """The operation moves money or creates a document and needs an Idempotency-Key."""
 
     def __init__(self) -> None:
-        super().__init__([Fault("header", "Idempotency-Key", "is required for this operation")])
+        super().__init__(
+            [Fault("header", "Idempotency-Key", "is required for this operation")],
+            message="This operation needs an Idempotency-Key header",
+        )
 
 
 class Unauthorized(BillingError):
