@@ -37,7 +37,7 @@ async def show_key(reader: Caller, key_id: str, db: Database) -> KeyAnswer:
     return KeyAnswer(api_key=schemas.show(key))
 
 
-@post("/account/api-keys")
+@post("/account/api-keys", opt={"audited": "key.created"})
 async def create_key(writer: Caller, body: RawBody, command: Command) -> Answer:
     """Make a key with at most the rights, lifetime and IP ranges of the calling one; its secret is shown once."""
     wanted = body.read(KeyCreate)
@@ -62,7 +62,7 @@ async def create_key(writer: Caller, body: RawBody, command: Command) -> Answer:
     )
 
 
-@delete("/account/api-keys/{key_id:str}", status_code=200, suspended_ok=True)
+@delete("/account/api-keys/{key_id:str}", status_code=200, opt={"audited": "key.revoked", "suspended_ok": True})
 async def revoke_key(writer: Caller, key_id: str, command: Command) -> Answer:
     """Revoke a key: it opens nothing from now on."""
     identifier = _decoded(key_id)

@@ -11,12 +11,16 @@ from litestar import get
 from billing import invoices, ledger, metering
 from billing.app.runtime import installation
 from billing.app.tables import print_table
+from billing.kit import audit
 from billing.kit.auth import Operator
 from billing.kit.checks import Check
 from billing.kit.db import Database
 
 if TYPE_CHECKING:
     from billing.kit.config import Settings
+
+
+SHOWN_MAX = 20
 
 
 class ChecksOut(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +39,7 @@ async def run_all(database: Database) -> list[Check]:
             *await ledger.run_checks(tx.connection),
             *await metering.run_checks(tx.connection),
             *await invoices.run_checks(tx.connection),
+            *await audit.run_checks(tx.connection),
         ]
 
 
@@ -50,7 +55,13 @@ async def main(settings: Settings, arguments: argparse.Namespace) -> int:
     del arguments
     async with installation(settings) as installed:
         checks = await run_all(installed.database)
+        async with installed.database.snapshot() as tx:
+            head = await audit.get_head(tx.connection)
+            changed = await audit.list_broken(tx.connection, limit=SHOWN_MAX)
     print_table(["invariant", "violations"], [[one.name, str(one.violations)] for one in checks], right={1})
+    for number in changed:
+        print(f"The audit chain breaks at entry {number}.")
+    print(f"The audit trail has {head.number} entries, the last with hash {head.chain_hash.hex()}.")
     broken = sum(one.violations > 0 for one in checks)
     print("All invariants hold." if broken == 0 else f"{broken} of {len(checks)} invariants are broken.")
     return 1 if broken else 0

@@ -13,11 +13,13 @@ from billing.app.runtime import installation
 from billing.app.tables import print_table, progress
 from billing.core import ids, money
 from billing.core.period import Period
+from billing.kit import audit
 
 if TYPE_CHECKING:
     from billing.app.runtime import Installation
     from billing.invoices import Progress, Run
     from billing.kit.config import Settings
+    from billing.kit.db import Tx
 
 
 async def main(settings: Settings, arguments: argparse.Namespace) -> int:
@@ -43,11 +45,22 @@ async def _close(
         if period.end <= tx.now < period.end + grace:
             raise CommandError(f"{period} is in its grace until {period.end + grace:%Y-%m-%d %H:%M} UTC; close it then")
         run = await invoices.request_run(tx, period=period, dry_run=dry_run)
+        await _audit(tx, run)
     with progress(f"Closing {period}") as step:
         run = await invoices.advance(database, run_id=run.run_id, on_step=step)
     async with database.snapshot() as tx:
         made = (await invoices.get_progress(tx.connection, run_ids=[run.run_id]))[run.run_id]
         return run, made, await invoices.list_parked(tx.connection, run_id=run.run_id)
+
+
+async def _audit(tx: Tx, run: Run) -> None:
+    action = audit.Action(
+        actor=audit.Actor.program("billing close"),
+        action="run.requested",
+        objects={"run_id": ids.encode("run", run.run_id)},
+        details={"period": str(run.period), "dry_run": run.dry_run},
+    )
+    await audit.write(tx, action)
 
 
 def _show(run: Run, made: Progress) -> None:

@@ -9,7 +9,7 @@ from billing.accounts import operator_routes as accounts_operator
 from billing.accounts import routes as accounts_public
 from billing.analytics import routes as analytics_public
 from billing.api_keys import routes as api_keys_public
-from billing.app import check, health
+from billing.app import audit, check, health
 from billing.catalog import operator_routes as catalog_operator
 from billing.invoices import operator_routes as invoices_operator
 from billing.invoices import routes as invoices_public
@@ -50,6 +50,7 @@ OPERATOR = [
     *payments_operator.SANDBOX_HANDLERS,
     *invoices_operator.HANDLERS,
     *check.HANDLERS,
+    *audit.HANDLERS,
     *onboarding_operator.HANDLERS,
 ]
 

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 from billing import api_keys, onboarding
 from billing.app.runtime import installation
+from billing.core import ids
 from billing.core.errors import BillingError
+from billing.kit import audit
 
 if TYPE_CHECKING:
     from billing.app.runtime import Installation
@@ -36,6 +38,7 @@ async def main(settings: Settings, arguments: argparse.Namespace) -> int:
     scopes = [scope.strip() for scope in arguments.scopes.split(",") if scope.strip()]
     async with installation(settings) as installed, installed.database.transaction() as tx:
         issued = await api_keys.create_operator_key(tx, name=arguments.name, scopes=scopes)
+        await audit_key(tx, issued, command="billing keys create-operator")
     print(issued.secret)
     return 0
 
@@ -47,6 +50,7 @@ async def first_operator_key(installed: Installation) -> StartKeys:
         if await api_keys.has_operator_keys(tx.connection):
             return StartKeys()
         issued = await api_keys.create_operator_key(tx, name="First operator key", scopes=["*"])
+        await audit_key(tx, issued, command="billing serve")
     return StartKeys(operator_key=issued.secret)
 
 
@@ -66,10 +70,34 @@ async def demo_keys(installed: Installation) -> StartKeys:
             currencies=installed.wallet_settings.currencies,
         )
         issued = await api_keys.create_operator_key(tx, name="Demo operator", scopes=["*"])
+        await _audit_account(tx, opened, command="billing serve --demo")
+        await audit_key(tx, issued, command="billing serve --demo")
     keys = StartKeys(api_key=opened.key.secret, operator_key=issued.secret)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_private(path, {"api_key": keys.api_key, "operator_key": keys.operator_key})
     return keys
+
+
+async def audit_key(tx: Tx, issued: api_keys.IssuedOperatorKey, *, command: str, is_revoked: bool = False) -> None:
+    """Take down in the audit trail that a command made or revoked an operator's key; last in its transaction."""
+    action = audit.Action(
+        actor=audit.Actor.program(command),
+        action="key.revoked" if is_revoked else "key.created",
+        objects={"key_id": ids.encode("op", issued.key_id)},
+        details={"name": issued.name, "scopes": issued.scopes},
+    )
+    await audit.write(tx, action)
+
+
+async def _audit_account(tx: Tx, opened: onboarding.OpenedAccount, *, command: str) -> None:
+    account_id, key_id = opened.account.account_id, opened.key.key_id
+    action = audit.Action(
+        actor=audit.Actor.program(command),
+        action="account.opened",
+        objects={"account_id": ids.encode("acc", account_id), "key_id": ids.encode("key", key_id)},
+        account_id=account_id,
+    )
+    await audit.write(tx, action)
 
 
 def write_private(path: Path, members: dict[str, str | None]) -> None:

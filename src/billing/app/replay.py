@@ -27,6 +27,7 @@ import msgspec
 from billing import api_keys, invoices
 from billing.app.faults import CommandError
 from billing.app.http import make_app
+from billing.app.keys import audit_key
 from billing.app.runtime import installation
 from billing.app.tables import print_table, progress
 from billing.core import ids, money
@@ -287,6 +288,7 @@ async def _api(installed: Installation) -> AsyncIterator[httpx2.AsyncClient]:
     """A client of the API in this process, with an operator's key that lives as long."""
     async with installed.database.transaction() as tx:
         issued = await api_keys.create_operator_key(tx, name="billing replay", scopes=["*"])
+        await audit_key(tx, issued, command="billing replay")
     keyring = api_keys.Keyring(installed.database)
     app = make_app(installed, plane="all", keyring=keyring)
     transport = httpx2.ASGITransport(app=app)  # pyright: ignore[reportArgumentType]  # Litestar's own types of ASGI
@@ -298,6 +300,7 @@ async def _api(installed: Installation) -> AsyncIterator[httpx2.AsyncClient]:
         await keyring.close()
         async with installed.database.transaction() as tx:
             await api_keys.revoke_operator_key(tx, key_id=issued.key_id)
+            await audit_key(tx, issued, command="billing replay", is_revoked=True)
 
 
 def _show(replay: Replay, differences: Sequence[Difference]) -> None:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from billing.kit.db import Tx
 
 
-@post("/events")
+@post("/events", opt={"audited": False})  # the platform's data, not an operator's act
 async def ingest_events(metering_operator: Operator, body: RawBody, query: RawQuery, command: Command) -> Answer:
     """Take in a batch of usage events: what is accepted is durable and billable with this answer."""
     is_backfill = query.read(EventsQuery).backfill

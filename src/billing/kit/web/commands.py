@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from uuid import UUID
 
 import asyncpg
 
@@ -18,7 +19,7 @@ from billing.core.errors import (
     IdempotencyKeyReused,
     Unavailable,
 )
-from billing.kit import idempotency
+from billing.kit import audit, idempotency
 from billing.kit.db import Database, Tx
 from billing.kit.web.answers import Answer
 from billing.kit.web.errors import answer_of_error
@@ -93,6 +94,7 @@ class Command:
         slots: Slots,
         key: str | None,
         make_attempt: Callable[[str], Attempt],
+        make_action: Callable[[str | None], audit.Action] | None,
         base_path: str,
         ip: str,
         request_id: str,
@@ -101,6 +103,8 @@ class Command:
         self._slots = slots
         self._key = key
         self._make_attempt = make_attempt
+        self._make_action = make_action
+        self._account_id: UUID | None = None
         self._base_path = base_path
         self.ip = ip
         self.request_id = request_id
@@ -109,6 +113,10 @@ class Command:
         """Refuse the call unless it carries an Idempotency-Key. Raises IdempotencyKeyRequired."""
         if self._key is None:
             raise IdempotencyKeyRequired
+
+    def concerns(self, account_id: UUID) -> None:
+        """Say whose object the work changes, for the audit trail, where neither path, body nor Location names the account."""
+        self._account_id = account_id
 
     async def run(
         self,
@@ -137,6 +145,7 @@ class Command:
                 )
                 if not inserted:
                     raise IdempotencyInProgress
+            await self._audit(tx, answer)
             return answer
 
         async with self._database.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
@@ -160,11 +169,12 @@ class Command:
 
         `finish` opens its own transactions and must bear being called again with the same intent: a retry does so when
         the first call died, or ended in Unavailable or an unexpected error. Any other error is an answer, and replayed.
+        The audit trail holds the intent: its record has no status.
         """
         shape = _Shape(status, self._base_path, location, stored)
         if self._key is None:
             async with self._database.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
-                intent = await self._transact(connection, start)
+                intent = await self._transact(connection, self._audited(start))
             return shape.answer(await finish(intent))
         attempt = self._make_attempt(self._key)
         async with (
@@ -186,7 +196,24 @@ class Command:
                 raise IdempotencyInProgress
             return intent
 
-        return await self._transact(connection, once)
+        return await self._transact(connection, self._audited(once))
+
+    def _audited(self, start: Work[Intent]) -> Work[Intent]:
+        async def work(tx: Tx) -> Intent:
+            intent = await start(tx)
+            await self._audit(tx, None)
+            return intent
+
+        return work
+
+    async def _audit(self, tx: Tx, answer: Answer | None) -> None:
+        """The last of a transaction: the head of the audit trail is locked from here to the commit."""
+        if self._make_action is None:
+            return
+        action = self._make_action(None if answer is None else answer.headers.get("Location"))
+        if self._account_id is not None:
+            action = replace(action, account_id=self._account_id)
+        await audit.write(tx, action, status=None if answer is None else answer.status)
 
     async def _finish(
         self,

@@ -19,8 +19,9 @@ from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, Method
 
+from billing.core import ids
 from billing.core.errors import AccountSuspended, Forbidden, InvalidParameter, NotFound
-from billing.kit import idempotency
+from billing.kit import audit, idempotency
 from billing.kit.auth import OPERATOR_SCOPES, Authenticator, Caller, Headers, Network, Operator, Plane, client_address
 from billing.kit.db import Database
 from billing.kit.idempotency import Attempt
@@ -42,6 +43,9 @@ DRAINED_MAX_BYTES = 16 * BODY_MAX_BYTES
 BASES: dict[Plane, str] = {"public": "/v1", "operator": "/operator/v1", "plain": ""}
 GUARD = "guard"  # under this name a registered handler's `opt` says which parameter guards it
 SUSPENDED_OK = "suspended_ok"
+AUDITED = "audited"
+"""Under this name a handler's `opt` says how its writes stand in the audit trail: by a dotted code, or not at all (False).
+Unless told, operators' writes stand there by their route, and accounts' do not."""
 REQUEST_ID = "request_id"
 NO_MEMBERS = "no members"  # stands among a handler's parameters where it takes no body
 LOGGED = "logged"  # under this name a request's state says where it went, for the log of its error
@@ -73,6 +77,7 @@ class Call:
     request: Request[Any, Any, Any]
     edge: Edge
     ip: str
+    audited: str | bool = False
     who: Caller | Operator | None = None
     body: RawBody | None = None
 
@@ -91,13 +96,14 @@ def make_endpoint(handler: HTTPRouteHandler, *, plane: Plane, edge: Edge) -> HTT
         raise TypeError(f"{function.__qualname__} must ask for one of {sorted(_GUARDS[plane])}")
     guard = guards[0] if guards else None
     suspended_ok = bool(handler.opt.get(SUSPENDED_OK)) or "GET" in handler.http_methods
+    audited = handler.opt.get(AUDITED, plane == "operator")
     sources = {name: _source_of(name, plane, edge, in_path, function) for name in names if name != guard}
     takes_query = "query" in sources or plane == "plain"
     if "POST" in handler.http_methods and "body" not in sources:
         sources[NO_MEMBERS] = _no_members_source(plane)
 
     async def endpoint(request: Request[Any, Any, Any]) -> ASGIApp:
-        call = Call(request, edge, _client_address(request, edge))
+        call = Call(request, edge, _client_address(request, edge), audited)
         scope = request.scope
         scope["state"][LOGGED] = {"method": scope["method"], "route": scope["path_template"], "ip": call.ip}
         arguments: dict[str, object] = {}
@@ -115,7 +121,7 @@ def make_endpoint(handler: HTTPRouteHandler, *, plane: Plane, edge: Edge) -> HTT
         *sorted(handler.http_methods),
         *([HttpMethod.HEAD] if "GET" in handler.http_methods else []),
     ]
-    registered = HTTPRouteHandler(paths, http_method=methods, opt={GUARD: guard}, status_code=200)
+    registered = HTTPRouteHandler(paths, http_method=methods, opt={GUARD: guard, AUDITED: audited}, status_code=200)
     return registered(endpoint)
 
 
@@ -225,6 +231,7 @@ def _command_source(base_path: str) -> Source:
             slots=call.edge.slots,
             key=idempotency.read_key(_header_values(scope["headers"], b"idempotency-key")) if is_post else None,
             make_attempt=lambda key: _attempt_of(call, key),
+            make_action=(lambda location: _action_of(call, base_path, location)) if call.audited else None,
             base_path=base_path,
             ip=call.ip,
             request_id=request_id_of(scope),
@@ -234,15 +241,59 @@ def _command_source(base_path: str) -> Source:
 
 
 def _attempt_of(call: Call, key: str) -> Attempt:
-    body = call.body
-    asked = None if body is None else body.content if body.parsed is None else body.parsed
     scope = call.request.scope
     return Attempt(
         account_id=_owner_of(call.who),
         route=f"{scope['method']} {scope['path_template']}",
         key=key,
-        fingerprint=idempotency.fingerprint(scope["path_params"], _query_string(call.request), asked),
+        fingerprint=idempotency.fingerprint(scope["path_params"], _query_string(call.request), _asked(call)),
     )
+
+
+def _asked(call: Call) -> object:
+    body = call.body
+    return None if body is None else body.content if body.parsed is None else body.parsed
+
+
+def _action_of(call: Call, base_path: str, location: str | None) -> audit.Action:
+    """What the audit trail says of a write that is done: its body as a digest and the names of what it set."""
+    assert call.who is not None
+    scope = call.request.scope
+    route = f"{scope['method']} {scope['path_template'].removeprefix(base_path)}"
+    objects = {name: str(value).removeprefix("/") for name, value in scope["path_params"].items()}
+    asked = _asked(call)
+    return audit.Action(
+        actor=audit.Actor.of(call.who),
+        action=call.audited if isinstance(call.audited, str) else route,
+        objects=objects,
+        account_id=_account_of(call.who, objects, asked, location),
+        ip=call.ip or None,
+        request_id=request_id_of(scope),
+        body_digest=None if call.body is None or call.body.is_empty else idempotency.fingerprint(asked),
+        details={**_names_of(asked), **({} if location is None else {"location": location})},
+    )
+
+
+def _account_of(who: Caller | Operator, objects: Mapping[str, str], asked: object, location: str | None) -> UUID | None:
+    """The account that a write is about: the caller's, or the one that path, body or Location names."""
+    if isinstance(who, Caller):
+        return who.account_id
+    named = [objects.get("account_id"), getattr(asked, "account_id", None), *(location or "").split("/")]
+    decoded = (ids.decode("acc", text) for text in named if isinstance(text, str))
+    return next((account_id for account_id in decoded if account_id is not None), None)
+
+
+def _names_of(asked: object) -> dict[str, object]:
+    """The members that a body set, by name alone, or how many items it had."""
+    match asked:
+        case msgspec.Struct():
+            fields = msgspec.structs.fields(asked)
+            set_here = [one.encode_name for one in fields if getattr(asked, one.name) != one.default]
+            return {"members": set_here} if set_here else {}
+        case list():
+            return {"items": len(cast("list[object]", asked))}
+        case _:
+            return {}
 
 
 def _owner_of(who: Caller | Operator | None) -> UUID:
