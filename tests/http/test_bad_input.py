@@ -35,6 +35,8 @@ MONEY_OR_DOCUMENTS = [
     "POST /operator/v1/holds/{hold_id:str}/release",
     "POST /operator/v1/invoices/{invoice_id:str}/void",
     "POST /operator/v1/invoices/{invoice_id:str}/write-off",
+    "POST /operator/v1/payments/{payment_id:str}/refunds",
+    "POST /operator/v1/payments/{payment_id:str}/chargebacks",
 ]
 TEXT_PARAMETERS = {"meter", "resource_id", "source", "event_id"}
 OPTIONAL_BODY = {

@@ -84,7 +84,7 @@ class World:
         """A key of the right plane without the permission that the route needs."""
         if route.is_public:
             return self.lesser_keys["write" if route.method == "GET" else "read"]
-        return self.lesser_keys["metering" if route.template.endswith("/check") else "audit"]
+        return self.lesser_keys["metering" if route.template.endswith(("/check", "/audit")) else "audit"]
 
     @property
     def unknown(self) -> Names:
@@ -203,6 +203,7 @@ async def _own(house: House, resident: Resident) -> Names:
         body = {"amount": 100, "currency": "USD", "payment_method": names[method]}
         transaction = (await _post(house, "/v1/account/wallets/topup", body, key=resident.key))["transaction"]
         names[name] = transaction["id"] if name == "transaction_id" else transaction["payment_id"]
+        names.setdefault("captured_id", transaction["payment_id"])
     for name in ("hold_id", "other_hold_id"):
         hold = {"amount": 5, "currency": "USD", "reference": name, "expires_at": "2024-03-01T00:00:00Z"}
         names[name] = (await _post(house, f"{account}/holds", hold))["hold"]["id"]
@@ -469,6 +470,16 @@ _OPERATOR = [
         schema=payment_schemas.RecordedIn,
         body=lambda _: {**_MONEY, "reference": "bank 1", "received_at": "2024-01-31T10:00:00Z"},
     ),
+    *(
+        _call(
+            f"POST /payments/{{payment_id:str}}/{what}",
+            schema=payment_schemas.GivingBackIn,
+            body=lambda _: {"amount": 1.25, "reason": "Sorry"},
+            names={"payment_id": "captured_id"},
+        )
+        for what in ("refunds", "chargebacks")
+    ),
+    _call("GET /payments/{payment_id:str}/refunds", query=PAGE),
     _call("POST /sandbox/payments/{payment_id:str}/settle"),
     _call("POST /sandbox/payments/{payment_id:str}/fail", names={"payment_id": "other_payment_id"}),
     _call(
@@ -511,6 +522,17 @@ _OPERATOR = [
         names={"invoice_id": "lost_invoice_id"},
     ),
     _call("GET /check"),
+    _call(
+        "GET /audit",
+        query={
+            **PAGE,
+            "account_id": f"acc_{NOTHING}",
+            "actor": "operator",
+            "action": "account",
+            "from_date": "2024-01-01",
+            "to_date": "2024-03-01",
+        },
+    ),
     _call(
         "POST /accounts",
         schema=account_schemas.AccountOpen,
