@@ -24,7 +24,7 @@ from billing.payments.model import (
 from billing.payments.operations import charge, charge_back, fail, record, refund, settle, start_refund, start_topup
 from billing.payments.rules import topup_ranges
 from billing.payments.schemas import TransactionOut, show_row, show_transaction
-from billing.payments.store import get_captured, get_payment, get_transaction
+from billing.payments.store import get_captured, get_payment, get_refund, get_transaction
 
 __all__ = [
     "AmountRange",
@@ -52,6 +52,7 @@ __all__ = [
     "fail",
     "get_captured",
     "get_payment",
+    "get_refund",
     "get_transaction",
     "record",
     "refund",
