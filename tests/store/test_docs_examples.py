@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -207,57 +208,79 @@ def _day(text: str) -> datetime:
 
 
 ACCOUNT = UUID(int=1)
-OBJECT = UUID(int=2)
+CREDIT = UUID(int=2)
 Make = Callable[[int], "Transfer"]
 
 
-def makers(at: datetime) -> dict[str, Make]:
-    """By template, how a transfer of an amount is made; of an invoice's parts each is asked for alone."""
+def makers(at: datetime, reference: UUID, row: Row) -> dict[str, Make]:
+    """By template, how the transfer of a row is made; what comes in parts is made by `document_of`."""
     moved: dict[str, Any] = {"account_id": ACCOUNT, "currency": "USD", "at": at}
-    payment: dict[str, Any] = {"payment_id": OBJECT, **moved}
+    payment: dict[str, Any] = {"payment_id": reference, **moved}
     outside: dict[str, Any] = {"gateway_name": "sandbox", **payment}
-    hold: dict[str, Any] = {"hold_id": OBJECT, **moved}
-    credit: dict[str, Any] = {"credit_id": OBJECT, **moved}
-    paid: dict[str, Any] = {"invoice_id": OBJECT, **moved}
-    return {
-        "topup.started": lambda minor: ledger.topup_started(amount_minor=minor, **outside),
-        "topup.settled": lambda minor: ledger.topup_settled(amount_minor=minor, **payment),
-        "topup.failed": lambda minor: ledger.topup_failed(amount_minor=minor, **outside),
-        "payment.recorded": lambda minor: ledger.payment_recorded(amount_minor=minor, **payment),
-        "credit.granted": lambda minor: ledger.credit_granted(amount_minor=minor, **credit),
-        "hold.placed": lambda minor: ledger.hold_placed(amount_minor=minor, **hold),
-        "hold.captured": lambda minor: ledger.hold_captured(amount_minor=minor, **hold),
-        "hold.released": lambda minor: ledger.hold_released(amount_minor=minor, **hold),
-        "invoice.paid_from_credit": lambda minor: ledger.invoice_paid_from_credit(
-            amount_minor=minor, credit_id=OBJECT, ordinal=1, **paid
+    hold: dict[str, Any] = {"hold_id": reference, **moved}
+    refund: dict[str, Any] = {"refund_id": reference, **moved}
+    credit: dict[str, Any] = {"credit_id": CREDIT, **moved}
+    paid: dict[str, Any] = {"invoice_id": reference, "ordinal": int(row["#"]), **moved}
+    made: dict[str, tuple[Callable[..., Transfer], dict[str, Any]]] = {
+        "topup.started": (ledger.topup_started, outside),
+        "topup.settled": (ledger.topup_settled, payment),
+        "topup.failed": (ledger.topup_failed, outside),
+        "payment.recorded": (ledger.payment_recorded, payment),
+        "refund.started": (ledger.refund_started, refund),
+        "refund.settled": (ledger.refund_settled, {"gateway_name": "sandbox", **refund}),
+        "refund.failed": (ledger.refund_failed, refund),
+        "owed.paid": (ledger.owed_paid, {"reference": reference, **moved}),
+        "credit.granted": (ledger.credit_granted, credit),
+        "credit.expired": (ledger.credit_expired, credit),
+        "hold.placed": (ledger.hold_placed, hold),
+        "hold.captured": (ledger.hold_captured, hold),
+        "hold.released": (ledger.hold_released, hold),
+        "invoice.paid_from_credit": (ledger.invoice_paid_from_credit, {"credit_id": CREDIT, **paid}),
+        "invoice.paid_from_cash": (ledger.invoice_paid_from_cash, paid),
+        "invoice.payment_returned": (
+            ledger.invoice_payment_returned,
+            {"destination": row["to"].replace("<grant>", str(CREDIT)), **paid},
         ),
-        "invoice.paid_from_cash": lambda minor: ledger.invoice_paid_from_cash(amount_minor=minor, ordinal=2, **paid),
+        "invoice.written_off": (ledger.invoice_written_off, {"invoice_id": reference, **moved}),
+        "credit_note.returned": (ledger.credit_note_returned, {"credit_note_id": reference, **moved}),
     }
+    return {name: partial(_made, make, members) for name, (make, members) in made.items()}
 
 
-# Documents post a transfer for each part: how, which column names the part, and the sign of its amount there.
-ISSUED = {"invoice.issued": (ledger.invoice_issued, "to", 1), "invoice.credited": (ledger.invoice_credited, "from", -1)}
+def _made(make: Callable[..., Transfer], members: dict[str, Any], amount_minor: int) -> Transfer:
+    return make(amount_minor=amount_minor, **members)
+
+
+# Documents post a transfer for each part: how, what names them, which column names the part, and the sign of its amount there.
+DOCUMENTS: dict[str, tuple[Callable[..., list[Transfer]], str, str, int]] = {
+    "invoice.issued": (ledger.invoice_issued, "invoice_id", "to", 1),
+    "invoice.credited": (ledger.invoice_credited, "invoice_id", "from", -1),
+    "invoice.voided": (ledger.invoice_voided, "invoice_id", "from", 1),
+    "credit_note.issued": (ledger.credit_note_issued, "credit_note_id", "from", 1),
+}
 
 
 def transfers_of(rows: list[Row], at: datetime) -> list[Transfer]:
-    """The transfers of a story, each made by its template."""
-    make = makers(at)
+    """The transfers of a story, each made by its template; rows of one template in a row are the parts of one thing."""
     made: list[Transfer] = []
     for template, group in groupby(rows, key=lambda row: row["template"]):
         parts = list(group)
-        if template in ISSUED:
-            made += document_of(template, parts, at)
+        reference = UUID(int=100 + int(parts[0]["#"]))
+        if template in DOCUMENTS:
+            made += document_of(template, parts, reference, at)
+        elif template == "chargeback.taken":
+            made += chargeback_of(parts, reference, at)
         else:
-            made += [make[template](minor(row["amount"])) for row in parts]
+            made += [makers(at, reference, row)[template](minor(row["amount"])) for row in parts]
     return made
 
 
-def document_of(template: str, parts: list[Row], at: datetime) -> list[Transfer]:
-    post, column, sign = ISSUED[template]
+def document_of(template: str, parts: list[Row], reference: UUID, at: datetime) -> list[Transfer]:
+    post, name, column, sign = DOCUMENTS[template]
     net, *taxes = parts
     return post(
+        **{name: reference},
         account_id=ACCOUNT,
-        invoice_id=OBJECT,
         currency="USD",
         net_minor=sign * minor(net["amount"]),
         taxes_minor={row[column].removeprefix("tax:"): sign * minor(row["amount"]) for row in taxes},
@@ -265,8 +288,21 @@ def document_of(template: str, parts: list[Row], at: datetime) -> list[Transfer]
     )
 
 
+def chargeback_of(parts: list[Row], reference: UUID, at: datetime) -> list[Transfer]:
+    taken = {row["from"]: minor(row["amount"]) for row in parts}
+    return ledger.chargeback_taken(
+        account_id=ACCOUNT,
+        chargeback_id=reference,
+        gateway_name="sandbox",
+        currency="USD",
+        cash_minor=taken.get("wallet:cash", 0),
+        owed_minor=taken.get("owed", 0),
+        at=at,
+    )
+
+
 def shown(ledger_account: str) -> str:
-    return ledger_account.replace(str(OBJECT), "<grant>")
+    return ledger_account.replace(str(CREDIT), "<grant>")
 
 
 class TestStory:
@@ -290,13 +326,14 @@ class TestStory:
 
     async def test_cannot_take_what_is_not_there(self, tx: Tx) -> None:
         await ledger.open_head(tx.connection, account_id=ACCOUNT)
+        held = makers(tx.now, ACCOUNT, {"#": "1", "to": "wallet:held"})["hold.placed"](1)
         with pytest.raises(ledger.InsufficientBalance):
-            await ledger.post(tx.connection, makers(tx.now)["hold.placed"](1), recorded_at=tx.now)
+            await ledger.post(tx.connection, held, recorded_at=tx.now)
 
 
 def test_every_template_is_shown_and_told_in_a_story() -> None:
     source = (ROOT / "src/billing/ledger/rules.py").read_text(encoding="utf-8")
-    templates = set(re.findall(r'"([a-z]+\.[a-z_]+)"', source))
+    templates = set(re.findall(r'"([a-z_]+\.[a-z_]+)"', source))
     assert {row["template"] for row in LEDGER["Templates"].table("template", "from", "to")} == templates
     told = {row["template"] for story in STORIES for row in story.table("#", "template", "from", "to", "amount")}
     assert told == templates

@@ -35,6 +35,7 @@ class PartKind(IntEnum):
     CREDIT = 4
     CREDIT_NOTE = 5
     VOIDING = 6
+    OPERATOR_CREDIT_NOTE = 7
 
 
 @dataclass(frozen=True, slots=True)

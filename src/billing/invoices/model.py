@@ -114,6 +114,7 @@ class Invoice:
     parties: dict[str, Any]
     status: str
     paid_minor: int
+    credited_minor: int
     paid_at: datetime | None
     pdf_sha256: bytes | None
 
@@ -126,7 +127,9 @@ class Invoice:
     @property
     def due_minor(self) -> int:
         """What is still to be paid."""
-        return self.total_minor - self.paid_minor if self.status in ("pending", "processing") else 0
+        return (
+            self.total_minor - self.paid_minor - self.credited_minor if self.status in ("pending", "processing") else 0
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +176,23 @@ class InvoicePayment:
     source_id: UUID | None
     amount_minor: int
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreditNote:
+    """What an operator took back of an issued invoice. `returned_minor`: the part that was paid, which went into the wallet."""
+
+    account_id: UUID
+    credit_note_id: UUID
+    invoice_id: UUID
+    number: str
+    currency: str
+    net_minor: int
+    tax_minor: int
+    total_minor: int
+    returned_minor: int
+    reason: str
+    issued_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,3 +247,9 @@ class InvoiceKey(TypedDict):
 
     account_id: UUID
     invoice_id: UUID
+
+
+class CreditNoteExceedsInvoice(Refused):
+    """The invoice, less what was credited of it before, is smaller than this credit note."""
+
+    message = "The credit note is larger than what is left of the invoice"

@@ -15,9 +15,11 @@ from billing.invoices import schemas
 from billing.invoices.jobs import CLOSE_JOB
 from billing.invoices.model import DEFAULT_ISSUER, Issuer
 from billing.invoices.operations import closing as operations
-from billing.invoices.operations import ending, reading
+from billing.invoices.operations import crediting, ending, reading
 from billing.invoices.schemas import (
     RUN_PREFIX,
+    CreditNoteAnswer,
+    CreditNoteIn,
     EmptyIn,
     InvoiceShownAnswer,
     IssuerAnswer,
@@ -137,6 +139,26 @@ async def write_off_invoice(billing_operator: Operator, invoice_id: str, body: R
     return await command.run(work)
 
 
+@post("/invoices/{invoice_id:str}/credit-notes")
+async def write_credit_note(billing_operator: Operator, invoice_id: str, body: RawBody, command: Command) -> Answer:
+    """Take back part of an issued invoice: what is open of it first, what was paid goes into the wallet."""
+    command.require_key()
+    identifier = _decoded("inv", invoice_id)
+    wanted = body.read(CreditNoteIn)
+
+    async def work(tx: Tx) -> CreditNoteAnswer:
+        invoice = await ending.hold_invoice(tx, identifier)
+        gross_minor, parts = schemas.read_parts(wanted, invoice_id=identifier, currency=invoice.currency)
+        note = (
+            await crediting.credit_amount(tx, invoice_id=identifier, gross_minor=gross_minor, reason=wanted.reason)
+            if parts is None
+            else await crediting.credit_lines(tx, invoice_id=identifier, parts=parts, reason=wanted.reason)
+        )
+        return schemas.show_credit_note(note)
+
+    return await command.run(work, status=201)
+
+
 @put("/issuer")
 async def name_issuer(billing_operator: Operator, body: RawBody, command: Command) -> Answer:
     """Say who issues invoices from now on."""
@@ -182,4 +204,5 @@ HANDLERS = [
     show_issuer,
     void_invoice,
     write_off_invoice,
+    write_credit_note,
 ]

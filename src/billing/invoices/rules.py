@@ -9,7 +9,7 @@ from fractions import Fraction
 from uuid import UUID
 
 from billing import ledger, rating
-from billing.invoices.model import RunAccountState
+from billing.invoices.model import InvoiceTax, RunAccountState
 
 Outcome = tuple[UUID, RunAccountState, str | None, UUID | None, str | None]
 
@@ -69,3 +69,13 @@ def net_within(shares: Sequence[rating.Share], inside: Mapping[rating.QuantityKe
         net += share.amount_minor
         net_inside += share.amount_minor * min(Fraction(quantity) / Fraction(share.quantity), Fraction(1))
     return net_inside, net
+
+
+def tax_of(net_minor: int, tax: InvoiceTax) -> int:
+    """A tax of an invoice on part of its net, rounded half up."""
+    return rating.tax_minor(net_minor, tax.percent)
+
+
+def tax_parts(gross_minor: int, *, total_minor: int, taxes: Sequence[InvoiceTax]) -> dict[str, int]:
+    """The taxes in part of an invoice's total: each by its share of the whole, rounded half up."""
+    return {tax.name: (2 * gross_minor * tax.amount_minor + total_minor) // (2 * total_minor) for tax in taxes}

@@ -10,17 +10,19 @@ refund.failed              wallet:held     → wallet:cash
 chargeback.taken           wallet:cash, owed → gateway:<name>, for each part
 owed.paid                  wallet:cash     → owed
 credit.granted             promotions      → promo:<grant>
+credit.expired             promo:<grant>   → promotions
 hold.placed                wallet:cash     → wallet:held
 hold.captured              wallet:held     → revenue
 hold.released              wallet:held     → wallet:cash
 invoice.issued             receivable      → revenue, tax:<name> for each tax
 invoice.credited           revenue, tax:<name> → wallet:cash, for each part
-credit.expired             promo:<grant>   → promotions
+invoice.paid_from_credit   promo:<grant>   → receivable
+invoice.paid_from_cash     wallet:cash     → receivable
 invoice.voided             revenue, tax:<name> → receivable, for each part
 invoice.payment_returned   receivable      → wallet:cash or promo:<grant>
 invoice.written_off        write_offs      → receivable
-invoice.paid_from_credit   promo:<grant>   → receivable
-invoice.paid_from_cash     wallet:cash     → receivable
+credit_note.issued         revenue, tax:<name> → receivable, for each part
+credit_note.returned       receivable      → wallet:cash
 """
 
 from __future__ import annotations
@@ -194,6 +196,35 @@ def invoice_voided(
         for ordinal, (source, minor) in enumerate(parts)
         if minor > 0
     ]
+
+
+def credit_note_issued(
+    *,
+    account_id: UUID,
+    credit_note_id: UUID,
+    currency: str,
+    net_minor: int,
+    taxes_minor: Mapping[str, int],
+    at: datetime,
+) -> list[Transfer]:
+    """What a credit note takes back of an invoice's earnings and taxes."""
+    parts = [(REVENUE, net_minor), *((tax(name), minor) for name, minor in taxes_minor.items())]
+    return [
+        Transfer(
+            account_id, currency, source, RECEIVABLE, minor, "credit_note.issued", str(credit_note_id), at, ordinal
+        )
+        for ordinal, (source, minor) in enumerate(parts)
+        if minor > 0
+    ]
+
+
+def credit_note_returned(
+    *, account_id: UUID, credit_note_id: UUID, currency: str, amount_minor: int, at: datetime
+) -> Transfer:
+    """The part of a credit note that was paid already, into the wallet as settled money."""
+    return Transfer(
+        account_id, currency, RECEIVABLE, WALLET_CASH, amount_minor, "credit_note.returned", str(credit_note_id), at
+    )
 
 
 def invoice_payment_returned(

@@ -13,6 +13,47 @@ CREATE TYPE queue.pgqueuer_status AS ENUM (
     'failed'
 );
 
+CREATE FUNCTION public.audit_start() RETURNS bytea
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN sha256('\x617564697420747261696c'::bytea);
+
+CREATE TABLE public.audit_records (
+    number bigint NOT NULL,
+    actor_kind text NOT NULL,
+    actor_id uuid,
+    actor_name text,
+    action text NOT NULL,
+    objects jsonb NOT NULL,
+    account_id uuid,
+    occurred_at timestamp with time zone NOT NULL,
+    ip text,
+    request_id text,
+    status integer,
+    body_digest bytea,
+    details jsonb NOT NULL,
+    chain_hash bytea NOT NULL,
+    CONSTRAINT ck_audit_records_actor_kind CHECK ((actor_kind = ANY (ARRAY['operator'::text, 'account_key'::text, 'system'::text]))),
+    CONSTRAINT ck_audit_records_body_digest CHECK ((length(body_digest) = 32)),
+    CONSTRAINT ck_audit_records_chain_hash CHECK ((length(chain_hash) = 32)),
+    CONSTRAINT ck_audit_records_number CHECK ((number > 0)),
+    CONSTRAINT ck_audit_records_status CHECK (((status >= 100) AND (status <= 599)))
+);
+
+CREATE FUNCTION public.audit_text(record public.audit_records) RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN (jsonb_build_array((record).number, (record).actor_kind, (record).actor_id, (record).actor_name, (record).action, (record).objects, (record).account_id, ((EXTRACT(epoch FROM (record).occurred_at) * (1000000)::numeric))::bigint, (record).ip, (record).request_id, (record).status, encode((record).body_digest, 'hex'::text), (record).details))::text;
+
+CREATE FUNCTION public.broken_audit_records() RETURNS TABLE(number bigint)
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT (record).number
+    FROM (
+        SELECT r AS record, coalesce(lag(r.chain_hash) OVER (ORDER BY r.number), audit_start()) AS chain_before
+        FROM audit_records AS r
+    ) AS links
+    WHERE (record).chain_hash <> sha256(chain_before || convert_to(audit_text(record), 'UTF8'))
+$$;
+
 CREATE FUNCTION public.chain_start(account_id uuid) RETURNS bytea
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN sha256(uuid_send(account_id));
@@ -392,6 +433,32 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION public.write_audit_record(p_actor_kind text, p_actor_id uuid, p_actor_name text, p_action text, p_objects jsonb, p_account_id uuid, p_occurred_at timestamp with time zone, p_ip text, p_request_id text, p_status integer, p_body_digest bytea, p_details jsonb) RETURNS bigint
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    v_record audit_records;
+BEGIN
+    SELECT last_number + 1, chain_hash INTO STRICT v_record.number, v_record.chain_hash FROM audit_head FOR UPDATE;
+    v_record.actor_kind := p_actor_kind;
+    v_record.actor_id := p_actor_id;
+    v_record.actor_name := p_actor_name;
+    v_record.action := p_action;
+    v_record.objects := p_objects;
+    v_record.account_id := p_account_id;
+    v_record.occurred_at := p_occurred_at;
+    v_record.ip := p_ip;
+    v_record.request_id := p_request_id;
+    v_record.status := p_status;
+    v_record.body_digest := p_body_digest;
+    v_record.details := p_details;
+    v_record.chain_hash := sha256(v_record.chain_hash || convert_to(audit_text(v_record), 'UTF8'));
+    INSERT INTO audit_records VALUES (v_record.*);
+    UPDATE audit_head SET last_number = v_record.number, chain_hash = v_record.chain_hash;
+    RETURN v_record.number;
+END
+$$;
+
 CREATE FUNCTION queue.fn_pgqueuer_changed() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -488,6 +555,14 @@ CREATE TABLE public.api_keys (
     CONSTRAINT ck_api_keys_digest CHECK ((length(digest) = 32))
 );
 
+CREATE TABLE public.audit_head (
+    is_only boolean DEFAULT true NOT NULL,
+    last_number bigint NOT NULL,
+    chain_hash bytea NOT NULL,
+    CONSTRAINT ck_audit_head_only CHECK (is_only)
+)
+WITH (fillfactor='50');
+
 CREATE TABLE public.balances (
     account_id uuid NOT NULL,
     currency text NOT NULL,
@@ -566,6 +641,33 @@ CREATE TABLE public.code_digest (
     is_only boolean DEFAULT true NOT NULL,
     digest text NOT NULL,
     CONSTRAINT ck_code_digest_only CHECK (is_only)
+);
+
+CREATE TABLE public.credit_note_lines (
+    account_id uuid NOT NULL,
+    credit_note_id uuid NOT NULL,
+    ordinal integer NOT NULL,
+    invoice_ordinal integer,
+    amount_minor bigint NOT NULL,
+    CONSTRAINT ck_credit_note_lines_amount CHECK ((amount_minor > 0))
+);
+
+CREATE TABLE public.credit_notes (
+    account_id uuid NOT NULL,
+    credit_note_id uuid NOT NULL,
+    invoice_id uuid NOT NULL,
+    number text NOT NULL,
+    currency text NOT NULL,
+    net_minor bigint NOT NULL,
+    tax_minor bigint NOT NULL,
+    total_minor bigint NOT NULL,
+    returned_minor bigint NOT NULL,
+    reason text NOT NULL,
+    issued_at timestamp with time zone NOT NULL,
+    CONSTRAINT ck_credit_notes_net CHECK ((net_minor >= 0)),
+    CONSTRAINT ck_credit_notes_returned CHECK (((returned_minor >= 0) AND (returned_minor <= total_minor))),
+    CONSTRAINT ck_credit_notes_tax CHECK ((tax_minor >= 0)),
+    CONSTRAINT ck_credit_notes_total CHECK (((total_minor = (net_minor + tax_minor)) AND (total_minor > 0)))
 );
 
 CREATE TABLE public.currencies (
@@ -711,9 +813,11 @@ CREATE TABLE public.invoice_states (
     invoice_id uuid NOT NULL,
     status text NOT NULL,
     paid_minor bigint NOT NULL,
+    credited_minor bigint DEFAULT 0 NOT NULL,
     paid_at timestamp with time zone,
     ended_at timestamp with time zone,
     pdf_sha256 bytea,
+    CONSTRAINT ck_invoice_states_credited CHECK ((credited_minor >= 0)),
     CONSTRAINT ck_invoice_states_paid CHECK ((paid_minor >= 0)),
     CONSTRAINT ck_invoice_states_status CHECK ((status = ANY (ARRAY['pending'::text, 'processing'::text, 'paid'::text, 'uncollectible'::text, 'void'::text])))
 );
@@ -811,7 +915,21 @@ UNION ALL
     NULL::text AS resource_id
    FROM (public.invoices
      JOIN public.invoice_states states ON (((states.account_id = invoices.account_id) AND (states.invoice_id = invoices.invoice_id))))
-  WHERE ((states.status = 'void'::text) AND (invoices.total_minor > 0));
+  WHERE ((states.status = 'void'::text) AND (invoices.total_minor > 0))
+UNION ALL
+ SELECT notes.account_id,
+    notes.credit_note_id AS invoice_id,
+    7 AS part_kind,
+    0 AS ordinal,
+    'adjustment'::text AS type,
+    notes.total_minor AS amount_minor,
+    notes.currency,
+    ((('Credit note '::text || notes.number) || ' for invoice '::text) || invoices.number) AS description,
+    notes.issued_at AS created_at,
+    NULL::text AS service,
+    NULL::text AS resource_id
+   FROM (public.credit_notes notes
+     JOIN public.invoices ON (((invoices.account_id = notes.account_id) AND (invoices.invoice_id = notes.invoice_id))));
 
 CREATE TABLE public.issuers (
     issuer text NOT NULL,
@@ -1429,6 +1547,12 @@ ALTER TABLE ONLY public.accounts
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT pk_api_keys PRIMARY KEY (digest);
 
+ALTER TABLE ONLY public.audit_head
+    ADD CONSTRAINT pk_audit_head PRIMARY KEY (is_only);
+
+ALTER TABLE ONLY public.audit_records
+    ADD CONSTRAINT pk_audit_records PRIMARY KEY (number);
+
 ALTER TABLE ONLY public.balances
     ADD CONSTRAINT pk_balances PRIMARY KEY (account_id, currency, ledger_account);
 
@@ -1449,6 +1573,12 @@ ALTER TABLE ONLY public.closes
 
 ALTER TABLE ONLY public.code_digest
     ADD CONSTRAINT pk_code_digest PRIMARY KEY (is_only);
+
+ALTER TABLE ONLY public.credit_note_lines
+    ADD CONSTRAINT pk_credit_note_lines PRIMARY KEY (account_id, credit_note_id, ordinal);
+
+ALTER TABLE ONLY public.credit_notes
+    ADD CONSTRAINT pk_credit_notes PRIMARY KEY (account_id, credit_note_id);
 
 ALTER TABLE ONLY public.currencies
     ADD CONSTRAINT pk_currencies PRIMARY KEY (currency);
@@ -1600,11 +1730,19 @@ ALTER TABLE ONLY sandbox.instruments
 ALTER TABLE ONLY sandbox.refunds
     ADD CONSTRAINT pk_refunds PRIMARY KEY (key);
 
+CREATE INDEX ix_audit_records_account ON public.audit_records USING btree (account_id, number) WHERE (account_id IS NOT NULL);
+
+CREATE INDEX ix_audit_records_actor ON public.audit_records USING btree (actor_kind, actor_id, number);
+
+CREATE INDEX ix_audit_records_occurred ON public.audit_records USING btree (occurred_at);
+
 CREATE INDEX ix_billed_items_item ON public.billed_items USING btree (kind, item, currency, last_period);
 
 CREATE INDEX ix_chargebacks_created ON public.chargebacks USING btree (account_id, created_at DESC, chargeback_id DESC);
 
 CREATE INDEX ix_chargebacks_payment ON public.chargebacks USING btree (account_id, payment_id);
+
+CREATE INDEX ix_credit_notes_invoice ON public.credit_notes USING btree (account_id, invoice_id, issued_at);
 
 CREATE INDEX ix_day_rows_gauge ON public.day_rows USING btree (account_id, resource_id, meter, day) WHERE is_gauge;
 
@@ -1697,6 +1835,12 @@ ALTER TABLE ONLY public.close_corrections
 ALTER TABLE ONLY public.closes
     ADD CONSTRAINT fk_closes_account FOREIGN KEY (account_id) REFERENCES public.accounts(account_id);
 
+ALTER TABLE ONLY public.credit_note_lines
+    ADD CONSTRAINT fk_credit_note_lines_note FOREIGN KEY (account_id, credit_note_id) REFERENCES public.credit_notes(account_id, credit_note_id);
+
+ALTER TABLE ONLY public.credit_notes
+    ADD CONSTRAINT fk_credit_notes_invoice FOREIGN KEY (account_id, invoice_id) REFERENCES public.invoices(account_id, invoice_id);
+
 ALTER TABLE ONLY public.holds
     ADD CONSTRAINT fk_holds_account FOREIGN KEY (account_id) REFERENCES public.accounts(account_id);
 
@@ -1757,11 +1901,15 @@ GRANT USAGE ON SCHEMA queue TO lineserve_app;
 
 GRANT USAGE ON SCHEMA sandbox TO lineserve_app;
 
+GRANT SELECT,INSERT ON TABLE public.audit_records TO lineserve_app;
+
 GRANT SELECT,INSERT,UPDATE ON TABLE public.accounts TO lineserve_app;
 
 GRANT SELECT ON TABLE public.accounts_v TO lineserve_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.api_keys TO lineserve_app;
+
+GRANT SELECT,UPDATE ON TABLE public.audit_head TO lineserve_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.balances TO lineserve_app;
 
@@ -1778,6 +1926,10 @@ GRANT SELECT,INSERT ON TABLE public.chargebacks TO lineserve_app;
 GRANT SELECT,INSERT ON TABLE public.close_corrections TO lineserve_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.closes TO lineserve_app;
+
+GRANT SELECT,INSERT ON TABLE public.credit_note_lines TO lineserve_app;
+
+GRANT SELECT,INSERT ON TABLE public.credit_notes TO lineserve_app;
 
 GRANT SELECT ON TABLE public.currencies TO lineserve_app;
 

@@ -10,6 +10,7 @@ from billing.core import ids
 from billing.core.errors import NotFound
 from billing.invoices.model import Invoice, InvoiceKey, InvoiceNotPayable, InvoiceNotVoidable, InvoicePayment
 from billing.invoices.operations.collecting import WALLET_CREDITED
+from billing.invoices.store import credit_notes
 from billing.invoices.store import invoices as store
 from billing.kit import outbox
 
@@ -22,10 +23,12 @@ async def void(tx: Tx, *, invoice_id: UUID) -> Invoice:
 
     Its months become dirty: the next close bills what they cost again. Raises NotFound, InvoiceNotVoidable.
     """
-    invoice = await _hold(tx, invoice_id)
+    invoice = await hold_invoice(tx, invoice_id)
     if invoice.kind != "invoice" or invoice.status not in {"pending", "paid"}:
         raise InvoiceNotVoidable(details={"status": invoice.status_at(tx.now), "kind": invoice.kind})
     key: InvoiceKey = {"account_id": invoice.account_id, "invoice_id": invoice_id}
+    if invoice.credited_minor or await credit_notes.list_credit_notes(tx.connection, **key):
+        raise InvoiceNotVoidable("An invoice with credit notes cannot be voided; credit the rest of it")
     taxes = await store.list_taxes(tx.connection, **key)
     payments = await store.list_payments(tx.connection, **key)
     transfers = ledger.invoice_voided(
@@ -50,7 +53,7 @@ async def void(tx: Tx, *, invoice_id: UUID) -> Invoice:
 
 async def write_off(tx: Tx, *, invoice_id: UUID) -> Invoice:
     """Give up what an invoice still asks for. Raises NotFound, InvoiceNotPayable when it asks for nothing."""
-    invoice = await _hold(tx, invoice_id)
+    invoice = await hold_invoice(tx, invoice_id)
     if invoice.status != "pending":
         raise InvoiceNotPayable(details={"status": invoice.status_at(tx.now)})
     key: InvoiceKey = {"account_id": invoice.account_id, "invoice_id": invoice_id}
@@ -61,7 +64,7 @@ async def write_off(tx: Tx, *, invoice_id: UUID) -> Invoice:
     return await store.get_invoice(tx.connection, **key)
 
 
-async def _hold(tx: Tx, invoice_id: UUID) -> Invoice:
+async def hold_invoice(tx: Tx, invoice_id: UUID) -> Invoice:
     """The invoice, with its account's books held until the transaction ends. Raises NotFound."""
     account_id = await store.find_account(tx.connection, invoice_id=invoice_id)
     if account_id is None:

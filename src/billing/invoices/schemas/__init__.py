@@ -1,5 +1,6 @@
 """Wire shapes of invoices, runs and the issuer."""
 
+from billing.invoices.schemas.credit_notes import CreditNoteAnswer, CreditNoteIn, read_parts, show_credit_note
 from billing.invoices.schemas.invoices import (
     INVOICE_PREFIX,
     LISTED,
@@ -46,6 +47,8 @@ __all__ = [
     "INVOICE_PREFIX",
     "LISTED",
     "RUN_PREFIX",
+    "CreditNoteAnswer",
+    "CreditNoteIn",
     "EmptyIn",
     "InvoiceAnswer",
     "InvoiceDetails",
@@ -71,9 +74,11 @@ __all__ = [
     "RunsOut",
     "TaxShown",
     "read_account_ids",
+    "read_parts",
     "read_period",
     "refuse_accounts",
     "show",
+    "show_credit_note",
     "show_line",
     "show_parked",
     "show_preview",

@@ -6,7 +6,7 @@ WITH line_sums AS (
 ), payment_sums AS (
     SELECT account_id, invoice_id, sum(amount_minor) AS paid_minor FROM invoice_payments GROUP BY account_id, invoice_id
 ), open_invoices AS (
-    SELECT invoices.account_id, invoices.currency, sum(invoices.total_minor - invoice_states.paid_minor) AS open_minor
+    SELECT invoices.account_id, invoices.currency, sum(invoices.total_minor - invoice_states.paid_minor - invoice_states.credited_minor) AS open_minor
     FROM invoices
     JOIN invoice_states USING (account_id, invoice_id)
     WHERE invoices.kind = 'invoice' AND invoice_states.status IN ('pending', 'processing', 'paid')

@@ -44,7 +44,7 @@ async def get_invoice(connection: Connection, *, account_id: UUID, invoice_id: U
     row = await connection.fetchrow(
         """
         SELECT i.account_id, i.invoice_id, kind, number, period, currency, subtotal_minor, tax_minor, total_minor,
-            paid_at_issue_minor, issued_at, due_at, parties, s.status, s.paid_minor, s.paid_at, s.pdf_sha256
+            paid_at_issue_minor, issued_at, due_at, parties, s.status, s.paid_minor, s.credited_minor, s.paid_at, s.pdf_sha256
         FROM invoices AS i
         JOIN invoice_states AS s ON s.account_id = i.account_id AND s.invoice_id = i.invoice_id
         WHERE i.account_id = $1 AND i.invoice_id = $2
@@ -71,7 +71,7 @@ async def list_invoices(
     rows = await connection.fetch(
         """
         WITH shown AS (
-            SELECT i.*, s.status, s.paid_minor, s.paid_at, s.pdf_sha256
+            SELECT i.*, s.status, s.paid_minor, s.credited_minor, s.paid_at, s.pdf_sha256
             FROM invoices AS i
             JOIN invoice_states AS s ON s.account_id = i.account_id AND s.invoice_id = i.invoice_id
             WHERE i.account_id = $1 AND CASE
@@ -158,7 +158,7 @@ async def list_open_invoices(connection: Connection, *, account_id: UUID, curren
     """The account's invoices that still ask for money, the one that is due first first. The caller holds the account's head."""
     rows = await connection.fetch(
         """
-        SELECT i.invoice_id, i.total_minor - s.paid_minor AS due_minor,
+        SELECT i.invoice_id, i.total_minor - s.paid_minor - s.credited_minor AS due_minor,
             1 + (SELECT count(*) FROM invoice_payments AS p WHERE p.account_id = i.account_id AND p.invoice_id = i.invoice_id)
                 AS next_ordinal
         FROM invoices AS i
@@ -183,8 +183,8 @@ async def insert_cash_payment(
             VALUES ($1, $2, $3, 'wallet', $4, $5)
         )
         UPDATE invoice_states AS s SET paid_minor = s.paid_minor + $4,
-            status = CASE WHEN s.paid_minor + $4 = i.total_minor THEN 'paid' ELSE s.status END,
-            paid_at = CASE WHEN s.paid_minor + $4 = i.total_minor THEN $5 END
+            status = CASE WHEN s.paid_minor + s.credited_minor + $4 = i.total_minor THEN 'paid' ELSE s.status END,
+            paid_at = CASE WHEN s.paid_minor + s.credited_minor + $4 = i.total_minor THEN $5 END
         FROM invoices AS i
         WHERE s.account_id = $1 AND s.invoice_id = $2 AND i.account_id = $1 AND i.invoice_id = $2
         RETURNING s.status = 'paid'

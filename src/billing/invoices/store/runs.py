@@ -309,3 +309,24 @@ async def has_open_accounts(connection: Connection, *, run_id: UUID) -> bool:
         "SELECT EXISTS (SELECT FROM run_accounts WHERE run_id = $1 AND state IN ('queued', 'rated', 'numbered'))",
         run_id,
     )
+
+
+async def number_one(connection: Connection, *, series: str, account_id: UUID, document_id: UUID, now: datetime) -> str:
+    """Allot the next number of a series to one document; the series' row is held until the transaction ends."""
+    number = await connection.fetchval(
+        """
+        WITH next AS (
+            INSERT INTO number_series AS s (series, last_number) VALUES ($1, 1)
+            ON CONFLICT (series) DO UPDATE SET last_number = s.last_number + 1
+            RETURNING last_number
+        )
+        INSERT INTO invoice_numbers (series, number, account_id, invoice_id, issued_at)
+        SELECT $1, last_number, $2, $3, $4 FROM next
+        RETURNING number
+        """,
+        series,
+        account_id,
+        document_id,
+        now,
+    )
+    return f"{series}-{number:03d}"

@@ -154,6 +154,7 @@ CREATE TABLE invoice_states (
     status text NOT NULL CONSTRAINT ck_invoice_states_status
         CHECK (status IN ('pending', 'processing', 'paid', 'uncollectible', 'void')),
     paid_minor bigint NOT NULL CONSTRAINT ck_invoice_states_paid CHECK (paid_minor >= 0),
+    credited_minor bigint NOT NULL DEFAULT 0 CONSTRAINT ck_invoice_states_credited CHECK (credited_minor >= 0),
     paid_at timestamptz,
     ended_at timestamptz,  -- when it was voided or written off
     pdf_sha256 bytea,
@@ -161,6 +162,38 @@ CREATE TABLE invoice_states (
     CONSTRAINT fk_invoice_states_invoice FOREIGN KEY (account_id, invoice_id) REFERENCES invoices
 );
 GRANT SELECT, INSERT, UPDATE ON invoice_states TO lineserve_app;
+
+-- What an operator takes back of an issued invoice: a numbered document of its own, never changed.
+CREATE TABLE credit_notes (
+    account_id uuid NOT NULL,
+    credit_note_id uuid NOT NULL,
+    invoice_id uuid NOT NULL,
+    number text NOT NULL,
+    currency text NOT NULL,
+    net_minor bigint NOT NULL CONSTRAINT ck_credit_notes_net CHECK (net_minor >= 0),
+    tax_minor bigint NOT NULL CONSTRAINT ck_credit_notes_tax CHECK (tax_minor >= 0),
+    total_minor bigint NOT NULL,
+    returned_minor bigint NOT NULL CONSTRAINT ck_credit_notes_returned CHECK (returned_minor BETWEEN 0 AND total_minor),
+    reason text NOT NULL,
+    issued_at timestamptz NOT NULL,
+    CONSTRAINT pk_credit_notes PRIMARY KEY (account_id, credit_note_id),
+    CONSTRAINT fk_credit_notes_invoice FOREIGN KEY (account_id, invoice_id) REFERENCES invoices,
+    CONSTRAINT ck_credit_notes_total CHECK (total_minor = net_minor + tax_minor AND total_minor > 0)
+);
+CREATE INDEX ix_credit_notes_invoice ON credit_notes (account_id, invoice_id, issued_at);
+GRANT SELECT, INSERT ON credit_notes TO lineserve_app;
+
+-- The parts of a credit note: an invoice's line (its ordinal), or the whole invoice (null), each net.
+CREATE TABLE credit_note_lines (
+    account_id uuid NOT NULL,
+    credit_note_id uuid NOT NULL,
+    ordinal integer NOT NULL,
+    invoice_ordinal integer,
+    amount_minor bigint NOT NULL CONSTRAINT ck_credit_note_lines_amount CHECK (amount_minor > 0),
+    CONSTRAINT pk_credit_note_lines PRIMARY KEY (account_id, credit_note_id, ordinal),
+    CONSTRAINT fk_credit_note_lines_note FOREIGN KEY (account_id, credit_note_id) REFERENCES credit_notes
+);
+GRANT SELECT, INSERT ON credit_note_lines TO lineserve_app;
 
 -- Money set against an invoice; each row has its transfer in the ledger.
 CREATE TABLE invoice_payments (

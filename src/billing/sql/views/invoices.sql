@@ -1,6 +1,6 @@
 -- What other slices may read of invoices: what each one charged, by line (part_kind 1) and by tax (2), as the history shows it. A part
 -- of 0 is not there; one below 0 is an adjustment. A credit note, whose total is below 0, is one adjustment (5), and so is the voiding
--- of an invoice (6). An invoice is a row of
+-- of an invoice (6), and an operator's credit note (7, by its own id). An invoice is a row of
 -- `invoices` from its finalisation on; the lines of a draft are not seen.
 CREATE OR REPLACE VIEW invoice_transactions_v AS
 SELECT
@@ -32,5 +32,11 @@ SELECT
     'Invoice ' || invoices.number || ' voided', states.ended_at, NULL, NULL
 FROM invoices
 JOIN invoice_states AS states ON states.account_id = invoices.account_id AND states.invoice_id = invoices.invoice_id
-WHERE states.status = 'void' AND invoices.total_minor > 0;
+WHERE states.status = 'void' AND invoices.total_minor > 0
+UNION ALL
+SELECT
+    notes.account_id, notes.credit_note_id, 7, 0, 'adjustment', notes.total_minor, notes.currency,
+    'Credit note ' || notes.number || ' for invoice ' || invoices.number, notes.issued_at, NULL, NULL
+FROM credit_notes AS notes
+JOIN invoices ON invoices.account_id = notes.account_id AND invoices.invoice_id = notes.invoice_id;
 GRANT SELECT ON invoice_transactions_v TO lineserve_app;
