@@ -322,6 +322,8 @@ class TestOnce:
                 )
                 await asyncio.sleep(0 if waiting else 0.02)
             assert str(waiting).startswith("SELECT write_audit_record(")
+            free = "SELECT true FROM heads WHERE account_id = $1 FOR UPDATE SKIP LOCKED"
+            assert await watcher.fetchval(free, resident.account_id) is None  # it has posted
             assert not call.done()
         assert (await call).status == 201
         await owner.close()
