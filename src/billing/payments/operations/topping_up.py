@@ -160,9 +160,8 @@ async def settle(tx: Tx, *, account_id: UUID, payment_id: UUID) -> Payment:
 
     Again, or after it had failed, it changes nothing.
     """
-    await ledger.lock_head(
-        tx.connection, account_id=account_id
-    )  # before the payment, as everywhere: no two locks cross
+    # Before the payment, as everywhere: no two locks cross.
+    await ledger.lock_head(tx.connection, account_id=account_id)
     payment = await store.mark_completed(tx.connection, account_id=account_id, payment_id=payment_id, now=tx.now)
     if payment is None:
         ended = await store.get_payment(tx.connection, account_id=account_id, payment_id=payment_id)
