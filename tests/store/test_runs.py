@@ -190,8 +190,8 @@ async def _uninterrupted(cloud: Cloud) -> dict[str, list[tuple[Any, ...]]]:
         await tx.connection.execute("SET LOCAL ROLE NONE")
         await tx.connection.execute(
             """
-            TRUNCATE invoice_payments, invoice_states, invoice_taxes, invoice_lines, invoices, invoice_numbers, number_series,
-                closes, close_corrections, run_accounts, runs, billed_items, outbox_events;
+            TRUNCATE invoices, invoice_lines, invoice_numbers, number_series, closes, close_corrections, runs, billed_items,
+                outbox_events CASCADE;
             DELETE FROM transfers WHERE template LIKE 'invoice.%';
             DELETE FROM balances;
             INSERT INTO balances
