@@ -19,6 +19,7 @@ from billing.app.http import OPERATOR, PUBLIC
 from billing.catalog import schemas as catalog_schemas
 from billing.core import ids
 from billing.invoices import schemas as invoice_schemas
+from billing.invoices.schemas import credit_notes as credit_note_schemas
 from billing.kit.db import Database, open_pool
 from billing.kit.web import build_app
 from billing.kit.web.endpoints import BASES
@@ -156,7 +157,7 @@ async def _furnish(house: House) -> World:
     card_id = (await _post(house, "/operator/v1/rate-cards", card))["rate_card"]["id"]
     jane, bob = await house.open_account(), await house.open_account()
     mine, others = await _own(house, jane), await _own(house, bob)
-    spare = {name: await house.open_account() for name in ("void_invoice_id", "lost_invoice_id")}
+    spare = {name: await house.open_account() for name in ("void_invoice_id", "lost_invoice_id", "credited_invoice_id")}
     for resident in spare.values():
         await _run_server(house, resident)
     run_id = await _close(house)
@@ -316,6 +317,10 @@ def _call(
     method, _, template = name.partition(" ")
     media_type = EVENTS if template == "/events" else "application/json"
     return Route(method, template, schema, body, query or {}, names or {}, media_type)
+
+
+def _first_line(invoice_id: str) -> str:
+    return ids.encode_part("line", ids.expect("inv", invoice_id), 1, 1)
 
 
 _SPARE = {"account_id": "spare_account_id"}
@@ -520,6 +525,17 @@ _OPERATOR = [
         schema=invoice_schemas.EmptyIn,
         body=lambda _: {},
         names={"invoice_id": "lost_invoice_id"},
+    ),
+    _call(
+        "POST /invoices/{invoice_id:str}/credit-notes",
+        schema=credit_note_schemas.CreditNoteIn,
+        body=lambda names: {
+            "amount": None,
+            "lines": [{"line": _first_line(names["credited_invoice_id"]), "amount": 0.25}],
+            "reason": "a mistake",
+            "kind": "credit",
+        },
+        names={"invoice_id": "credited_invoice_id"},
     ),
     _call("GET /check"),
     _call(

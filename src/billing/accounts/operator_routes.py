@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 from litestar import get, post, put
 
 from billing.accounts import operations, schemas, store
 from billing.accounts.schemas import AccountsQuery, OperatorAccountAnswer, OperatorAccountsAnswer, OperatorAccountUpdate
 from billing.core import ids
-from billing.core.errors import NotFound
 from billing.kit.auth import Operator
 from billing.kit.db import Database
 from billing.kit.web import Answer, Command, RawBody, RawQuery, meta, page_of
@@ -34,14 +32,14 @@ async def list_accounts(accounts_operator: Operator, query: RawQuery, db: Databa
 async def show_account(accounts_operator: Operator, account_id: str, db: Database) -> OperatorAccountAnswer:
     """One account."""
     async with db.reading() as reading:
-        account = await store.get_account(reading.connection, account_id=_decoded(account_id))
+        account = await store.get_account(reading.connection, account_id=ids.expect(schemas.ACCOUNT_PREFIX, account_id))
     return OperatorAccountAnswer(account=schemas.show_to_operator(account))
 
 
 @put("/accounts/{account_id:str}")
 async def update_account(accounts_operator: Operator, account_id: str, body: RawBody, command: Command) -> Answer:
     """Set what the body names of an account."""
-    identifier = _decoded(account_id)
+    identifier = ids.expect(schemas.ACCOUNT_PREFIX, account_id)
     changes = schemas.changes_of(body.read(OperatorAccountUpdate))
 
     async def work(tx: Tx) -> OperatorAccountAnswer:
@@ -54,7 +52,7 @@ async def update_account(accounts_operator: Operator, account_id: str, body: Raw
 @post("/accounts/{account_id:str}/suspend", status_code=200)
 async def suspend_account(accounts_operator: Operator, account_id: str, command: Command) -> Answer:
     """Refuse the account's writes, but for what pays its debts."""
-    identifier = _decoded(account_id)
+    identifier = ids.expect(schemas.ACCOUNT_PREFIX, account_id)
 
     async def work(tx: Tx) -> OperatorAccountAnswer:
         account = await operations.suspend(tx, account_id=identifier)
@@ -66,20 +64,13 @@ async def suspend_account(accounts_operator: Operator, account_id: str, command:
 @post("/accounts/{account_id:str}/restore", status_code=200)
 async def restore_account(accounts_operator: Operator, account_id: str, command: Command) -> Answer:
     """Take a suspension back."""
-    identifier = _decoded(account_id)
+    identifier = ids.expect(schemas.ACCOUNT_PREFIX, account_id)
 
     async def work(tx: Tx) -> OperatorAccountAnswer:
         account = await operations.restore(tx, account_id=identifier)
         return OperatorAccountAnswer(account=schemas.show_to_operator(account))
 
     return await command.run(work)
-
-
-def _decoded(account_id: str) -> UUID:
-    identifier = ids.decode(schemas.ACCOUNT_PREFIX, account_id)
-    if identifier is None:
-        raise NotFound
-    return identifier
 
 
 HANDLERS = [list_accounts, show_account, update_account, suspend_account, restore_account]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 import msgspec
 from litestar import delete, get, post
@@ -11,7 +10,6 @@ from litestar import delete, get, post
 from billing.api_keys import operations, schemas, store
 from billing.api_keys.schemas import KeyAnswer, KeyCreate, KeyIssuedAnswer, KeysAnswer
 from billing.core import ids
-from billing.core.errors import NotFound
 from billing.kit.auth import Caller
 from billing.kit.db import Database
 from billing.kit.web import Answer, Command, PageQuery, RawBody, RawQuery, meta, page_of
@@ -33,7 +31,9 @@ async def list_keys(reader: Caller, query: RawQuery, db: Database) -> KeysAnswer
 async def show_key(reader: Caller, key_id: str, db: Database) -> KeyAnswer:
     """One key that is not revoked, without its secret."""
     async with db.reading() as reading:
-        key = await store.get_key(reading.connection, account_id=reader.account_id, key_id=_decoded(key_id))
+        key = await store.get_key(
+            reading.connection, account_id=reader.account_id, key_id=ids.expect(schemas.KEY_PREFIX, key_id)
+        )
     return KeyAnswer(api_key=schemas.show(key))
 
 
@@ -65,19 +65,12 @@ async def create_key(writer: Caller, body: RawBody, command: Command) -> Answer:
 @delete("/account/api-keys/{key_id:str}", status_code=200, opt={"audited": "key.revoked", "suspended_ok": True})
 async def revoke_key(writer: Caller, key_id: str, command: Command) -> Answer:
     """Revoke a key: it opens nothing from now on."""
-    identifier = _decoded(key_id)
+    identifier = ids.expect(schemas.KEY_PREFIX, key_id)
 
     async def work(tx: Tx) -> None:
         await operations.revoke(tx, account_id=writer.account_id, key_id=identifier)
 
     return await command.run(work, status=204)
-
-
-def _decoded(key_id: str) -> UUID:
-    identifier = ids.decode(schemas.KEY_PREFIX, key_id)
-    if identifier is None:
-        raise NotFound
-    return identifier
 
 
 HANDLERS = [list_keys, show_key, create_key, revoke_key]

@@ -8,6 +8,8 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
+from billing.core.errors import NotFound
+
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _VALUES = {symbol: value for value, symbol in enumerate(_ALPHABET)}
 _UUID_SYMBOLS = 26
@@ -30,6 +32,14 @@ def decode(prefix: str, text: str) -> UUID | None:
     """The UUID of a wire form, or None if it is not one of this prefix."""
     value = _from_base32(prefix, text, _UUID_SYMBOLS)
     return UUID(int=value) if value is not None and value < 1 << 128 else None
+
+
+def expect(prefix: str, text: str) -> UUID:
+    """The UUID of a wire form that a caller sent. Raises NotFound for one that is not of this prefix: it names nothing."""
+    identifier = decode(prefix, text)
+    if identifier is None:
+        raise NotFound
+    return identifier
 
 
 def encode_part(prefix: str, whole: UUID, kind: int, ordinal: int) -> str:

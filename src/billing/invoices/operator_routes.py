@@ -9,7 +9,6 @@ from litestar import get, post, put
 
 from billing import accounts
 from billing.core import ids
-from billing.core.errors import NotFound
 from billing.core.period import Period
 from billing.invoices import schemas
 from billing.invoices.jobs import CLOSE_JOB
@@ -75,13 +74,13 @@ async def list_runs(billing_operator: Operator, query: RawQuery, db: Database) -
 async def show_run(billing_operator: Operator, run_id: str, db: Database) -> RunAnswer:
     """One run and how far it is."""
     async with db.snapshot() as tx:
-        return await _answer(tx, _decoded(RUN_PREFIX, run_id))
+        return await _answer(tx, ids.expect(RUN_PREFIX, run_id))
 
 
 @get("/runs/{run_id:str}/parked")
 async def list_parked(billing_operator: Operator, run_id: str, db: Database) -> ParkedOut:
     """The accounts whose billing stopped in a run, and why."""
-    identifier = _decoded(RUN_PREFIX, run_id)
+    identifier = ids.expect(RUN_PREFIX, run_id)
     async with db.snapshot() as tx:
         await operations.get_run(tx, run_id=identifier)
         return schemas.show_parked(await runs.list_parked(tx.connection, run_id=identifier))
@@ -90,7 +89,7 @@ async def list_parked(billing_operator: Operator, run_id: str, db: Database) -> 
 @post("/runs/{run_id:str}/parked")
 async def retry_parked(billing_operator: Operator, run_id: str, body: RawBody, command: Command) -> Answer:
     """Let a run try its parked accounts again."""
-    identifier = _decoded(RUN_PREFIX, run_id)
+    identifier = ids.expect(RUN_PREFIX, run_id)
     wanted = body.read(RetryIn, optional=True)
 
     async def work(tx: Tx) -> RunAnswer:
@@ -105,7 +104,7 @@ async def retry_parked(billing_operator: Operator, run_id: str, body: RawBody, c
 @get("/accounts/{account_id:str}/invoices/preview")
 async def preview(billing_operator: Operator, account_id: str, query: RawQuery, db: Database) -> PreviewAnswer:
     """The bill of a month as it stands, the running one by default."""
-    identifier = _decoded("acc", account_id)
+    identifier = ids.expect("acc", account_id)
     wanted = query.read(PreviewQuery)
     period = None if wanted.period is None else schemas.read_period(wanted.period, where="query")
     async with db.snapshot() as tx:
@@ -117,7 +116,7 @@ async def preview(billing_operator: Operator, account_id: str, query: RawQuery, 
 async def void_invoice(billing_operator: Operator, invoice_id: str, body: RawBody, command: Command) -> Answer:
     """Take an invoice back whole; the next close bills its months again."""
     command.require_key()
-    identifier = _decoded("inv", invoice_id)
+    identifier = ids.expect("inv", invoice_id)
     body.read(EmptyIn, optional=True)
 
     async def work(tx: Tx) -> InvoiceShownAnswer:
@@ -130,7 +129,7 @@ async def void_invoice(billing_operator: Operator, invoice_id: str, body: RawBod
 async def write_off_invoice(billing_operator: Operator, invoice_id: str, body: RawBody, command: Command) -> Answer:
     """Give up what an invoice still asks for."""
     command.require_key()
-    identifier = _decoded("inv", invoice_id)
+    identifier = ids.expect("inv", invoice_id)
     body.read(EmptyIn, optional=True)
 
     async def work(tx: Tx) -> InvoiceShownAnswer:
@@ -143,7 +142,7 @@ async def write_off_invoice(billing_operator: Operator, invoice_id: str, body: R
 async def write_credit_note(billing_operator: Operator, invoice_id: str, body: RawBody, command: Command) -> Answer:
     """Take back part of an issued invoice: what is open of it first, what was paid goes into the wallet."""
     command.require_key()
-    identifier = _decoded("inv", invoice_id)
+    identifier = ids.expect("inv", invoice_id)
     wanted = body.read(CreditNoteIn)
 
     async def work(tx: Tx) -> CreditNoteAnswer:
@@ -184,13 +183,6 @@ async def _answer(tx: Tx, run_id: UUID) -> RunAnswer:
     run = await operations.get_run(tx, run_id=run_id)
     progress = await runs.get_progress(tx.connection, run_ids=[run_id])
     return RunAnswer(run=schemas.show_run(run, progress[run_id]))
-
-
-def _decoded(prefix: str, text: str) -> UUID:
-    identifier = ids.decode(prefix, text)
-    if identifier is None:
-        raise NotFound
-    return identifier
 
 
 HANDLERS = [

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
 from litestar import get
 
 from billing.core import ids
-from billing.core.errors import NotFound
 from billing.invoices import schemas
 from billing.invoices.operations import reading
 from billing.invoices.schemas import INVOICE_PREFIX, LISTED, InvoiceAnswer, InvoicesOut, InvoicesQuery, LinesOut
@@ -39,7 +36,7 @@ async def list_invoices(reader: Caller, query: RawQuery, db: Database) -> Invoic
 @get("/account/invoices/{invoice_id:str}")
 async def show_invoice(reader: Caller, invoice_id: str, db: Database) -> InvoiceAnswer:
     """One invoice with its lines, taxes and payments."""
-    identifier = _decoded(invoice_id)
+    identifier = ids.expect(INVOICE_PREFIX, invoice_id)
     async with db.snapshot() as tx:
         whole = await reading.get_whole(tx, account_id=reader.account_id, invoice_id=identifier)
     digest = whole.invoice.pdf_sha256
@@ -51,7 +48,7 @@ async def show_invoice(reader: Caller, invoice_id: str, db: Database) -> Invoice
 @get("/account/invoices/{invoice_id:str}/lines")
 async def list_lines(reader: Caller, invoice_id: str, query: RawQuery, db: Database) -> LinesOut:
     """The lines of an invoice, page by page."""
-    identifier = _decoded(invoice_id)
+    identifier = ids.expect(INVOICE_PREFIX, invoice_id)
     page = page_of(query.read(PageQuery))
     async with db.snapshot() as tx:
         invoice = await store.get_invoice(tx.connection, account_id=reader.account_id, invoice_id=identifier)
@@ -70,19 +67,14 @@ async def list_lines(reader: Caller, invoice_id: str, query: RawQuery, db: Datab
 @get("/account/invoices/{invoice_id:str}/pdf")
 async def download_pdf(reader: Caller, invoice_id: str, db: Database) -> Answer:
     """An invoice as PDF, the same bytes each time."""
-    number, content, digest = await reading.get_pdf(db, account_id=reader.account_id, invoice_id=_decoded(invoice_id))
+    number, content, digest = await reading.get_pdf(
+        db, account_id=reader.account_id, invoice_id=ids.expect(INVOICE_PREFIX, invoice_id)
+    )
     return Answer(
         body=content,
         media_type="application/pdf",
         headers={"Content-Disposition": f'attachment; filename="{number}.pdf"', "ETag": f'"{digest.hex()}"'},
     )
-
-
-def _decoded(text: str) -> UUID:
-    identifier = ids.decode(INVOICE_PREFIX, text)
-    if identifier is None:
-        raise NotFound
-    return identifier
 
 
 HANDLERS = [list_invoices, show_invoice, list_lines, download_pdf]

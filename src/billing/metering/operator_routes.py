@@ -8,7 +8,6 @@ from litestar import get, post
 
 from billing import accounts
 from billing.core import ids
-from billing.core.errors import NotFound
 from billing.kit.auth import Operator
 from billing.kit.db import Database
 from billing.kit.web import Answer, Command, RawBody, RawQuery, meta, page_of
@@ -83,9 +82,7 @@ async def void_event(
     metering_operator: Operator, source: str, event_id: str, body: RawBody, command: Command
 ) -> Answer:
     """Take an event out of the count; a month that was billed is corrected by the next close."""
-    account_id = ids.decode("acc", body.read(VoidIn).account_id)
-    if account_id is None:
-        raise NotFound
+    account_id = ids.expect("acc", body.read(VoidIn).account_id)
 
     async def work(tx: Tx) -> VoidOut:
         await operations.void(tx, account_id=account_id, source=source, event_id=event_id)

@@ -25,9 +25,7 @@ async def report_resource(
     *, metering_operator: Operator, account_id: str, resource_id: str, body: RawBody, command: Command, db: Database
 ) -> Answer:
     """Store what a resource is from an instant on: 201 for a new one, else 200; the same report again is a no-op."""
-    account = ids.decode(accounts.ACCOUNT_PREFIX, account_id)
-    if account is None:
-        raise NotFound
+    account = ids.expect(accounts.ACCOUNT_PREFIX, account_id)
     resource_id = resource_id.removeprefix("/")  # the platform's own text, which may hold slashes
     report = body.read(ResourceReport)
     schemas.refuse_faults(report, resource_id=resource_id, now=db.clock())
@@ -50,7 +48,7 @@ async def _record(tx: Tx, *, account_id: UUID, resource_id: str, report: Resourc
         tx.connection,
         account_id=account_id,
         resource_id=resource_id,
-        project_id=None if report.project_id is None else _project_id(report.project_id),
+        project_id=None if report.project_id is None else ids.expect(schemas.PROJECT_PREFIX, report.project_id),
         now=tx.now,
     )
     return await metering.record_state(
@@ -78,13 +76,6 @@ async def _shown(tx: Tx, *, account_id: UUID, resource_id: str, currency: str) -
     [priced] = await operations.price_resources(tx.connection, account_id=account_id, resources=[resource], now=tx.now)
     spans = await metering.list_spans(tx.connection, account_id=account_id, resource_id=resource_id)
     return schemas.show_to_operator(priced, spans=spans, currency=currency)
-
-
-def _project_id(text: str) -> UUID:
-    identifier = ids.decode(schemas.PROJECT_PREFIX, text)
-    if identifier is None:
-        raise NotFound
-    return identifier
 
 
 HANDLERS = [report_resource]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 from litestar import get, post, put
 
 from billing import catalog, metering
 from billing.core import ids
-from billing.core.errors import InvalidParameter, NotFound
+from billing.core.errors import InvalidParameter
 from billing.kit.auth import Caller
 from billing.kit.db import Database
 from billing.kit.web import Answer, Command, PageQuery, RawBody, RawQuery, meta, page_of
@@ -64,7 +63,7 @@ async def create_project(writer: Caller, body: RawBody, command: Command) -> Ans
 @get("/projects/{project_id:str}")
 async def show_project(reader: Caller, project_id: str, db: Database) -> ProjectAnswer:
     """One project with what is in it now."""
-    identifier = _decoded(project_id)
+    identifier = ids.expect(schemas.PROJECT_PREFIX, project_id)
     async with db.snapshot() as reading:
         project = await store.get_project(reading.connection, account_id=reader.account_id, project_id=identifier)
         return await _answer(reading, project, currency=reader.currency)
@@ -73,7 +72,7 @@ async def show_project(reader: Caller, project_id: str, db: Database) -> Project
 @put("/projects/{project_id:str}")
 async def update_project(writer: Caller, project_id: str, body: RawBody, command: Command) -> Answer:
     """Set what the body names of name, description and budget_limit."""
-    identifier = _decoded(project_id)
+    identifier = ids.expect(schemas.PROJECT_PREFIX, project_id)
     changes = schemas.changes_of(body.read(ProjectUpdate), currency=writer.currency)
 
     async def work(tx: Tx) -> ProjectAnswer:
@@ -88,7 +87,7 @@ async def list_resources(reader: Caller, project_id: str, query: RawQuery, db: D
     """A project's resources, oldest first, by `service` and `status`; deleted ones only when asked for."""
     wanted = query.read(ResourcesQuery)
     page = page_of(wanted)
-    identifier = _decoded(project_id)
+    identifier = ids.expect(schemas.PROJECT_PREFIX, project_id)
     statuses = operations.LIVE if wanted.status is None else (wanted.status,)
     account_id = reader.account_id
     async with db.snapshot() as reading:
@@ -123,13 +122,6 @@ async def _refuse_unknown_service(connection: Connection, service: str) -> None:
 async def _answer(tx: Tx, project: Project, *, currency: str) -> ProjectAnswer:
     [summary] = await operations.summarize(tx.connection, account_id=project.account_id, projects=[project], now=tx.now)
     return ProjectAnswer(project=schemas.show_details(summary, currency=currency))
-
-
-def _decoded(project_id: str) -> UUID:
-    identifier = ids.decode(schemas.PROJECT_PREFIX, project_id)
-    if identifier is None:
-        raise NotFound
-    return identifier
 
 
 HANDLERS = [list_projects, create_project, show_project, update_project, list_resources]

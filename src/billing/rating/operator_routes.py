@@ -8,7 +8,6 @@ from litestar import post
 
 from billing import accounts
 from billing.core import ids
-from billing.core.errors import NotFound
 from billing.kit.auth import Operator
 from billing.kit.web import Answer, Command, RawBody
 from billing.rating import operations, schemas
@@ -26,9 +25,7 @@ async def quote(catalog_operator: Operator, body: RawBody, command: Command, cur
     accounts.require_currency(wanted.currency, enabled=currencies)
     account_id = None
     if wanted.account_id is not None:
-        account_id = ids.decode(accounts.ACCOUNT_PREFIX, wanted.account_id)
-        if account_id is None:
-            raise NotFound
+        account_id = ids.expect(accounts.ACCOUNT_PREFIX, wanted.account_id)
 
     async def work(tx: Tx) -> QuoteOut:
         if account_id is not None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 from litestar import get, post
 
 from billing import accounts, ledger
 from billing.core import ids
-from billing.core.errors import NotFound
 from billing.kit.auth import Operator
 from billing.kit.db import Database
 from billing.kit.web import Answer, Command, PageQuery, RawBody, RawQuery, meta, page_of
@@ -27,7 +25,7 @@ async def grant_credit(
 ) -> Answer:
     """Give promotional credit."""
     command.require_key()
-    identifier = _decoded("acc", account_id)
+    identifier = ids.expect("acc", account_id)
     wanted = body.read(CreditIn)
 
     async def work(tx: Tx) -> CreditAnswer:
@@ -53,7 +51,7 @@ async def place_hold(
 ) -> Answer:
     """Set money of a wallet aside."""
     command.require_key()
-    identifier = _decoded("acc", account_id)
+    identifier = ids.expect("acc", account_id)
     wanted = body.read(HoldIn)
 
     async def work(tx: Tx) -> HoldAnswer:
@@ -78,7 +76,7 @@ async def place_hold(
 async def capture_hold(payments_operator: Operator, hold_id: str, body: RawBody, command: Command) -> Answer:
     """Take held money, all of it or `amount`; the rest goes back."""
     command.require_key()
-    identifier = _decoded("hold", hold_id)
+    identifier = ids.expect("hold", hold_id)
     wanted = body.read(CaptureIn, optional=True)
 
     async def work(tx: Tx) -> HoldAnswer:
@@ -93,7 +91,7 @@ async def capture_hold(payments_operator: Operator, hold_id: str, body: RawBody,
 async def release_hold(payments_operator: Operator, hold_id: str, body: RawBody, command: Command) -> Answer:
     """Give held money back."""
     command.require_key()
-    identifier = _decoded("hold", hold_id)
+    identifier = ids.expect("hold", hold_id)
     body.read(EmptyIn, optional=True)
 
     async def work(tx: Tx) -> HoldAnswer:
@@ -106,7 +104,7 @@ async def release_hold(payments_operator: Operator, hold_id: str, body: RawBody,
 @get("/accounts/{account_id:str}/ledger")
 async def show_ledger(billing_operator: Operator, account_id: str, query: RawQuery, db: Database) -> LedgerOut:
     """The account's books: every balance, and its transfers, newest first."""
-    identifier = _decoded("acc", account_id)
+    identifier = ids.expect("acc", account_id)
     page = page_of(query.read(PageQuery))
     async with db.snapshot() as snapshot:
         await accounts.get_account(snapshot.connection, account_id=identifier)
@@ -121,13 +119,6 @@ async def show_ledger(billing_operator: Operator, account_id: str, query: RawQue
             before_number=max(total - page.offset, 0) + 1,
         )
     return schemas.show_books(balances_minor, transfers, meta=meta(page, total=total))
-
-
-def _decoded(prefix: str, text: str) -> UUID:
-    identifier = ids.decode(prefix, text)
-    if identifier is None:
-        raise NotFound
-    return identifier
 
 
 HANDLERS = [grant_credit, place_hold, capture_hold, release_hold, show_ledger]
