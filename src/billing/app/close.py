@@ -47,7 +47,7 @@ async def _close(
         run = await invoices.request_run(tx, period=period, dry_run=dry_run)
         await _audit(tx, run)
     with progress(f"Closing {period}") as step:
-        run = await invoices.advance(database, run_id=run.run_id, on_step=step)
+        run = await invoices.complete(database, run_id=run.run_id, on_step=step)
     async with database.snapshot() as tx:
         made = (await invoices.get_progress(tx.connection, run_ids=[run.run_id]))[run.run_id]
         return run, made, await invoices.list_parked(tx.connection, run_id=run.run_id)

@@ -242,7 +242,7 @@ class Replay:
             run = await self._call("POST", "/runs", body)
             run_id = ids.decode("run", run["run"]["id"])
             assert run_id is not None
-            await invoices.advance(self._installed.database, run_id=run_id, on_step=step)
+            await invoices.complete(self._installed.database, run_id=run_id, on_step=step)
         listed = await self._call("GET", "/account/invoices?per_page=100", public=True)
         for shown in listed["invoices"]:
             invoice = await self._call("GET", f"/account/invoices/{shown['id']}", public=True)

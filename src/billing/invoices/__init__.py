@@ -2,7 +2,7 @@
 
 from billing.invoices.jobs import make_jobs
 from billing.invoices.model import Issuer, ParkedAccount, PeriodOpen, Progress, Run
-from billing.invoices.operations.closing import advance, request_run
+from billing.invoices.operations.closing import advance, complete, request_run
 from billing.invoices.operations.collecting import collect
 from billing.invoices.store.checks import run_checks
 from billing.invoices.store.closing import upsert_issuer
@@ -16,6 +16,7 @@ __all__ = [
     "Run",
     "advance",
     "collect",
+    "complete",
     "get_progress",
     "list_parked",
     "make_jobs",

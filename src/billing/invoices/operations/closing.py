@@ -8,6 +8,7 @@ Each ‖ is a commit. What a run has to do and has done stands in its own workli
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from billing.kit.db import Database, Tx
 
 CHUNK = 250
+_PAUSE_S = 0.1
 UNNAMED_ISSUER = Issuer("Lineserve", "", None, None, None)
 
 
@@ -88,6 +90,15 @@ async def advance(database: Database, *, run_id: UUID, on_step: Callable[[], Non
         while await _issue_chunk(database, run_id):
             on_step()
     return await _finish(database, run_id)
+
+
+async def complete(database: Database, *, run_id: UUID, on_step: Callable[[], None] = lambda: None) -> Run:
+    """Carry a run to its end and wait for what other workers have in hand of it."""
+    while True:
+        run = await advance(database, run_id=run_id, on_step=on_step)
+        if run.status in {"completed", "failed"}:
+            return run
+        await asyncio.sleep(_PAUSE_S)
 
 
 async def _start(database: Database, run_id: UUID) -> None:
