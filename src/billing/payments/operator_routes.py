@@ -75,6 +75,7 @@ async def refund_payment(
 
     async def start(tx: Tx) -> dict[str, Any]:
         payment = await _get_payment(tx.connection, identifier)
+        command.concerns(payment.account_id)
         account = await accounts.get_account(tx.connection, account_id=payment.account_id)
         refund = await operations.start_refund(
             tx,
@@ -125,6 +126,7 @@ async def charge_back(payments_operator: Operator, payment_id: str, body: RawBod
 
     async def work(tx: Tx) -> ChargebackAnswer:
         payment = await _get_payment(tx.connection, identifier)
+        command.concerns(payment.account_id)
         amount_minor = wanted.read_minor(payment.currency)
         chargeback = await operations.charge_back(tx, payment=payment, amount_minor=amount_minor, reason=wanted.reason)
         return ChargebackAnswer(chargeback=schemas.show_chargeback(chargeback))
