@@ -71,7 +71,7 @@ async def _refuse_contradiction(connection: Connection, known: Resource, report:
     if known.region != report.region:
         raise ResourceRegionFixed(details={"region": known.region})
     deleted_at = await resources.find_deletion(connection, account_id=known.account_id, resource_id=known.resource_id)
-    if deleted_at is not None and report.effective_at > deleted_at and report.status != "deleted":
+    if deleted_at is not None and report.effective_at >= deleted_at and report.status != "deleted":
         raise ResourceDeleted(details={"deleted_at": deleted_at})
 
 
