@@ -13,6 +13,8 @@ REFERENCE = {
     "operator_keys": "the operator's staff, not accounts",
     "schema_migrations": "dbmate's",
     "code_digest": "one row",
+    "audit_records": "one chain of all that operators did: local",
+    "audit_head": "its end: one row",
     "issuers": "who issues invoices: a few rows of the operator's",
     "number_series": "numbers without holes over all accounts: local",
     "invoice_numbers": "the same",

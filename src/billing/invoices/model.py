@@ -157,6 +157,23 @@ class InvoiceLine:
     unrounded: Decimal
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BilledLine:
+    """A line of a finalised document, with the charge that it is a part of and what its close had seen.
+
+    `seen_version` is the version of the service month that the close rated at `rated_at`.
+    """
+
+    invoice_id: UUID
+    number: str
+    document_period: Period
+    rated_at: datetime
+    seen_version: int
+    price_id: UUID
+    charge_kind: Literal["usage", "minimum"]
+    line: InvoiceLine
+
+
 @dataclass(frozen=True, slots=True)
 class InvoiceTax:
     """One tax of an invoice."""

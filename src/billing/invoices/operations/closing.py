@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from billing.kit.db import Database, Tx
 
 CHUNK = 250
-_PAUSE_S = 0.1
+_PAUSE = timedelta(milliseconds=100)
 UNNAMED_ISSUER = Issuer("Lineserve", "", None, None, None)
 
 
@@ -98,7 +98,7 @@ async def complete(database: Database, *, run_id: UUID, on_step: Callable[[], No
         run = await advance(database, run_id=run_id, on_step=on_step)
         if run.status in {"completed", "failed"}:
             return run
-        await asyncio.sleep(_PAUSE_S)
+        await asyncio.sleep(_PAUSE.total_seconds())
 
 
 async def _start(database: Database, run_id: UUID) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 import msgspec
@@ -21,9 +21,8 @@ if TYPE_CHECKING:
 
 _SQL = Path(__file__).parent.parent / "sql"
 _RATE_CHUNK = rating.over_charges(load_statement(_SQL / "rate_chunk.sql"))
-_CORRECT_MONTH = rating.over_charges(
-    load_statement(_SQL / "correct_month.sql"), pinned=load_statement(_SQL / "pinned_by_lines.sql")
-)
+PINNED_BY_LINES: Final = load_statement(_SQL / "pinned_by_lines.sql")
+_CORRECT_MONTH = rating.over_charges(load_statement(_SQL / "correct_month.sql"), pinned=PINNED_BY_LINES)
 _ISSUE = load_statement(_SQL / "issue.sql")
 
 
