@@ -16,7 +16,7 @@ from billing.catalog.operations import define_meter, publish_rate_card, set_rate
 from billing.catalog.rules import InlinePrice, compile_price
 from billing.catalog.store.billed_items import mark_billed
 from billing.catalog.store.meters import get_meter, list_meters
-from billing.catalog.store.rate_cards import list_services
+from billing.catalog.store.rate_cards import get_rate_card, list_services
 from billing.catalog.store.tax_rates import list_tax_rates
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "compile_price",
     "define_meter",
     "get_meter",
+    "get_rate_card",
     "list_meters",
     "list_services",
     "list_tax_rates",

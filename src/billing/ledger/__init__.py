@@ -39,7 +39,7 @@ from billing.ledger.rules import (
     topup_settled,
     topup_started,
 )
-from billing.ledger.store import list_balances, list_transfers, lock_head, lock_heads, run_checks
+from billing.ledger.store import list_balances, list_transfers, list_transfers_of, lock_head, lock_heads, run_checks
 
 __all__ = [
     "EXTERNAL_GATEWAY",
@@ -69,6 +69,7 @@ __all__ = [
     "invoice_written_off",
     "list_balances",
     "list_transfers",
+    "list_transfers_of",
     "lock_head",
     "lock_heads",
     "open_head",

@@ -91,6 +91,24 @@ async def list_transfers(
     return [PostedTransfer(**dict(row)) for row in rows]
 
 
+async def list_transfers_of(
+    connection: Connection, *, account_id: UUID, reference: str, templates: Sequence[str]
+) -> list[PostedTransfer]:
+    """The transfers of some templates that refer to one thing, such as an invoice, in their order."""
+    rows = await connection.fetch(
+        """
+        SELECT number, currency, source, destination, amount_minor, template, reference, effective_at, recorded_at
+        FROM transfers
+        WHERE account_id = $1 AND template = ANY ($3) AND reference = $2
+        ORDER BY number
+        """,
+        account_id,
+        reference,
+        list(templates),
+    )
+    return [PostedTransfer(**dict(row)) for row in rows]
+
+
 async def run_checks(connection: Connection) -> list[Check]:
     """Every invariant of the books over all accounts."""
     return await checks.run_checks(connection, _CHECKS)

@@ -7,12 +7,13 @@ from billing.rating.model import (
     QuantityKey,
     QuotedLine,
     QuoteRequest,
+    QuoteStep,
     ReserveBasis,
     Share,
     Unpriced,
 )
 from billing.rating.operations import get_reserve_basis, quote
-from billing.rating.rules import tax_minor
+from billing.rating.rules import steps_of, tax_minor
 from billing.rating.store import (
     charge_arguments,
     list_charges,
@@ -30,6 +31,7 @@ __all__ = [
     "PriceMissing",
     "QuantityKey",
     "QuoteRequest",
+    "QuoteStep",
     "QuotedLine",
     "ReserveBasis",
     "Share",
@@ -44,5 +46,6 @@ __all__ = [
     "list_unpriced",
     "over_charges",
     "quote",
+    "steps_of",
     "tax_minor",
 ]

@@ -25,20 +25,22 @@ def steps_of(
     """The bands that a quantity went through, before cap and maximum, their amounts times the units.
 
     `billed_above` is the quantity above the last band's low bound after rounding up; `per_shown` turns quantities into the unit
-    that is shown (3600: seconds into hours). A volume price has one step: all of the quantity at its band's price.
+    that is shown (3600: seconds into hours). A volume price has one step: all of the quantity at its band's price. Amounts are
+    differences of rounded sums, so that they add up to the whole, rounded.
     """
     if model == "volume":
         band = next(band for band in bands if band.high is None or quantity <= Fraction(band.high))
         cost = Fraction(band.base) + Fraction(band.unit) * (quantity - Fraction(band.low))
         return [QuoteStep(Decimal(0), band.high, _decimal(quantity), band.unit, _decimal(cost * Fraction(units)))]
     steps: list[QuoteStep] = []
-    before = Fraction(0)
+    before_pico = 0
     for band in bands:
         if quantity <= Fraction(band.low):
             break
         is_last = band.high is None or quantity <= Fraction(band.high)
         inside = billed_above if is_last else Fraction(band.high or 0) - Fraction(band.low)
         after = Fraction(band.base) + Fraction(band.unit) * inside / Fraction(per)
+        after_pico = _pico(after * Fraction(units))
         unit_price = Fraction(band.unit) * per_shown / Fraction(per)
         steps.append(
             QuoteStep(
@@ -46,16 +48,25 @@ def steps_of(
                 None if band.high is None else _decimal(Fraction(band.high) / per_shown),
                 _decimal(inside / per_shown),
                 _decimal(unit_price) if per_shown != 1 else band.unit,
-                _decimal((after - before) * Fraction(units)),
+                _of_pico(after_pico - before_pico),
             )
         )
-        before = after
+        before_pico = after_pico
     return steps
 
 
 def _decimal(value: Fraction) -> Decimal:
     """Rounded half up to 12 decimals, without trailing zeros."""
-    pico = (2 * value.numerator * _PICO + value.denominator) // (2 * value.denominator)
+    return _of_pico(_pico(value))
+
+
+def _pico(value: Fraction) -> int:
+    """Trillionths, rounded half up."""
+    return (2 * value.numerator * _PICO + value.denominator) // (2 * value.denominator)
+
+
+def _of_pico(pico: int) -> Decimal:
+    """So many trillionths, without trailing zeros."""
     with localcontext(Context(prec=100)):
         plain = Decimal(pico).scaleb(-12)
         whole = plain.to_integral_value()
