@@ -16,6 +16,7 @@ _VARYING = (
     (re.compile(r"\b(acc|proj|inv|txn|pm|pay|card|run|line|key|price)_[0-9a-z]{26,34}\b"), r"\1_…"),
     (re.compile(r"\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ"), "…"),
     (re.compile(r"\bINV-\d{4}-"), "INV-…-"),
+    (re.compile(r"\b[0-9a-f]{64}\b"), "…"),
 )
 
 
@@ -70,7 +71,7 @@ def write_steps(text: str, steps: list[Step]) -> str:
 
 
 def without_what_varies(output: str) -> str:
-    """An output with ids, instants and the year of numbers taken out."""
+    """An output with ids, instants, hashes and the year of numbers taken out."""
     for pattern, replacement in _VARYING:
         output = pattern.sub(replacement, output)
     return output

@@ -120,7 +120,9 @@ async def void_invoice(billing_operator: Operator, invoice_id: str, body: RawBod
     body.read(EmptyIn, optional=True)
 
     async def work(tx: Tx) -> InvoiceShownAnswer:
-        return InvoiceShownAnswer(invoice=schemas.show(await ending.void(tx, invoice_id=identifier), now=tx.now))
+        invoice = await ending.void(tx, invoice_id=identifier)
+        command.concerns(invoice.account_id)
+        return InvoiceShownAnswer(invoice=schemas.show(invoice, now=tx.now))
 
     return await command.run(work)
 
@@ -133,7 +135,9 @@ async def write_off_invoice(billing_operator: Operator, invoice_id: str, body: R
     body.read(EmptyIn, optional=True)
 
     async def work(tx: Tx) -> InvoiceShownAnswer:
-        return InvoiceShownAnswer(invoice=schemas.show(await ending.write_off(tx, invoice_id=identifier), now=tx.now))
+        invoice = await ending.write_off(tx, invoice_id=identifier)
+        command.concerns(invoice.account_id)
+        return InvoiceShownAnswer(invoice=schemas.show(invoice, now=tx.now))
 
     return await command.run(work)
 
@@ -147,6 +151,7 @@ async def write_credit_note(billing_operator: Operator, invoice_id: str, body: R
 
     async def work(tx: Tx) -> CreditNoteAnswer:
         invoice = await ending.hold_invoice(tx, identifier)
+        command.concerns(invoice.account_id)
         gross_minor, parts = schemas.read_parts(wanted, invoice_id=identifier, currency=invoice.currency)
         note = (
             await crediting.credit_amount(tx, invoice_id=identifier, gross_minor=gross_minor, reason=wanted.reason)

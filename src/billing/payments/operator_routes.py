@@ -152,6 +152,7 @@ async def fail_in_sandbox(
 
 async def _take_down(command: Command, charge: Charge) -> Answer:
     account_id = _decoded("acc", charge.account_reference)
+    command.concerns(account_id)
 
     async def work(tx: Tx) -> TransactionAnswer:
         payment = await store.get_payment(tx.connection, account_id=account_id, payment_id=UUID(charge.key))

@@ -81,6 +81,7 @@ async def capture_hold(payments_operator: Operator, hold_id: str, body: RawBody,
 
     async def work(tx: Tx) -> HoldAnswer:
         hold = await operations.lock_open_hold(tx, hold_id=identifier)
+        command.concerns(hold.account_id)
         amount_minor = schemas.read_capture(wanted, hold.currency)
         return schemas.show_hold(await operations.capture_hold(tx, hold=hold, amount_minor=amount_minor), now=tx.now)
 
@@ -96,6 +97,7 @@ async def release_hold(payments_operator: Operator, hold_id: str, body: RawBody,
 
     async def work(tx: Tx) -> HoldAnswer:
         hold = await operations.lock_open_hold(tx, hold_id=identifier)
+        command.concerns(hold.account_id)
         return schemas.show_hold(await operations.release_hold(tx, hold=hold), now=tx.now)
 
     return await command.run(work)
