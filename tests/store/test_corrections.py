@@ -13,7 +13,7 @@ from uuid import UUID
 
 import pytest_asyncio
 
-from billing import metering, rating
+from billing import ledger, metering, rating
 from billing.core.period import Period
 from billing.invoices.operations import collecting, ending
 from tests.support.cloud import FEBRUARY, JANUARY, Cloud, at, find_broken, open_cloud, price
@@ -292,3 +292,30 @@ class TestSumOverDocuments:
                 compared += cost_minor > 0
             month = month.next()
         assert compared > len(accounts)
+
+
+class TestOwed:
+    async def test_is_paid_before_invoices_by_money_that_a_credit_note_returns(self, cloud: Cloud) -> None:
+        await cloud.publish(price(meter="m", unit_price="1"))
+        account_id = await cloud.open_account(cash_minor=5_000)
+        await cloud.report(account_id)
+        await cloud.use(account_id, 50, event_id="wrong")
+        await cloud.close(JANUARY)  # takes all the cash
+        async with cloud.database.transaction() as tx:
+            taken = ledger.chargeback_taken(
+                account_id=account_id,
+                chargeback_id=tx.new_id(),
+                gateway_name="external",
+                currency="USD",
+                cash_minor=0,
+                owed_minor=2_000,
+                at=tx.now,
+            )
+            await ledger.post_all(tx.connection, taken, recorded_at=tx.now)
+        cloud.clock.now = at("03-01 10:00")
+        async with cloud.database.transaction() as tx:
+            await metering.void(tx, account_id=account_id, source="test", event_id="wrong")
+        await cloud.close(FEBRUARY)
+        await collecting.collect_arrived(cloud.database)
+        balances = await cloud.balances(account_id)
+        assert (balances["USD", "owed"], balances["USD", "wallet:cash"]) == (0, 3_000)

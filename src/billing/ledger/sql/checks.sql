@@ -35,6 +35,10 @@ SELECT 'wallets and credits are not negative', count(*)
 FROM sums
 WHERE balance_minor < 0 AND (starts_with(ledger_account, 'wallet:') OR starts_with(ledger_account, 'promo:'))
 UNION ALL
+SELECT 'nobody is owed by a chargeback', count(*)
+FROM sums
+WHERE balance_minor > 0 AND ledger_account = 'owed'
+UNION ALL
 SELECT 'transfers are numbered without holes', count(*)
 FROM (
     SELECT FROM heads
