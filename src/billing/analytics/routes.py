@@ -1,12 +1,16 @@
-"""The public routes of analytics, below /v1: billing history, single transactions, usage."""
+"""The public routes of analytics, below /v1: billing history, single transactions, usage, explanations."""
 
 from __future__ import annotations
 
 from litestar import get
 
 from billing import payments
-from billing.analytics import operations, schemas, store
-from billing.analytics.schemas import (
+from billing.analytics.operations import explaining, usage
+from billing.analytics.schemas import explaining as showing
+from billing.analytics.schemas import explanations
+from billing.analytics.schemas import transactions as schemas
+from billing.analytics.schemas.explanations import ExplainQuery, ExplanationAnswer
+from billing.analytics.schemas.transactions import (
     TRANSACTION_PREFIX,
     HistoryOut,
     HistoryQuery,
@@ -14,6 +18,7 @@ from billing.analytics.schemas import (
     UsageAnswer,
     UsageQuery,
 )
+from billing.analytics.store import transactions as store
 from billing.core import ids
 from billing.core.errors import NotFound
 from billing.kit.auth import Caller
@@ -63,10 +68,19 @@ async def show_usage(reader: Caller, query: RawQuery, db: Database) -> UsageAnsw
     """What the account has used in the running month, by service; with `detailed` by resource too."""
     wanted = query.read(UsageQuery)
     async with db.snapshot() as snapshot:
-        usage = await operations.get_usage(
+        found = await usage.get_usage(
             snapshot.connection, account_id=reader.account_id, service=wanted.service, now=snapshot.now
         )
-    return schemas.show_usage(usage, currency=reader.currency, is_detailed=wanted.detailed)
+    return schemas.show_usage(found, currency=reader.currency, is_detailed=wanted.detailed)
 
 
-HANDLERS = [list_history, show_transaction, show_usage]
+@get("/account/explain")
+async def explain(reader: Caller, query: RawQuery, db: Database) -> ExplanationAnswer:
+    """How an amount came about: a line of an invoice, or what a plan or meter cost in a month."""
+    asked = explanations.read_asked(query.read(ExplainQuery))
+    async with db.snapshot() as snapshot:
+        explanation = await explaining.explain(snapshot, account_id=reader.account_id, asked=asked)
+    return showing.show_explanation(explanation)
+
+
+HANDLERS = [list_history, show_transaction, show_usage, explain]

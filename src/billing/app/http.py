@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from billing import api_keys
 from billing.accounts import operator_routes as accounts_operator
 from billing.accounts import routes as accounts_public
+from billing.analytics import operator_routes as analytics_operator
 from billing.analytics import routes as analytics_public
 from billing.api_keys import routes as api_keys_public
 from billing.app import audit, check, health
@@ -49,6 +50,7 @@ OPERATOR = [
     *payments_operator.HANDLERS,
     *payments_operator.SANDBOX_HANDLERS,
     *invoices_operator.HANDLERS,
+    *analytics_operator.HANDLERS,
     *check.HANDLERS,
     *audit.HANDLERS,
     *onboarding_operator.HANDLERS,

@@ -2,6 +2,7 @@
 
 from billing.rating.model import (
     Charge,
+    ChargeKind,
     Line,
     PriceMissing,
     QuantityKey,
@@ -27,6 +28,7 @@ from billing.rating.store import (
 
 __all__ = [
     "Charge",
+    "ChargeKind",
     "Line",
     "PriceMissing",
     "QuantityKey",

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from billing import catalog, rating
-from billing.analytics import rules, store
+from billing.analytics import rules
 from billing.analytics.model import Usage
+from billing.analytics.store import transactions as store
 from billing.core.errors import InvalidParameter
 from billing.core.period import Period
 

@@ -1,0 +1,28 @@
+"""The operator's routes of analytics, below /operator/v1: explanations."""
+
+from __future__ import annotations
+
+from litestar import get
+
+from billing import accounts
+from billing.analytics.operations import explaining
+from billing.analytics.schemas import explaining as showing
+from billing.analytics.schemas import explanations
+from billing.analytics.schemas.explanations import ExplainQuery, ExplanationAnswer
+from billing.core import ids
+from billing.kit.auth import Operator
+from billing.kit.db import Database
+from billing.kit.web import RawQuery
+
+
+@get("/accounts/{account_id:str}/explain")
+async def explain(billing_operator: Operator, account_id: str, query: RawQuery, db: Database) -> ExplanationAnswer:
+    """How an amount of an account came about, as the account sees it."""
+    identifier = ids.expect(accounts.ACCOUNT_PREFIX, account_id)
+    asked = explanations.read_asked(query.read(ExplainQuery))
+    async with db.snapshot() as snapshot:
+        explanation = await explaining.explain(snapshot, account_id=identifier, asked=asked)
+    return showing.show_explanation(explanation)
+
+
+HANDLERS = [explain]

@@ -1,0 +1,1 @@
+"""Wire shapes of analytics: the history and usage, explanations."""
