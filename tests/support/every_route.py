@@ -384,6 +384,7 @@ _PUBLIC = [
     ),
     _call("GET /account/transactions/{transaction_id:str}"),
     _call("GET /account/usage", query={"service": "compute", "detailed": "true"}),
+    _call("GET /account/explain", query={"meter": "sms", "resource_id": "vps_1", "period": "2024-01"}),
 ]
 _OPERATOR = [
     _call("GET /accounts", query={**PAGE, "status": "active", "q": "jane"}),
@@ -502,6 +503,9 @@ _OPERATOR = [
     _call("GET /runs/{run_id:str}/parked"),
     _call("POST /runs/{run_id:str}/parked", schema=invoice_schemas.RetryIn, body=lambda _: {"accept_totals": True}),
     _call("GET /accounts/{account_id:str}/invoices/preview", query={"period": "2024-01"}),
+    _call(
+        "GET /accounts/{account_id:str}/explain", query={"meter": "sms", "resource_id": "vps_1", "period": "2024-01"}
+    ),
     _call(
         "PUT /issuer",
         schema=invoice_schemas.IssuerIn,

@@ -19,8 +19,10 @@ from billing.kit.web import RawQuery
 async def explain(billing_operator: Operator, account_id: str, query: RawQuery, db: Database) -> ExplanationAnswer:
     """How an amount of an account came about, as the account sees it."""
     identifier = ids.expect(accounts.ACCOUNT_PREFIX, account_id)
-    asked = explanations.read_asked(query.read(ExplainQuery))
+    wanted = query.read(ExplainQuery)
     async with db.snapshot() as snapshot:
+        await accounts.get_account(snapshot.connection, account_id=identifier)
+        asked = explanations.read_asked(wanted)
         explanation = await explaining.explain(snapshot, account_id=identifier, asked=asked)
     return showing.show_explanation(explanation)
 
