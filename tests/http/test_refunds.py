@@ -15,7 +15,6 @@ import pytest_asyncio
 from structlog.testing import capture_logs
 
 from billing import api_keys, payments, wallets
-from billing.core import ids
 from billing.kit.db import Database, open_pool
 from billing.kit.web import build_app
 from tests.support.counter import FaultyGateway
@@ -285,14 +284,9 @@ class TestRefund:
             "resource_id": None,
         }
         assert await till.history(jane, "?type=refund") == rows[:1]
-        transaction_id = ids.decode("txn", refund["transaction_id"])
-        assert transaction_id is not None
-        async with till.database.reading() as reading:
-            transaction = await payments.get_transaction(
-                reading.connection, account_id=jane.account_id, transaction_id=transaction_id
-            )
-        shown = payments.show_row(transaction)
-        assert (shown.id, shown.payment_id, shown.status) == (refund["transaction_id"], payment_id, "completed")
+        shown = await till.call("GET", f"/v1/account/transactions/{rows[0]['id']}", key=jane.key)
+        details = shown.body["transaction"]
+        assert (details["type"], details["payment_id"], details["status"]) == ("refund", payment_id, "completed")
 
 
 class TestRefunds:

@@ -41,15 +41,15 @@ async def list_history(reader: Caller, query: RawQuery, db: Database) -> History
 
 @get("/account/transactions/{transaction_id:str}")
 async def show_transaction(reader: Caller, transaction_id: str, db: Database) -> TransactionAnswer:
-    """One transaction: a payment, to see whether it has settled, or another row of the history."""
-    payment_id = ids.decode(TRANSACTION_PREFIX, transaction_id)
+    """One transaction: a payment or refund, to see whether it has settled, or another row of the history."""
+    whole_id = ids.decode(TRANSACTION_PREFIX, transaction_id)
     part = ids.decode_part(TRANSACTION_PREFIX, transaction_id)
     async with db.reading() as reading:
-        if payment_id is not None:
-            payment = await payments.get_payment(
-                reading.connection, account_id=reader.account_id, payment_id=payment_id
+        if whole_id is not None:
+            whole = await payments.get_transaction(
+                reading.connection, account_id=reader.account_id, transaction_id=whole_id
             )
-            return schemas.show_payment(payment)
+            return schemas.show_whole(whole)
         if part is None:
             raise NotFound
         source_id, part_kind, ordinal = part

@@ -127,9 +127,9 @@ def show_part(transaction: Transaction) -> TransactionAnswer:
     )
 
 
-def show_payment(payment: payments.Payment) -> TransactionAnswer:
-    """A payment as a transaction of its own."""
-    shown = payments.show_transaction(payment)
+def show_whole(transaction: payments.Transaction) -> TransactionAnswer:
+    """A payment, refund or chargeback as a transaction of its own."""
+    shown = payments.show_row(transaction)
     return TransactionAnswer(transaction=TransactionDetails(**structs.asdict(shown)))
 
 
