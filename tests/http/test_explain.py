@@ -7,36 +7,29 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
-from fractions import Fraction
 from itertools import count
-from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
+from msgspec import Struct
 
 from billing import accounts, catalog, metering
 from billing.analytics import operator_routes, routes
-from billing.analytics.model import AskedUsage, ChargeKey
-from billing.analytics.operations import explaining
-from billing.analytics.schemas.explaining import show_explanation
-from billing.analytics.store import explaining as store
+from billing.analytics.schemas import explanations
+from billing.analytics.schemas.transactions import PeriodShown
 from billing.core import ids
 from billing.core.period import Period
 from billing.invoices import routes as invoice_routes
 from billing.invoices.operations import ending
-from billing.kit.db import APP_ROLE, Tx
-from billing.kit.web import encode
-from tests.oracle import rating as oracle_rating
-from tests.oracle.generate import scenario
-from tests.oracle.load import load_world
 from tests.support.cloud import FEBRUARY, JANUARY, Cloud, at, price
+from tests.support.documents import sections
 from tests.support.house import STRANGER, House, Reply, Resident, open_house
 from tests.support.recompute import Figures, recompute
+from tests.tidy.sources import ROOT
 
 if TYPE_CHECKING:
     from billing.catalog import PriceDefinition
-    from billing.kit.db import Connection
 
 EXPLAIN = "/v1/account/explain"
 MARCH = Period(2024, 3)
@@ -50,6 +43,12 @@ METERS = [
     catalog.Meter(meter=name, service="storage", name=name.title(), unit=unit, aggregation=aggregation)
     for name, unit, aggregation in KINDS
 ]
+(SECTION,) = [
+    one
+    for one in sections((ROOT / "docs/rating.md").read_text(encoding="utf-8"))
+    if one.title.endswith("Why this amount")
+]
+NOT_OURS = {catalog.PriceDefinition, PeriodShown, explanations.ExplanationAnswer}
 VAT = catalog.TaxRate(country="KE", name="VAT", percent=Decimal(16), valid_from=date(2020, 1, 1))
 LEVY = catalog.TaxRate(country="KE", name="Levy", percent=Decimal("1.5"), valid_from=date(2020, 1, 1))
 _names = count(1)
@@ -498,78 +497,37 @@ class TestOpenMonth:
         assert (len(explanation["charges"]), explanation["charges_total"]) == (50, 52)
 
 
-class TestRandomWorlds:
-    """What the oracle's worlds come to, charge by charge; `day_weights` says what a day adds."""
+class TestDocument:
+    """Section 8 of docs/rating.md."""
 
-    @pytest.mark.parametrize("seed", range(3))
-    async def test_recomputes_and_spreads_over_days_as_the_oracle_does(self, owner_connection: Connection, seed: int):
-        made = scenario(Random(f"explain {seed}"), prefix=f"explain-{seed}-", accounts=40, number=seed)
-        await load_world(owner_connection, made.world, recorded_at=made.as_of)
-        await owner_connection.execute(f"SET LOCAL ROLE {APP_ROLE}")
-        charges = oracle_rating.rate(made.world, year=made.year, month=made.month, as_of=made.as_of, with_minimums=True)
-        assert charges
-        period = Period(made.year, made.month)
-        for account_id in made.world.accounts:
-            wanted = [one for one in charges if one.account.account_id == account_id and one.kind == "usage"]
-            month = store.RatedMonth(
-                account_id=account_id, period=period, counted_until=min(made.as_of, period.end), is_billed=False
-            )
-            keys = [
-                ChargeKey(
-                    "usage",
-                    one.price.price_id,
-                    one.resource_id or "",
-                    Decimal(one.units.numerator) / one.units.denominator,
-                )
-                for one in wanted
-            ]
-            ids_ = [piece.resource.resource_id for one in wanted for piece in one.pieces]
-            days = await store.list_days(owner_connection, month=month, keys=keys, resource_ids=ids_)
-            for key, one in zip(keys, wanted, strict=True):
-                self._compare(key, one, days, period.seconds)
-        tx = Tx(owner_connection, max(made.as_of, period.start))
-        await self._recompute(tx, charges, period)
+    async def test_shows_an_answer_as_it_is(self, story: Story):
+        tiers = [{"up_to": 1000, "unit_price": "0.01"}, {"up_to": None, "unit_price": "0.005"}]
+        await story.sell(metered("sms", model="graduated", tiers=tiers))
+        for project, resource_id, sent, day in (("Production", "web", 1200, "20"), ("Staging", "ci", 300, "10")):
+            story.house.clock.advance(timedelta(seconds=1))  # parts are in the order of the projects' ids
+            project_id = await story.cloud.open_project(story.jane.account_id, project)
+            await story.run(resource_id, project_id=project_id)
+            await story.use(sent, meter="sms", resource_id=resource_id, occurred_at=at(f"01-{day}"))
+        (_, line) = await story.close()
+        (shown,) = SECTION.blocks("explanation")
+        assert_within(json.loads(shown, parse_float=Decimal), await story.explain_line(line))
 
-    def _compare(self, key: ChargeKey, charge: oracle_rating.Charge, days: Any, month_s: int) -> None:
-        found = {
-            (name, day.day): Fraction(day.quantity) for (of, name), rows in days.items() if of == key for day in rows
-        }
-        for piece in charge.pieces:
-            weights = piece.day_weights()
-            whole = sum(weights.values(), Fraction(0))
-            is_gauge = bool(piece.segments) and charge.price.definition.get("meter") is not None
-            divided = is_gauge or charge.price.definition["model"] == "flat"
-            quantity = piece.quantity * (month_s if divided else 1)
-            for day, weight in weights.items():
-                exact = quantity * weight / whole if whole else Fraction(0)
-                assert abs(found.get((piece.resource.resource_id, day), Fraction(0)) - exact) < Fraction(1, 10**12)
-        whole = sum((one for (name, _), one in found.items() if name is None), Fraction(0))
-        parts = sum((one for (name, _), one in found.items() if name is not None), Fraction(0))
-        divided = charge.quantity * month_s
-        assert whole == parts
-        assert whole in {charge.quantity, divided}
-
-    async def _recompute(self, tx: Tx, charges: list[oracle_rating.Charge], period: Period) -> None:
-        """Every charge of every plan and meter, as it would be answered."""
-        asked = {
-            (one.account.account_id, "plan" if "plan" in one.price.definition else "meter", item_of(one))
-            for one in charges
-        }
-        explained = 0
-        for account_id, kind, item in sorted(asked):
-            explanation = await explaining.explain(
-                tx,
-                account_id=account_id,
-                asked=AskedUsage(
-                    kind="plan" if kind == "plan" else "meter", item=item, resource_id=None, period=period
-                ),
-            )
-            shown = json.loads(encode(show_explanation(explanation)), parse_float=Decimal)["explanation"]
-            recompute(shown)
-            explained += explanation.charges_total
-        assert explained == len(charges)
+    def test_names_every_member(self):
+        shapes = [
+            value for value in vars(explanations).values() if isinstance(value, type) and issubclass(value, Struct)
+        ]
+        members = {name for shape in shapes for name in shape.__struct_encode_fields__ if shape not in NOT_OURS}
+        assert len(members) > 60
+        assert not [name for name in members if f"`{name}`" not in SECTION.text]
 
 
-def item_of(charge: oracle_rating.Charge) -> str:
-    """Its plan or meter."""
-    return charge.price.definition.get("plan") or charge.price.definition.get("meter", "")
+def assert_within(shown: Any, whole: Any) -> None:
+    """What is shown is part of the whole."""
+    if isinstance(shown, dict):
+        for name, value in shown.items():
+            assert_within(value, whole[name])
+    elif isinstance(shown, list):
+        for one, other in zip(shown, whole, strict=True):
+            assert_within(one, other)
+    else:
+        assert shown == whole

@@ -17,6 +17,7 @@ plan_days AS (
     FROM used
     JOIN resource_spans_v AS spans ON spans.account_id = used.account_id AND spans.resource_id = used.resource_id
         AND spans.plan = used.item AND spans.units = used.units AND spans.status = ANY (used.billable)
+        AND spans.start_at < least($3 + $6, $4) AND coalesce(spans.end_at, 'infinity') > $2
     CROSS JOIN LATERAL generate_series(
         (greatest(spans.start_at, $2) AT TIME ZONE 'UTC')::date::timestamp,
         least(coalesce(spans.end_at, 'infinity'), $3 + $6, $4) AT TIME ZONE 'UTC' - interval '1 microsecond',
