@@ -15,7 +15,7 @@ from billing import accounts
 from billing.catalog import rules
 from billing.catalog.model import Aggregation, Meter, Price, PriceDefinition, RateCard, ShowsAs, TaxRate
 from billing.core import ids
-from billing.core.errors import Fault, InvalidParameter, NotFound
+from billing.core.errors import Fault, InvalidParameter
 from billing.kit.web import BatchItem, DateFilter, Meta, PageQuery
 
 CARD_PREFIX = "card"
@@ -200,12 +200,12 @@ def tax_rates_of(given: Sequence[BatchItem[TaxRateGiven]]) -> list[TaxRate]:
 
 def account_id_of(text: str | None) -> UUID | None:
     """The account that a card or a query names, if any. Raises NotFound for what cannot be one's id."""
-    return None if text is None else _decoded(ACCOUNT_PREFIX, text)
+    return None if text is None else ids.expect(ACCOUNT_PREFIX, text)
 
 
 def rate_card_id_of(text: str) -> UUID:
     """The rate card of a path. Raises NotFound."""
-    return _decoded(CARD_PREFIX, text)
+    return ids.expect(CARD_PREFIX, text)
 
 
 def show_rate_card(card: RateCard, prices: Sequence[Price]) -> RateCardAnswer:
@@ -238,13 +238,6 @@ def _show_price(price: Price) -> PriceShown:
 def _card_members(card: RateCard) -> dict[str, object]:
     account_id = None if card.account_id is None else ids.encode(ACCOUNT_PREFIX, card.account_id)
     return {**asdict(card), "id": ids.encode(CARD_PREFIX, card.rate_card_id), "account_id": account_id}
-
-
-def _decoded(prefix: str, text: str) -> UUID:
-    identifier = ids.decode(prefix, text)
-    if identifier is None:
-        raise NotFound
-    return identifier
 
 
 def _reason_faults(member: str, reason: str | None) -> Iterator[Fault]:

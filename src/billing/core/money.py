@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
+from decimal import Context, Decimal, localcontext
 
 # ISO 4217 list one: decimals of each active currency (CLDR's differ for 13 of them, so Babel is not asked).
 _TWO = (
@@ -68,24 +68,3 @@ def to_major(minor: int, currency: str) -> Decimal:
     """The amount with exactly the currency's decimals, such as Decimal('25.00')."""
     with localcontext(_EXACT):
         return Decimal(minor).scaleb(-decimals_of(currency))
-
-
-def round_half_up(value: Decimal, currency: str) -> int:
-    """Minor units of an unrounded amount; half a unit goes away from zero."""
-    with localcontext(_EXACT):
-        return int(value.scaleb(decimals_of(currency)).quantize(Decimal(1), rounding=ROUND_HALF_UP))
-
-
-def apportion(total: int, weights: list[int]) -> list[int]:
-    """Split whole units in proportion to weights by largest remainder; ties go to the earlier weight.
-
-    The parts sum to `total`. All weights 0 gives all parts 0 for a total of 0, else the first part takes all.
-    """
-    whole = sum(weights)
-    if whole == 0:
-        return [total, *([0] * (len(weights) - 1))] if weights else []
-    parts = [total * weight // whole for weight in weights]
-    by_remainder = sorted(range(len(weights)), key=lambda i: (-(total * weights[i] % whole), i))
-    for index in by_remainder[: total - sum(parts)]:
-        parts[index] += 1
-    return parts

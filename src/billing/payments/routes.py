@@ -9,7 +9,6 @@ from litestar import delete, get, post, put
 
 from billing import wallets
 from billing.core import ids
-from billing.core.errors import NotFound
 from billing.kit.auth import Caller
 from billing.kit.db import Database
 from billing.kit.web import Answer, Command, PageQuery, RawBody, RawQuery, meta, page_of
@@ -50,7 +49,7 @@ async def top_up(
             tx,
             gateway=gateway,
             account_id=account_id,
-            payment_method_id=_decoded("pm", wanted.payment_method),
+            payment_method_id=ids.expect("pm", wanted.payment_method),
             currency=wanted.currency,
             amount_minor=amount_minor,
             allowed=ranges[wanted.currency],
@@ -122,7 +121,7 @@ async def add_method(
 @put("/account/payment-methods/{payment_method_id:str}", opt={"suspended_ok": True})
 async def make_default(writer: Caller, payment_method_id: str, body: RawBody, command: Command) -> Answer:
     """Make a payment method the default."""
-    identifier = _decoded("pm", payment_method_id)
+    identifier = ids.expect("pm", payment_method_id)
     body.read(PaymentMethodChange).check()
 
     async def work(tx: Tx) -> PaymentMethodAnswer:
@@ -135,19 +134,12 @@ async def make_default(writer: Caller, payment_method_id: str, body: RawBody, co
 @delete("/account/payment-methods/{payment_method_id:str}", status_code=200, opt={"suspended_ok": True})
 async def delete_method(writer: Caller, payment_method_id: str, command: Command) -> Answer:
     """Remove a payment method."""
-    identifier = _decoded("pm", payment_method_id)
+    identifier = ids.expect("pm", payment_method_id)
 
     async def work(tx: Tx) -> None:
         await operations.delete_method(tx, account_id=writer.account_id, payment_method_id=identifier)
 
     return await command.run(work, status=204)
-
-
-def _decoded(prefix: str, text: str) -> UUID:
-    identifier = ids.decode(prefix, text)
-    if identifier is None:
-        raise NotFound
-    return identifier
 
 
 HANDLERS = [top_up, list_methods, add_method, make_default, delete_method]
