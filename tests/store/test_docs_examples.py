@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
+from fractions import Fraction
 from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -16,10 +17,10 @@ import msgspec
 import pytest
 
 from billing import catalog, ledger, metering, onboarding, projects, rating
-from billing.core import money
 from billing.core.period import Period
 from billing.rating import QuoteRequest
 from billing.wallets.rules import reserve_of
+from tests.oracle.rating import apportion
 from tests.support.documents import Row, Section, sections
 from tests.tidy.sources import ROOT
 
@@ -96,8 +97,8 @@ def test_every_price_model_has_an_example() -> None:
 
 def test_minor_units_go_to_the_largest_remainders() -> None:
     for row in RATING["4. Lines and shares"].table("quantities", "parts"):
-        weights = [int(weight) for weight in row["quantities"].split(", ")]
-        assert money.apportion(1000, weights) == [minor(part) for part in row["parts"].split(", ")]
+        weights = [Fraction(weight) for weight in row["quantities"].split(", ")]
+        assert apportion(1000, weights) == [minor(part) for part in row["parts"].split(", ")]
 
 
 class TestMonth:
