@@ -10,10 +10,8 @@ import argparse
 import csv
 import hashlib
 import re
-import secrets
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Context, Decimal, localcontext
@@ -21,21 +19,15 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-import httpx2
-import msgspec
-
-from billing import api_keys, invoices
+from billing import invoices
+from billing.app.calling import Api, open_api
 from billing.app.faults import CommandError
-from billing.app.http import make_app
-from billing.app.keys import audit_key
 from billing.app.runtime import installation
 from billing.app.tables import print_table, progress
 from billing.core import ids, money
 from billing.core.period import Period
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from billing.app.runtime import Installation
     from billing.kit.config import Settings
 
@@ -56,7 +48,6 @@ SHOWN_MAX = 20
 _BATCH = 1_000
 _REGION = "global"
 _SOURCE = "replay"
-_EVENTS = "application/cloudevents-batch+json"
 
 T = TypeVar("T")
 _EXACT = Context(prec=60)
@@ -101,7 +92,7 @@ class Difference:
 async def main(settings: Settings, arguments: argparse.Namespace) -> int:
     """Replay a file; 1 when a cost differs or an event is not billed."""
     rows = read_rows(arguments.file)
-    async with installation(settings) as installed, _api(installed) as api:
+    async with installation(settings) as installed, open_api(installed, command="billing replay") as api:
         replay = Replay(installed, api, rows)
         if replay.periods[-1].end > installed.database.clock():
             raise CommandError(f"{arguments.file} has rows of {replay.periods[-1]}, a month that has not ended yet")
@@ -160,7 +151,7 @@ def _row_of(path: Path, line: int, fields: Mapping[str, str]) -> Row:
 class Replay:
     """One replay: what was sent, what came of it."""
 
-    def __init__(self, installed: Installation, api: httpx2.AsyncClient, rows: Sequence[Row]) -> None:
+    def __init__(self, installed: Installation, api: Api, rows: Sequence[Row]) -> None:
         self._installed = installed
         self._api = api
         self.rows = rows
@@ -171,19 +162,18 @@ class Replay:
         self._billed: set[str] = set()
         self.invoices: list[dict[str, Any]] = []
         self._account_id = ""
-        self._api_key = ""
 
     async def send(self, step: Callable[[], None]) -> None:
         """Open an account, price the meters, send every row as an event."""
         currency = self.rows[0].currency
-        opened = await self._call(
+        opened = await self._api.operate(
             "POST", "/accounts", {"email": "replay@example.com", "name": "Replay", "currency": currency}
         )
-        self._account_id, self._api_key = opened["account"]["id"], opened["api_key"]["key"]
+        self._account_id, self._api.account_key = opened["account"]["id"], opened["api_key"]["key"]
         for sku in self.skus:
             name = f"{sku.service} {sku.sku_price_id}"[:200]
             body = {"service": _slug(sku.service), "name": name, "unit": sku.unit or "unit", "aggregation": "sum"}
-            await self._call("PUT", f"/meters/{sku.meter}", body)
+            await self._api.operate("PUT", f"/meters/{sku.meter}", body)
             step()
         for chunk in _chunks(self.skus, _BATCH):
             prices = [
@@ -196,7 +186,7 @@ class Replay:
                 for sku in chunk
             ]
             card = {"name": "Replay", "currency": currency, "account_id": self._account_id, "prices": prices}
-            await self._call("POST", "/rate-cards", {**card, "valid_from": _wire(self.periods[0].start)})
+            await self._api.operate("POST", "/rate-cards", {**card, "valid_from": _wire(self.periods[0].start)})
         for service in sorted({sku.service for sku in self.skus}):
             await self._report_resource(service)
         for chunk in _chunks(self.rows, _BATCH):
@@ -212,7 +202,7 @@ class Replay:
             "status": "running",
             "effective_at": _wire(self.periods[0].start),
         }
-        await self._call("PUT", f"/accounts/{self._account_id}/resources/{_slug(service)}", body)
+        await self._api.operate("PUT", f"/accounts/{self._account_id}/resources/{_slug(service)}", body)
 
     async def _send_events(self, rows: Sequence[Row]) -> None:
         events = [
@@ -227,7 +217,7 @@ class Replay:
             }
             for row in rows
         ]
-        answer = await self._call("POST", "/events?backfill=true", events, media_type=_EVENTS)
+        answer = await self._api.send_events(events, backfill=True)
         for row, result in zip(rows, answer["results"], strict=True):
             self.outcomes[result["status"]] += 1
             if result["status"] == "accepted":
@@ -239,13 +229,13 @@ class Replay:
         """Close each month for the account and read its invoices as the account sees them."""
         for period in self.periods:
             body = {"kind": "close", "period": str(period), "account_ids": [self._account_id]}
-            run = await self._call("POST", "/runs", body)
+            run = await self._api.operate("POST", "/runs", body)
             run_id = ids.decode("run", run["run"]["id"])
             assert run_id is not None
             await invoices.complete(self._installed.database, run_id=run_id, on_step=step)
-        listed = await self._call("GET", "/account/invoices?per_page=100", public=True)
+        listed = await self._api.ask("GET", "/account/invoices?per_page=100")
         for shown in listed["invoices"]:
-            invoice = await self._call("GET", f"/account/invoices/{shown['id']}", public=True)
+            invoice = await self._api.ask("GET", f"/account/invoices/{shown['id']}")
             self.invoices.append(invoice["invoice"])
 
     def compare(self) -> list[Difference]:
@@ -269,39 +259,6 @@ class Replay:
         for invoice in self.invoices:
             yield from invoice["lines"]
 
-    async def _call(
-        self, method: str, path: str, body: object = None, *, public: bool = False, media_type: str = "application/json"
-    ) -> Any:
-        headers = {"Authorization": f"Bearer {self._api_key}"} if public else {}
-        if body is not None:
-            headers |= {"Content-Type": media_type, "Idempotency-Key": secrets.token_hex(16)}
-        base = "/v1" if public else "/operator/v1"
-        content = None if body is None else msgspec.json.encode(body)
-        answer = await self._api.request(method, base + path, content=content, headers=headers)
-        if answer.status_code >= 400:
-            raise CommandError(f"{method} {path} answered {answer.status_code}: {_told(answer)}")
-        return msgspec.json.Decoder(float_hook=Decimal).decode(answer.content)
-
-
-@asynccontextmanager
-async def _api(installed: Installation) -> AsyncIterator[httpx2.AsyncClient]:
-    """A client of the API in this process, with an operator's key that lives as long."""
-    async with installed.database.transaction() as tx:
-        issued = await api_keys.create_operator_key(tx, name="billing replay", scopes=["*"])
-        await audit_key(tx, issued, command="billing replay")
-    keyring = api_keys.Keyring(installed.database)
-    app = make_app(installed, plane="all", keyring=keyring)
-    transport = httpx2.ASGITransport(app=app)  # pyright: ignore[reportArgumentType]  # Litestar's own types of ASGI
-    headers = {"Authorization": f"Bearer {issued.secret}"}
-    try:
-        async with httpx2.AsyncClient(transport=transport, base_url="http://billing", headers=headers) as client:
-            yield client
-    finally:
-        await keyring.close()
-        async with installed.database.transaction() as tx:
-            await api_keys.revoke_operator_key(tx, key_id=issued.key_id)
-            await audit_key(tx, issued, command="billing replay", is_revoked=True)
-
 
 def _show(replay: Replay, differences: Sequence[Difference]) -> None:
     charges = [line["unrounded"] for line in replay.lines()]
@@ -324,13 +281,6 @@ def _show(replay: Replay, differences: Sequence[Difference]) -> None:
         print_table(["row", "service", "ListCost", "rated"], shown, right={2, 3})
         if len(differences) > SHOWN_MAX:
             print(f"… and {len(differences) - SHOWN_MAX} more")
-
-
-def _told(answer: httpx2.Response) -> str:
-    """What an answer says is wrong, fault by fault."""
-    error = answer.json()["error"]
-    faults = error["details"].get("faults", [])
-    return "; ".join(f"{fault['path']} {fault['reason']}" for fault in faults) or error["message"]
 
 
 def _slug(text: str) -> str:
