@@ -41,9 +41,9 @@ class Serving:
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """This process's environment without settings of its own, and these."""
+    """This process's environment without settings of its own, and these; the demo has no history unless told."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("LINESERVE_", "DATABASE_URL"))}
-    return {**kept, **variables}
+    return {**kept, "LINESERVE_DEMO_MONTHS": "0", **variables}
 
 
 def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from billing import api_keys, onboarding
+from billing import api_keys
 from billing.app.runtime import installation
 from billing.core import ids
-from billing.core.errors import BillingError
 from billing.kit import audit
 
 if TYPE_CHECKING:
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from billing.kit.config import Settings
     from billing.kit.db import Tx
 
-DEMO_EMAIL = "demo@example.com"
-DEMO_FILE = "demo-keys.json"
 _FIRST_KEYS_LOCK = 7_302_646_011_906  # of the advisory lock: programs that start together make one first key
 
 
@@ -54,30 +51,6 @@ async def first_operator_key(installed: Installation) -> StartKeys:
     return StartKeys(operator_key=issued.secret)
 
 
-async def demo_keys(installed: Installation) -> StartKeys:
-    """The demo's keys from its file; where they do not open this database, new ones, with a demo account of their own."""
-    path = installed.settings.home / DEMO_FILE
-    known = _read(path)
-    if known is not None and await _open(installed, known):
-        return known
-    async with installed.database.transaction() as tx:
-        await _lock(tx)
-        opened = await onboarding.open_account(
-            tx,
-            email=DEMO_EMAIL,
-            name="Demo",
-            currency=installed.settings.currencies[0],
-            currencies=installed.wallet_settings.currencies,
-        )
-        issued = await api_keys.create_operator_key(tx, name="Demo operator", scopes=["*"])
-        await _audit_account(tx, opened, command="billing serve --demo")
-        await audit_key(tx, issued, command="billing serve --demo")
-    keys = StartKeys(api_key=opened.key.secret, operator_key=issued.secret)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_private(path, {"api_key": keys.api_key, "operator_key": keys.operator_key})
-    return keys
-
-
 async def audit_key(tx: Tx, issued: api_keys.IssuedOperatorKey, *, command: str, is_revoked: bool = False) -> None:
     """Take down in the audit trail that a command made or revoked an operator's key; last in its transaction."""
     action = audit.Action(
@@ -85,17 +58,6 @@ async def audit_key(tx: Tx, issued: api_keys.IssuedOperatorKey, *, command: str,
         action="key.revoked" if is_revoked else "key.created",
         objects={"key_id": ids.encode("op", issued.key_id)},
         details={"name": issued.name, "scopes": issued.scopes},
-    )
-    await audit.write(tx, action)
-
-
-async def _audit_account(tx: Tx, opened: onboarding.OpenedAccount, *, command: str) -> None:
-    account_id, key_id = opened.account.account_id, opened.key.key_id
-    action = audit.Action(
-        actor=audit.Actor.program(command),
-        action="account.opened",
-        objects={"account_id": ids.encode("acc", account_id), "key_id": ids.encode("key", key_id)},
-        account_id=account_id,
     )
     await audit.write(tx, action)
 
@@ -112,23 +74,3 @@ def write_private(path: Path, members: dict[str, str | None]) -> None:
 
 async def _lock(tx: Tx) -> None:
     await tx.connection.execute("SELECT pg_advisory_xact_lock($1)", _FIRST_KEYS_LOCK)
-
-
-def _read(path: Path) -> StartKeys | None:
-    try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        return StartKeys(api_key=str(kept["api_key"]), operator_key=str(kept["operator_key"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-async def _open(installed: Installation, keys: StartKeys) -> bool:
-    keyring = api_keys.Keyring(installed.database)
-    try:
-        await keyring.read_caller(token=keys.api_key or "", ip="127.0.0.1")
-        await keyring.read_operator(token=keys.operator_key or "", ip="127.0.0.1")
-    except BillingError:
-        return False
-    finally:
-        await keyring.close()
-    return True

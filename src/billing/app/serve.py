@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from billing import api_keys
-from billing.app import keys, listening, stopping
+from billing.app import demo, keys, listening, stopping
 from billing.app.faults import CommandError
 from billing.app.http import make_app
 from billing.app.runtime import installation
@@ -54,7 +54,7 @@ async def _serve(settings: Settings, arguments: argparse.Namespace) -> None:
         for place in places:
             stack.enter_context(place.bound)
         installed = await stack.enter_async_context(installation(settings))
-        shown = await (keys.demo_keys if arguments.demo else keys.first_operator_key)(installed)
+        shown = await (demo.start_keys if arguments.demo else keys.first_operator_key)(installed)
         tasks = [] if arguments.no_worker else [await stack.enter_async_context(working(installed))]
         keyring = api_keys.Keyring(installed.database)
         stack.push_async_callback(keyring.close)

@@ -111,6 +111,8 @@ class Settings(BaseSettings):
         default=None, ge=0, description="after which the sandbox gateway settles pending payments by itself"
     )
 
+    demo_months: int = Field(default=12, ge=0, le=36, description="closed months behind the demo's account")
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "plain"] = Field(default="auto", description="auto: plain on a terminal")
 

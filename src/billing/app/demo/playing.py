@@ -1,0 +1,128 @@
+"""Playing the story: the API under the story's clock, step by step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from billing import payments
+from billing.app.calling import open_api
+from billing.app.demo import catalogue
+from billing.app.demo.story import Actors, Step, steps_of
+from billing.app.tables import progress
+from billing.app.worker import jobs_of
+from billing.core.period import Period
+from billing.kit.db import Database
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from billing.app.calling import Api
+    from billing.app.runtime import Installation
+    from billing.kit.worker import Job
+
+COMMAND = "billing demo"
+_CLOSABLE_AFTER = timedelta(hours=3)
+_BUDGETS = {"Production": Decimal("1.2"), "Staging": Decimal("0.9"), "Analytics": Decimal(2)}
+"""A project's monthly budget as a multiple of what it costs in a month: one of them will not last."""
+_PROJECTS = {
+    "Production": ("Main production infrastructure", "nairobi"),
+    "Staging": ("Testing and staging infrastructure", "nairobi"),
+    "Analytics": ("Reports, jobs and the data lake", "lagos"),
+}
+
+
+@dataclass(slots=True)
+class StoryClock:
+    """Where the story is."""
+
+    now: datetime
+
+    def __call__(self) -> datetime:
+        """The instant that is told of."""
+        return self.now
+
+
+async def seed(installed: Installation) -> str:
+    """Open the demo's account with its closed months and the running one; returns its key."""
+    months = installed.settings.demo_months
+    until = installed.database.clock()
+    last = Period.containing(until - _CLOSABLE_AFTER)
+    first = last
+    for _ in range(months):
+        first = first.previous()
+    clock = StoryClock(first.start + timedelta(hours=6))
+    told = _under(installed, clock)
+    async with open_api(told, command=COMMAND) as api:
+        await _furnish(api, first)
+        actors = await _open(api, first)
+        steps = steps_of(first=first, until=until, account_id=actors.account_id, months=months)
+        with progress("Making the demo", total=len(steps)) as step_done:
+            await _play(told, clock, actors, steps, on_step=step_done)
+        clock.now = until
+        await _set_budgets(actors)
+        return api.account_key
+
+
+def _under(installed: Installation, clock: StoryClock) -> Installation:
+    """The same installation with another clock, the sandbox gateway's too."""
+    gateway = payments.SandboxGateway(pool=installed.gateway.pool, clock=clock)
+    return replace(
+        installed,
+        database=Database(installed.database.pool, clock),
+        gateway=gateway,
+        payment_settings=replace(installed.payment_settings, gateway=gateway),
+    )
+
+
+async def _furnish(api: Api, first: Period) -> None:
+    """The provider's side: issuer, taxes, meters, list prices."""
+    await api.operate("PUT", "/issuer", catalogue.ISSUER)
+    tax = {"country": catalogue.TAX_COUNTRY, "name": catalogue.TAX_NAME, "percent": catalogue.TAX_PERCENT}
+    await api.operate("PUT", "/tax-rates", [{**tax, "valid_from": catalogue.TAX_FROM}])
+    for meter, members in catalogue.METERS.items():
+        await api.operate("PUT", f"/meters/{meter}", members)
+    card = {"name": "List prices", "currency": "USD", "valid_from": f"{first.start_date}"}
+    await api.operate("POST", "/rate-cards", {**card, "prices": catalogue.LIST_PRICES})
+
+
+async def _open(api: Api, first: Period) -> Actors:
+    """The account with its profile, contract and projects."""
+    opened = await api.operate("POST", "/accounts", catalogue.ACCOUNT)
+    account_id, api.account_key = opened["account"]["id"], opened["api_key"]["key"]
+    await api.ask("PUT", "/account", catalogue.PROFILE)
+    contract = {"name": "Contract", "currency": "USD", "valid_from": f"{first.start_date}", "account_id": account_id}
+    await api.operate("POST", "/rate-cards", {**contract, "prices": catalogue.CONTRACT_PRICES})
+    listed = await api.ask("GET", "/projects")
+    projects = {project["name"]: project["id"] for project in listed["projects"]}
+    for name, (description, region) in _PROJECTS.items():
+        body = {"name": name, "description": description, "region": region}
+        projects[name] = (await api.ask("POST", "/projects", body))["project"]["id"]
+    return Actors(api, account_id, projects, {})
+
+
+async def _play(
+    told: Installation, clock: StoryClock, actors: Actors, steps: Sequence[Step], *, on_step: Callable[[], None]
+) -> None:
+    jobs = jobs_of(told)
+    for step in steps:
+        clock.now = step.at
+        await step.act(actors)
+        if step.moves_money:
+            await _run(jobs, told.database)
+        on_step()
+
+
+async def _run(jobs: Sequence[Job], database: Database) -> None:
+    """What the worker would do by itself."""
+    for job in jobs:
+        await job.run(database)
+
+
+async def _set_budgets(actors: Actors) -> None:
+    for name, multiple in _BUDGETS.items():
+        path = f"/projects/{actors.projects[name]}"
+        monthly_cost = (await actors.api.ask("GET", path))["project"]["monthly_cost"]
+        await actors.api.ask("PUT", path, {"budget_limit": max(round(monthly_cost * multiple), 1)})
