@@ -238,6 +238,11 @@ def makers(at: datetime, reference: UUID, row: Row) -> dict[str, Make]:
         "hold.released": (ledger.hold_released, hold),
         "invoice.paid_from_credit": (ledger.invoice_paid_from_credit, {"credit_id": CREDIT, **paid}),
         "invoice.paid_from_cash": (ledger.invoice_paid_from_cash, paid),
+        "invoice.payment_started": (ledger.invoice_payment_started, outside),
+        "invoice.payment_settled": (ledger.invoice_payment_settled, payment),
+        "invoice.payment_failed": (ledger.invoice_payment_failed, outside),
+        "invoice.paid_from_method": (ledger.invoice_paid_from_method, paid),
+        "credit.undone": (ledger.credit_undone, credit),
         "invoice.payment_returned": (
             ledger.invoice_payment_returned,
             {"destination": row["to"].replace("<grant>", str(CREDIT)), **paid},

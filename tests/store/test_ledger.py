@@ -311,6 +311,7 @@ class TestRights:
             "invoices",
             "promotional_credits",
             "transfers",
+            "undone_credits",
         }
     )
     # Tables that the application may delete from, each with its reason.

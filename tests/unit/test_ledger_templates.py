@@ -52,6 +52,11 @@ def samples() -> list[Transfer]:
         rules.invoice_written_off(**INVOICE, amount_minor=100),
         rules.invoice_paid_from_credit(**credit, invoice_id=OBJECT, ordinal=1),
         rules.invoice_paid_from_cash(**MOVE, invoice_id=OBJECT, ordinal=2),
+        rules.invoice_payment_started(**payment, **gateway),
+        rules.invoice_payment_settled(**payment),
+        rules.invoice_payment_failed(**payment, **gateway),
+        rules.invoice_paid_from_method(**MOVE, invoice_id=OBJECT, ordinal=3),
+        rules.credit_undone(**credit),
     ]
 
 

@@ -11,6 +11,7 @@ chargeback.taken           wallet:cash, owed → gateway:<name>, for each part
 owed.paid                  wallet:cash     → owed
 credit.granted             promotions      → promo:<grant>
 credit.expired             promo:<grant>   → promotions
+credit.undone              promo:<grant>   → promotions
 hold.placed                wallet:cash     → wallet:held
 hold.captured              wallet:held     → revenue
 hold.released              wallet:held     → wallet:cash
@@ -18,6 +19,10 @@ invoice.issued             receivable      → revenue, tax:<name> for each tax
 invoice.credited           revenue, tax:<name> → wallet:cash, for each part
 invoice.paid_from_credit   promo:<grant>   → receivable
 invoice.paid_from_cash     wallet:cash     → receivable
+invoice.payment_started    gateway:<name>  → wallet:pending
+invoice.payment_settled    wallet:pending  → wallet:cash
+invoice.payment_failed     wallet:pending  → gateway:<name>
+invoice.paid_from_method   wallet:cash     → receivable
 invoice.voided             revenue, tax:<name> → receivable, for each part
 invoice.payment_returned   receivable      → wallet:cash or promo:<grant>
 invoice.written_off        write_offs      → receivable
@@ -267,6 +272,13 @@ def credit_expired(*, account_id: UUID, credit_id: UUID, currency: str, amount_m
     )
 
 
+def credit_undone(*, account_id: UUID, credit_id: UUID, currency: str, amount_minor: int, at: datetime) -> Transfer:
+    """A promotional credit that the operator took back: the reversal of `credit.granted`."""
+    return Transfer(
+        account_id, currency, promo(credit_id), PROMOTIONS, amount_minor, "credit.undone", str(credit_id), at
+    )
+
+
 def invoice_paid_from_credit(
     *, account_id: UUID, invoice_id: UUID, credit_id: UUID, ordinal: int, currency: str, amount_minor: int, at: datetime
 ) -> Transfer:
@@ -295,6 +307,64 @@ def invoice_paid_from_cash(
         RECEIVABLE,
         amount_minor,
         "invoice.paid_from_cash",
+        str(invoice_id),
+        at,
+        ordinal,
+    )
+
+
+def invoice_payment_started(
+    *, account_id: UUID, payment_id: UUID, gateway_name: str, currency: str, amount_minor: int, at: datetime
+) -> Transfer:
+    """Money asked of a gateway for an invoice: pending until it settles or fails."""
+    return Transfer(
+        account_id,
+        currency,
+        gateway(gateway_name),
+        WALLET_PENDING,
+        amount_minor,
+        "invoice.payment_started",
+        str(payment_id),
+        at,
+    )
+
+
+def invoice_payment_settled(
+    *, account_id: UUID, payment_id: UUID, currency: str, amount_minor: int, at: datetime
+) -> Transfer:
+    """Money that arrived for an invoice; what the invoice does not take stays in the wallet."""
+    return Transfer(
+        account_id, currency, WALLET_PENDING, WALLET_CASH, amount_minor, "invoice.payment_settled", str(payment_id), at
+    )
+
+
+def invoice_payment_failed(
+    *, account_id: UUID, payment_id: UUID, gateway_name: str, currency: str, amount_minor: int, at: datetime
+) -> Transfer:
+    """Money that did not come for an invoice: the reversal of `invoice.payment_started`."""
+    return Transfer(
+        account_id,
+        currency,
+        WALLET_PENDING,
+        gateway(gateway_name),
+        amount_minor,
+        "invoice.payment_failed",
+        str(payment_id),
+        at,
+    )
+
+
+def invoice_paid_from_method(
+    *, account_id: UUID, invoice_id: UUID, ordinal: int, currency: str, amount_minor: int, at: datetime
+) -> Transfer:
+    """Money that arrived for an invoice set against it; `ordinal` numbers the invoice's payments."""
+    return Transfer(
+        account_id,
+        currency,
+        WALLET_CASH,
+        RECEIVABLE,
+        amount_minor,
+        "invoice.paid_from_method",
         str(invoice_id),
         at,
         ordinal,

@@ -113,5 +113,14 @@ def require_in_range(amount_minor: int, *, currency: str, allowed: AmountRange) 
 
 def topup_description(method: PaymentMethod) -> str:
     """What the history says of a top-up."""
+    return f"Wallet top-up, {_name_of(method)}"
+
+
+def invoice_description(method: PaymentMethod, *, number: str) -> str:
+    """What the history says of a payment for an invoice."""
+    return f"Payment of invoice {number}, {_name_of(method)}"
+
+
+def _name_of(method: PaymentMethod) -> str:
     name = (method.brand or method.bank_name or method.type).replace("_", " ").capitalize()
-    return f"Wallet top-up, {name} ending {method.last4}"
+    return f"{name} ending {method.last4}"

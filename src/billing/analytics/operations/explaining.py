@@ -34,6 +34,7 @@ INVOICE_TEMPLATES = (
     "invoice.credited",
     "invoice.paid_from_credit",
     "invoice.paid_from_cash",
+    "invoice.paid_from_method",
     "invoice.payment_returned",
     "invoice.voided",
     "invoice.written_off",

@@ -10,6 +10,7 @@ from billing.payments.operations.topping_up import (
     fail,
     record,
     settle,
+    start_invoice_payment,
     start_topup,
     take_answer,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "record",
     "refund",
     "settle",
+    "start_invoice_payment",
     "start_refund",
     "start_topup",
     "take_answer",

@@ -1,4 +1,4 @@
-"""Money that comes in: top up, settle, fail, record, ask again. Intent ‖ gateway ‖ outcome (‖ = commit)."""
+"""Money that comes in: top up, pay an invoice, settle, fail, record, ask again. Intent ‖ gateway ‖ outcome (‖ = commit)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,15 @@ from billing import ledger, wallets
 from billing.core import ids
 from billing.kit import outbox
 from billing.payments import rules, store
-from billing.payments.model import AmountRange, Charge, Gateway, GatewayUnknown, Payment, PaymentReferenceReused
+from billing.payments.model import (
+    AmountRange,
+    Charge,
+    Gateway,
+    GatewayUnknown,
+    Payment,
+    PaymentMethod,
+    PaymentReferenceReused,
+)
 
 if TYPE_CHECKING:
     from billing.kit.db import Database, Tx
@@ -57,6 +65,44 @@ async def start_topup(
     await store.insert_payment(tx.connection, payment, next_check_at=due_at)
     transfer = ledger.topup_started(
         account_id=account_id,
+        payment_id=payment.payment_id,
+        gateway_name=gateway.name,
+        currency=currency,
+        amount_minor=amount_minor,
+        at=tx.now,
+    )
+    await ledger.post(tx.connection, transfer, recorded_at=tx.now)
+    return payment
+
+
+async def start_invoice_payment(
+    tx: Tx, *, gateway: Gateway, method: PaymentMethod, invoice_id: UUID, number: str, currency: str, amount_minor: int
+) -> Payment:
+    """The intent of a payment for an invoice: the money stands on the wallet's pending side.
+
+    The caller holds the account's head and has seen that no other payment is under way for the invoice.
+    """
+    payment = Payment(
+        account_id=method.account_id,
+        payment_id=tx.new_id(),
+        kind="invoice",
+        payment_method_id=method.payment_method_id,
+        gateway=gateway.name,
+        currency=currency,
+        amount_minor=amount_minor,
+        status="pending",
+        failure_reason=None,
+        description=rules.invoice_description(method, number=number),
+        reference=None,
+        invoice_id=invoice_id,
+        created_at=tx.now,
+        received_at=None,
+        completed_at=None,
+    )
+    due_at = rules.next_check_at(tx.now, checks=0, settles_after_s=gateway.settles_after_s)
+    await store.insert_payment(tx.connection, payment, next_check_at=due_at)
+    transfer = ledger.invoice_payment_started(
+        account_id=method.account_id,
         payment_id=payment.payment_id,
         gateway_name=gateway.name,
         currency=currency,
@@ -168,7 +214,8 @@ async def settle(tx: Tx, *, account_id: UUID, payment_id: UUID) -> Payment:
         if ended.status == "failed":
             log.error("charge_after_failure", payment_id=str(payment_id))
         return ended
-    settled = ledger.topup_settled(
+    template = ledger.invoice_payment_settled if payment.kind == "invoice" else ledger.topup_settled
+    settled = template(
         account_id=account_id,
         payment_id=payment_id,
         currency=payment.currency,
@@ -186,7 +233,8 @@ async def fail(tx: Tx, *, account_id: UUID, payment_id: UUID, reason: str) -> Pa
     payment = await store.mark_failed(tx.connection, account_id=account_id, payment_id=payment_id, reason=reason)
     if payment is None:
         return await store.get_payment(tx.connection, account_id=account_id, payment_id=payment_id)
-    transfer = ledger.topup_failed(
+    template = ledger.invoice_payment_failed if payment.kind == "invoice" else ledger.topup_failed
+    transfer = template(
         account_id=account_id,
         payment_id=payment_id,
         gateway_name=payment.gateway,

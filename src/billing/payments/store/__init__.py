@@ -2,6 +2,7 @@
 
 from billing.payments.store.methods import (
     count_methods,
+    find_default_method,
     get_method,
     insert_method,
     is_method_stored,
@@ -12,6 +13,7 @@ from billing.payments.store.methods import (
 from billing.payments.store.payments import (
     find_payment_account,
     find_recorded,
+    find_under_way,
     get_charge_request,
     get_payment,
     get_transaction,
@@ -36,8 +38,10 @@ from billing.payments.store.refunds import (
 
 __all__ = [
     "count_methods",
+    "find_default_method",
     "find_payment_account",
     "find_recorded",
+    "find_under_way",
     "find_refund",
     "get_captured",
     "get_charge_request",

@@ -55,6 +55,20 @@ async def get_method(connection: Connection, *, account_id: UUID, payment_method
     return PaymentMethod(**dict(row))
 
 
+async def find_default_method(connection: Connection, *, account_id: UUID) -> PaymentMethod | None:
+    """The account's default payment method."""
+    row = await connection.fetchrow(
+        """
+        SELECT account_id, payment_method_id, type, gateway, gateway_reference, brand, bank_name, last4, exp_month,
+            exp_year, is_default, created_at
+        FROM payment_methods
+        WHERE account_id = $1 AND is_default
+        """,
+        account_id,
+    )
+    return PaymentMethod(**dict(row)) if row else None
+
+
 async def is_method_stored(connection: Connection, *, account_id: UUID, payment_method_id: UUID) -> bool:
     """Whether the method was ever stored, deleted since or not."""
     return await connection.fetchval(

@@ -20,8 +20,8 @@ async def insert_payment(connection: Connection, payment: Payment, *, next_check
     await connection.execute(
         """
         INSERT INTO payments (account_id, payment_id, kind, payment_method_id, gateway, currency, amount_minor, status,
-            description, reference, created_at, received_at, completed_at, next_check_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+            description, reference, invoice_id, created_at, received_at, completed_at, next_check_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
         """,
         payment.account_id,
         payment.payment_id,
@@ -33,6 +33,7 @@ async def insert_payment(connection: Connection, payment: Payment, *, next_check
         payment.status,
         payment.description,
         payment.reference,
+        payment.invoice_id,
         payment.created_at,
         payment.received_at,
         payment.completed_at,
@@ -119,6 +120,21 @@ async def find_recorded(connection: Connection, *, account_id: UUID, reference: 
         """,
         account_id,
         reference,
+    )
+    return Payment(**dict(row)) if row else None
+
+
+async def find_under_way(connection: Connection, *, account_id: UUID, invoice_id: UUID) -> Payment | None:
+    """The payment that is under way for an invoice: there is at most one."""
+    row = await connection.fetchrow(
+        """
+        SELECT account_id, payment_id, kind, payment_method_id, gateway, currency, amount_minor, status, failure_reason,
+            description, reference, invoice_id, created_at, received_at, completed_at
+        FROM payments
+        WHERE account_id = $1 AND invoice_id = $2 AND status = 'pending'
+        """,
+        account_id,
+        invoice_id,
     )
     return Payment(**dict(row)) if row else None
 

@@ -38,11 +38,15 @@ CREATE TABLE payments (
     next_check_at timestamptz,
     checks integer NOT NULL DEFAULT 0,
     CONSTRAINT pk_payments PRIMARY KEY (account_id, payment_id),
+    CONSTRAINT ck_payments_invoice CHECK ((kind = 'invoice') = (invoice_id IS NOT NULL)),
     CONSTRAINT ck_payments_recorded CHECK ((kind = 'recorded') = (reference IS NOT NULL AND received_at IS NOT NULL)),
     CONSTRAINT ck_payments_failed CHECK ((status = 'failed') = (failure_reason IS NOT NULL)),
     CONSTRAINT ck_payments_completed CHECK ((status = 'completed') = (completed_at IS NOT NULL)),
     CONSTRAINT fk_payments_method FOREIGN KEY (account_id, payment_method_id) REFERENCES payment_methods
 );
+-- Of each invoice at most one payment is under way; also finds an invoice's payments.
+CREATE UNIQUE INDEX uq_payments_under_way ON payments (account_id, invoice_id) WHERE status = 'pending' AND invoice_id IS NOT NULL;
+CREATE INDEX ix_payments_invoice ON payments (account_id, invoice_id) WHERE invoice_id IS NOT NULL;
 CREATE INDEX ix_payments_created ON payments (account_id, created_at DESC, payment_id DESC);
 CREATE INDEX ix_payments_unsettled ON payments (next_check_at, account_id, payment_id) WHERE status = 'pending';
 CREATE UNIQUE INDEX uq_payments_reference ON payments (account_id, reference) WHERE reference IS NOT NULL;
@@ -135,6 +139,17 @@ CREATE TABLE promotional_credits (
     CONSTRAINT pk_promotional_credits PRIMARY KEY (account_id, credit_id)
 );
 GRANT SELECT, INSERT ON promotional_credits TO lineserve_app;
+
+-- Credits that the operator took back: what is left of them pays for nothing any more.
+CREATE TABLE undone_credits (
+    account_id uuid NOT NULL,
+    credit_id uuid NOT NULL,
+    reason text NOT NULL,
+    undone_at timestamptz NOT NULL,
+    CONSTRAINT pk_undone_credits PRIMARY KEY (account_id, credit_id),
+    CONSTRAINT fk_undone_credits_credit FOREIGN KEY (account_id, credit_id) REFERENCES promotional_credits
+);
+GRANT SELECT, INSERT ON undone_credits TO lineserve_app;
 
 CREATE TABLE holds (
     account_id uuid NOT NULL CONSTRAINT fk_holds_account REFERENCES accounts,
