@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING
 from litestar import get, post, put
 
 from billing.accounts import operations, schemas, store
+from billing.accounts.model import AccountClosed
 from billing.accounts.schemas import AccountsQuery, OperatorAccountAnswer, OperatorAccountsAnswer, OperatorAccountUpdate
 from billing.core import ids
 from billing.kit.auth import Operator
 from billing.kit.db import Database
-from billing.kit.web import Answer, Command, RawBody, RawQuery, meta, page_of
+from billing.kit.web import DESCRIBED, Answer, Command, Described, RawBody, RawQuery, meta, page_of
 
 if TYPE_CHECKING:
     from billing.kit.db import Tx
 
 
-@get("/accounts")
+@get("/accounts", opt={DESCRIBED: Described(summary="List accounts", section="Accounts", query=AccountsQuery)})
 async def list_accounts(accounts_operator: Operator, query: RawQuery, db: Database) -> OperatorAccountsAnswer:
     """All accounts, newest first, by `status` and by a text in e-mail, name or company."""
     wanted = query.read(AccountsQuery)
@@ -28,17 +29,24 @@ async def list_accounts(accounts_operator: Operator, query: RawQuery, db: Databa
     return OperatorAccountsAnswer(accounts=shown, meta=meta(page, total=total))
 
 
-@get("/accounts/{account_id:str}")
+@get("/accounts/{account_id:str}", opt={DESCRIBED: Described(summary="Get an account", section="Accounts")})
 async def show_account(accounts_operator: Operator, account_id: str, db: Database) -> OperatorAccountAnswer:
-    """One account."""
+    """One account, with what only operators see of it."""
     async with db.reading() as reading:
         account = await store.get_account(reading.connection, account_id=ids.expect(schemas.ACCOUNT_PREFIX, account_id))
     return OperatorAccountAnswer(account=schemas.show_to_operator(account))
 
 
-@put("/accounts/{account_id:str}")
+@put(
+    "/accounts/{account_id:str}",
+    opt={
+        DESCRIBED: Described(
+            summary="Update an account", section="Accounts", answer=OperatorAccountAnswer, body=OperatorAccountUpdate
+        )
+    },
+)
 async def update_account(accounts_operator: Operator, account_id: str, body: RawBody, command: Command) -> Answer:
-    """Set what the body names of an account."""
+    """Set what the body names of an account, and leave the rest; null clears what may be absent."""
     identifier = ids.expect(schemas.ACCOUNT_PREFIX, account_id)
     changes = schemas.changes_of(body.read(OperatorAccountUpdate))
 
@@ -49,9 +57,17 @@ async def update_account(accounts_operator: Operator, account_id: str, body: Raw
     return await command.run(work)
 
 
-@post("/accounts/{account_id:str}/suspend", status_code=200)
+@post(
+    "/accounts/{account_id:str}/suspend",
+    status_code=200,
+    opt={
+        DESCRIBED: Described(
+            summary="Suspend an account", section="Accounts", answer=OperatorAccountAnswer, errors=(AccountClosed,)
+        )
+    },
+)
 async def suspend_account(accounts_operator: Operator, account_id: str, command: Command) -> Answer:
-    """Refuse the account's writes, but for what pays its debts."""
+    """Refuse the account's writes, but for what pays its debts. Again is harmless."""
     identifier = ids.expect(schemas.ACCOUNT_PREFIX, account_id)
 
     async def work(tx: Tx) -> OperatorAccountAnswer:
@@ -61,9 +77,17 @@ async def suspend_account(accounts_operator: Operator, account_id: str, command:
     return await command.run(work)
 
 
-@post("/accounts/{account_id:str}/restore", status_code=200)
+@post(
+    "/accounts/{account_id:str}/restore",
+    status_code=200,
+    opt={
+        DESCRIBED: Described(
+            summary="Restore an account", section="Accounts", answer=OperatorAccountAnswer, errors=(AccountClosed,)
+        )
+    },
+)
 async def restore_account(accounts_operator: Operator, account_id: str, command: Command) -> Answer:
-    """Take a suspension back."""
+    """Take a suspension back. Again is harmless."""
     identifier = ids.expect(schemas.ACCOUNT_PREFIX, account_id)
 
     async def work(tx: Tx) -> OperatorAccountAnswer:

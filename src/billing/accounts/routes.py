@@ -10,23 +10,36 @@ from billing.accounts import operations, schemas, store
 from billing.accounts.schemas import AccountAnswer, AccountDetailsAnswer, AccountUpdate
 from billing.kit.auth import Caller
 from billing.kit.db import Database
-from billing.kit.web import Answer, Command, RawBody
+from billing.kit.web import DESCRIBED, Answer, Command, Described, RawBody
 
 if TYPE_CHECKING:
     from billing.kit.db import Tx
 
 
-@get("/account")
+@get("/account", opt={DESCRIBED: Described(summary="Get account information", section="Account Management")})
 async def show_account(reader: Caller, db: Database) -> AccountAnswer:
-    """The account that the key belongs to."""
+    """The account that the key belongs to, with its contact, currency and time zone."""
     async with db.reading() as reading:
         account = await store.get_account(reading.connection, account_id=reader.account_id)
     return AccountAnswer(account=schemas.show(account))
 
 
-@put("/account")
+@put(
+    "/account",
+    opt={
+        DESCRIBED: Described(
+            summary="Update account information",
+            section="Account Management",
+            answer=AccountDetailsAnswer,
+            body=AccountUpdate,
+        )
+    },
+)
 async def update_account(writer: Caller, body: RawBody, command: Command) -> Answer:
-    """Set what the body names of name, company, timezone, phone, address and tax_id."""
+    """Change what the body names and leave the rest as it is; null clears what may be absent.
+
+    An empty body changes nothing. The e-mail address and the currency are not changed here.
+    """
     changes = schemas.changes_of(body.read(AccountUpdate))
 
     async def work(tx: Tx) -> AccountDetailsAnswer:

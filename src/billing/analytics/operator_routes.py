@@ -12,12 +12,15 @@ from billing.analytics.schemas.explanations import ExplainQuery, ExplanationAnsw
 from billing.core import ids
 from billing.kit.auth import Operator
 from billing.kit.db import Database
-from billing.kit.web import RawQuery
+from billing.kit.web import DESCRIBED, Described, RawQuery
 
 
-@get("/accounts/{account_id:str}/explain")
+@get(
+    "/accounts/{account_id:str}/explain",
+    opt={DESCRIBED: Described(summary="Explain an amount", section="Invoices", query=ExplainQuery)},
+)
 async def explain(billing_operator: Operator, account_id: str, query: RawQuery, db: Database) -> ExplanationAnswer:
-    """How an amount of an account came about, as the account sees it."""
+    """How an amount of an account came about, as the account sees it. Name either `invoice_line`, or one of `plan` and `meter`."""
     identifier = ids.expect(accounts.ACCOUNT_PREFIX, account_id)
     wanted = query.read(ExplainQuery)
     async with db.snapshot() as snapshot:

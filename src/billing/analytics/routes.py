@@ -23,12 +23,18 @@ from billing.core import ids
 from billing.core.errors import NotFound
 from billing.kit.auth import Caller
 from billing.kit.db import Database
-from billing.kit.web import RawQuery, meta, page_of, window_of
+from billing.kit.web import DESCRIBED, Described, RawQuery, meta, page_of, window_of
 
 
-@get("/account/billing/history")
+@get(
+    "/account/billing/history",
+    opt={DESCRIBED: Described(summary="Get billing history", section="Billing Management", query=HistoryQuery)},
+)
 async def list_history(reader: Caller, query: RawQuery, db: Database) -> HistoryOut:
-    """What was charged and paid, newest first; adjustments, credits and chargebacks when no type is asked for."""
+    """What was charged, paid and refunded, newest first. Amounts are positive: the type says which way money went.
+
+    Adjustments, credits and chargebacks are listed too when no `type` is asked for.
+    """
     wanted = query.read(HistoryQuery)
     page = page_of(wanted)
     since, until = window_of(wanted.from_date, wanted.to_date)
@@ -39,7 +45,10 @@ async def list_history(reader: Caller, query: RawQuery, db: Database) -> History
     return HistoryOut(transactions=[schemas.show(one) for one in found], meta=meta(page, total=total))
 
 
-@get("/account/transactions/{transaction_id:str}")
+@get(
+    "/account/transactions/{transaction_id:str}",
+    opt={DESCRIBED: Described(summary="Get a transaction", section="Billing Management", is_extension=True)},
+)
 async def show_transaction(reader: Caller, transaction_id: str, db: Database) -> TransactionAnswer:
     """One transaction: a payment or refund, to see whether it has settled, or another row of the history."""
     whole_id = ids.decode(TRANSACTION_PREFIX, transaction_id)
@@ -63,9 +72,15 @@ async def show_transaction(reader: Caller, transaction_id: str, db: Database) ->
     return schemas.show_part(transaction)
 
 
-@get("/account/usage")
+@get(
+    "/account/usage",
+    opt={DESCRIBED: Described(summary="Get current usage", section="Billing Management", query=UsageQuery)},
+)
 async def show_usage(reader: Caller, query: RawQuery, db: Database) -> UsageAnswer:
-    """What the account has used in the running month, by service; with `detailed` by resource too."""
+    """What the account has used in the running month and what it costs so far, by service; with `detailed` by resource too.
+
+    The costs are what an invoice now would say, before tax.
+    """
     wanted = query.read(UsageQuery)
     async with db.snapshot() as snapshot:
         found = await usage.get_usage(
@@ -74,9 +89,19 @@ async def show_usage(reader: Caller, query: RawQuery, db: Database) -> UsageAnsw
     return schemas.show_usage(found, currency=reader.currency, is_detailed=wanted.detailed)
 
 
-@get("/account/explain")
+@get(
+    "/account/explain",
+    opt={
+        DESCRIBED: Described(
+            summary="Explain an amount", section="Billing Management", query=ExplainQuery, is_extension=True
+        )
+    },
+)
 async def explain(reader: Caller, query: RawQuery, db: Database) -> ExplanationAnswer:
-    """How an amount came about: a line of an invoice, or what a plan or meter cost in a month."""
+    """How an amount came about: a line of an invoice, or what a plan or meter cost in a month.
+
+    Name either `invoice_line`, or one of `plan` and `meter`.
+    """
     asked = explanations.read_asked(query.read(ExplainQuery))
     async with db.snapshot() as snapshot:
         explanation = await explaining.explain(snapshot, account_id=reader.account_id, asked=asked)

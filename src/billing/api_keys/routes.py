@@ -12,22 +12,25 @@ from billing.api_keys.schemas import KeyAnswer, KeyCreate, KeyIssuedAnswer, Keys
 from billing.core import ids
 from billing.kit.auth import Caller
 from billing.kit.db import Database
-from billing.kit.web import Answer, Command, PageQuery, RawBody, RawQuery, meta, page_of
+from billing.kit.web import DESCRIBED, Answer, Command, Described, PageQuery, RawBody, RawQuery, meta, page_of
 
 if TYPE_CHECKING:
     from billing.kit.db import Tx
 
 
-@get("/account/api-keys")
+@get("/account/api-keys", opt={DESCRIBED: Described(summary="List API keys", section="API Keys", query=PageQuery)})
 async def list_keys(reader: Caller, query: RawQuery, db: Database) -> KeysAnswer:
-    """The account's keys that are not revoked, newest first."""
+    """The account's keys that are not revoked, newest first. Their secrets are not shown."""
     page = page_of(query.read(PageQuery))
     async with db.reading() as reading:
         keys, total = await store.list_keys(reading.connection, account_id=reader.account_id, page=page)
     return KeysAnswer(api_keys=[schemas.show(key) for key in keys], meta=meta(page, total=total))
 
 
-@get("/account/api-keys/{key_id:str}")
+@get(
+    "/account/api-keys/{key_id:str}",
+    opt={DESCRIBED: Described(summary="Get an API key", section="API Keys", is_extension=True)},
+)
 async def show_key(reader: Caller, key_id: str, db: Database) -> KeyAnswer:
     """One key that is not revoked, without its secret."""
     async with db.reading() as reading:
@@ -37,9 +40,25 @@ async def show_key(reader: Caller, key_id: str, db: Database) -> KeyAnswer:
     return KeyAnswer(api_key=schemas.show(key))
 
 
-@post("/account/api-keys", opt={"audited": "key.created"})
+@post(
+    "/account/api-keys",
+    opt={
+        DESCRIBED: Described(
+            summary="Create an API key",
+            section="API Keys",
+            answer=KeyIssuedAnswer,
+            statuses=(201,),
+            body=KeyCreate,
+            located=True,
+        ),
+        "audited": "key.created",
+    },
+)
 async def create_key(writer: Caller, body: RawBody, command: Command) -> Answer:
-    """Make a key with at most the rights, lifetime and IP ranges of the calling one; its secret is shown once."""
+    """Make a key with at most the permissions, lifetime and addresses of the calling key.
+
+    The secret in `key` is shown in this answer alone: keep it. A replay of the answer shows null in its place.
+    """
     wanted = body.read(KeyCreate)
 
     async def work(tx: Tx) -> KeyIssuedAnswer:
@@ -62,9 +81,17 @@ async def create_key(writer: Caller, body: RawBody, command: Command) -> Answer:
     )
 
 
-@delete("/account/api-keys/{key_id:str}", status_code=200, opt={"audited": "key.revoked", "suspended_ok": True})
+@delete(
+    "/account/api-keys/{key_id:str}",
+    status_code=200,
+    opt={
+        DESCRIBED: Described(summary="Revoke an API key", section="API Keys", statuses=(204,)),
+        "audited": "key.revoked",
+        "suspended_ok": True,
+    },
+)
 async def revoke_key(writer: Caller, key_id: str, command: Command) -> Answer:
-    """Revoke a key: it opens nothing from now on."""
+    """Revoke a key: it opens nothing from now on, and leaves the list."""
     identifier = ids.expect(schemas.KEY_PREFIX, key_id)
 
     async def work(tx: Tx) -> None:

@@ -15,7 +15,7 @@ from billing.kit import audit
 from billing.kit.audit import ActorKind, AuditRecord, Head
 from billing.kit.auth import Operator
 from billing.kit.db import Database
-from billing.kit.web import DateFilter, Meta, PageQuery, RawQuery, meta, page_of, window_of
+from billing.kit.web import DESCRIBED, DateFilter, Described, Meta, PageQuery, RawQuery, meta, page_of, window_of
 
 _ACTOR_PREFIXES: dict[ActorKind, str] = {"operator": "op", "account_key": "key"}
 _KINDS: tuple[ActorKind, ...] = get_args(ActorKind)
@@ -71,9 +71,9 @@ class AuditAnswer(msgspec.Struct, frozen=True, kw_only=True):
     meta: Meta
 
 
-@get("/audit")
+@get("/audit", opt={DESCRIBED: Described(summary="List the audit trail", section="Checks and audit", query=AuditQuery)})
 async def list_audit(audit_operator: Operator, query: RawQuery, db: Database) -> AuditAnswer:  # noqa: ARG001  the permission
-    """The audit trail, newest first, with the end of its chain."""
+    """Who did what to what, when and from where, newest first, with the end of its chain of hashes."""
     wanted = query.read(AuditQuery)
     page = page_of(wanted)
     chosen = read_filter(wanted)

@@ -15,6 +15,7 @@ from billing.kit import audit
 from billing.kit.auth import Operator
 from billing.kit.checks import Check
 from billing.kit.db import Database
+from billing.kit.web import DESCRIBED, Described
 
 if TYPE_CHECKING:
     from billing.kit.config import Settings
@@ -43,9 +44,9 @@ async def run_all(database: Database) -> list[Check]:
         ]
 
 
-@get("/check")
+@get("/check", opt={DESCRIBED: Described(summary="Check the invariants", section="Checks and audit")})
 async def check(audit_operator: Operator, db: Database) -> ChecksOut:  # noqa: ARG001  the permission
-    """Every invariant with its count of violations."""
+    """Every invariant of the books with its count of violations; `ok` when all hold."""
     checks = await run_all(db)
     return ChecksOut(ok=not any(one.violations for one in checks), checks=checks)
 

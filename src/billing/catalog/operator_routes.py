@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from litestar import get, post, put
 
+from billing.accounts import CurrencyNotSupported
 from billing.catalog import operations, schemas
+from billing.catalog.model import MeterInUse, MeterServiceDiffers, PeriodFinalized, PriceChangeInsidePeriod, PriceExists
 from billing.catalog.schemas import (
     MeterAnswer,
     MetersAnswer,
@@ -22,7 +24,7 @@ from billing.catalog.schemas import (
 from billing.catalog.store import meters, rate_cards, tax_rates
 from billing.kit.auth import Operator
 from billing.kit.db import Database
-from billing.kit.web import Answer, Command, PageQuery, RawBody, RawQuery, meta, page_of
+from billing.kit.web import DESCRIBED, Answer, Batch, Command, Described, PageQuery, RawBody, RawQuery, meta, page_of
 
 if TYPE_CHECKING:
     from billing.kit.db import Tx
@@ -30,7 +32,20 @@ if TYPE_CHECKING:
 TAX_RATES_MAX = 1000
 
 
-@post("/rate-cards")
+@post(
+    "/rate-cards",
+    opt={
+        DESCRIBED: Described(
+            summary="Publish a rate card",
+            section="Catalogue",
+            answer=RateCardAnswer,
+            statuses=(201,),
+            body=RateCardCreate,
+            errors=(CurrencyNotSupported, PriceChangeInsidePeriod, PriceExists, PeriodFinalized, MeterServiceDiffers),
+            located=True,
+        )
+    },
+)
 async def publish_rate_card(
     catalog_operator: Operator, body: RawBody, command: Command, currencies: frozenset[str]
 ) -> Answer:
@@ -53,7 +68,7 @@ async def publish_rate_card(
     return await command.run(work, status=201, location=lambda answer: f"/rate-cards/{answer.rate_card.id}")
 
 
-@get("/rate-cards")
+@get("/rate-cards", opt={DESCRIBED: Described(summary="List rate cards", section="Catalogue", query=RateCardsQuery)})
 async def list_rate_cards(catalog_operator: Operator, query: RawQuery, db: Database) -> RateCardsAnswer:
     """Rate cards, newest first, without their prices."""
     wanted = query.read(RateCardsQuery)
@@ -66,7 +81,7 @@ async def list_rate_cards(catalog_operator: Operator, query: RawQuery, db: Datab
     return schemas.show_rate_cards(cards, meta(page, total=total))
 
 
-@get("/rate-cards/{rate_card_id:str}")
+@get("/rate-cards/{rate_card_id:str}", opt={DESCRIBED: Described(summary="Get a rate card", section="Catalogue")})
 async def show_rate_card(catalog_operator: Operator, rate_card_id: str, db: Database) -> RateCardAnswer:
     """One rate card with its prices."""
     identifier = schemas.rate_card_id_of(rate_card_id)
@@ -76,7 +91,18 @@ async def show_rate_card(catalog_operator: Operator, rate_card_id: str, db: Data
     return schemas.show_rate_card(card, prices)
 
 
-@put("/rate-cards/{rate_card_id:str}")
+@put(
+    "/rate-cards/{rate_card_id:str}",
+    opt={
+        DESCRIBED: Described(
+            summary="End a rate card",
+            section="Catalogue",
+            answer=RateCardAnswer,
+            body=RateCardUpdate,
+            errors=(PriceChangeInsidePeriod, PriceExists, PeriodFinalized),
+        )
+    },
+)
 async def end_rate_card(catalog_operator: Operator, rate_card_id: str, body: RawBody, command: Command) -> Answer:
     """Set until when a card's prices are in force; nothing else of them ever changes."""
     identifier = schemas.rate_card_id_of(rate_card_id)
@@ -90,7 +116,7 @@ async def end_rate_card(catalog_operator: Operator, rate_card_id: str, body: Raw
     return await command.run(work)
 
 
-@get("/meters")
+@get("/meters", opt={DESCRIBED: Described(summary="List meters", section="Catalogue", query=PageQuery)})
 async def list_meters(catalog_operator: Operator, query: RawQuery, db: Database) -> MetersAnswer:
     """All meters by name."""
     page = page_of(query.read(PageQuery))
@@ -99,7 +125,7 @@ async def list_meters(catalog_operator: Operator, query: RawQuery, db: Database)
     return MetersAnswer(meters=[schemas.show_meter(meter) for meter in found], meta=meta(page, total=total))
 
 
-@get("/meters/{meter:path}")
+@get("/meters/{meter:path}", opt={DESCRIBED: Described(summary="Get a meter", section="Catalogue")})
 async def show_meter(catalog_operator: Operator, meter: str, db: Database) -> MeterAnswer:
     """One meter. Its name may hold slashes."""
     async with db.reading() as reading:
@@ -107,7 +133,14 @@ async def show_meter(catalog_operator: Operator, meter: str, db: Database) -> Me
     return MeterAnswer(meter=schemas.show_meter(found))
 
 
-@put("/meters/{meter:path}")
+@put(
+    "/meters/{meter:path}",
+    opt={
+        DESCRIBED: Described(
+            summary="Define a meter", section="Catalogue", answer=MeterAnswer, body=MeterUpdate, errors=(MeterInUse,)
+        )
+    },
+)
 async def define_meter(catalog_operator: Operator, meter: str, body: RawBody, command: Command) -> Answer:
     """Say what a meter counts and how; it is made if it does not exist."""
     wanted = schemas.meter_of(meter.removeprefix("/"), body.read(MeterUpdate))
@@ -118,14 +151,24 @@ async def define_meter(catalog_operator: Operator, meter: str, body: RawBody, co
     return await command.run(work)
 
 
-@get("/tax-rates")
+@get("/tax-rates", opt={DESCRIBED: Described(summary="List tax rates", section="Catalogue")})
 async def list_tax_rates(catalog_operator: Operator, db: Database) -> TaxRatesAnswer:
     """All tax rates, past and future ones too."""
     async with db.reading() as reading:
         return schemas.show_tax_rates(await tax_rates.list_all_tax_rates(reading.connection))
 
 
-@put("/tax-rates")
+@put(
+    "/tax-rates",
+    opt={
+        DESCRIBED: Described(
+            summary="Set tax rates",
+            section="Catalogue",
+            answer=TaxRatesAnswer,
+            body=Batch(item=TaxRateGiven, max_items=TAX_RATES_MAX),
+        )
+    },
+)
 async def set_tax_rates(catalog_operator: Operator, body: RawBody, command: Command) -> Answer:
     """Add tax rates, or change the percent of those with the same country, name and start."""
     rates = schemas.tax_rates_of(body.read_json_array(TaxRateGiven, max_items=TAX_RATES_MAX))

@@ -47,7 +47,12 @@ class BillingError(Exception):
     @property
     def code(self) -> str:
         """The wire code: the class name in snake case."""
-        return re.sub(r"(?<!^)(?=[A-Z])", "_", type(self).__name__).lower()
+        return wire_code(type(self))
+
+
+def wire_code(error: type[BillingError]) -> str:
+    """The wire code of a class of errors."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", error.__name__).lower()
 
 
 class InvalidParameter(BillingError):

@@ -12,7 +12,14 @@ from billing.core import ids
 from billing.core.period import Period
 from billing.invoices import schemas
 from billing.invoices.jobs import CLOSE_JOB
-from billing.invoices.model import DEFAULT_ISSUER, Issuer
+from billing.invoices.model import (
+    DEFAULT_ISSUER,
+    CreditNoteExceedsInvoice,
+    InvoiceNotPayable,
+    InvoiceNotVoidable,
+    Issuer,
+    PeriodOpen,
+)
 from billing.invoices.operations import closing as operations
 from billing.invoices.operations import crediting, ending, reading
 from billing.invoices.schemas import (
@@ -35,15 +42,28 @@ from billing.invoices.store import closing, runs
 from billing.kit import worker
 from billing.kit.auth import Operator
 from billing.kit.db import Database
-from billing.kit.web import Answer, Command, PageQuery, RawBody, RawQuery, meta, page_of
+from billing.kit.web import DESCRIBED, Answer, Command, Described, PageQuery, RawBody, RawQuery, meta, page_of
 
 if TYPE_CHECKING:
     from billing.kit.db import Tx
 
 
-@post("/runs")
+@post(
+    "/runs",
+    opt={
+        DESCRIBED: Described(
+            summary="Start a run",
+            section="Runs",
+            answer=RunAnswer,
+            statuses=(202,),
+            body=RunIn,
+            errors=(PeriodOpen,),
+            located=True,
+        )
+    },
+)
 async def request_run(billing_operator: Operator, body: RawBody, command: Command) -> Answer:
-    """Close a month: 202, and the work goes on behind it. Asked again, it answers with the run under way."""
+    """Close a month: 202 at once, and the work goes on behind it. Asked again, it answers with the run under way."""
     wanted = body.read(RunIn)
     period = schemas.read_period(wanted.period)
     only_accounts = schemas.read_account_ids(wanted.account_ids)
@@ -59,7 +79,7 @@ async def request_run(billing_operator: Operator, body: RawBody, command: Comman
     return await command.run(work, status=202, location=lambda answer: f"/runs/{answer.run.id}")
 
 
-@get("/runs")
+@get("/runs", opt={DESCRIBED: Described(summary="List runs", section="Runs", query=PageQuery)})
 async def list_runs(billing_operator: Operator, query: RawQuery, db: Database) -> RunsOut:
     """Runs, newest first."""
     page = page_of(query.read(PageQuery))
@@ -70,14 +90,14 @@ async def list_runs(billing_operator: Operator, query: RawQuery, db: Database) -
     return RunsOut(runs=[schemas.show_run(run, progress[run.run_id]) for run in found], meta=meta(page, total=total))
 
 
-@get("/runs/{run_id:str}")
+@get("/runs/{run_id:str}", opt={DESCRIBED: Described(summary="Get a run", section="Runs")})
 async def show_run(billing_operator: Operator, run_id: str, db: Database) -> RunAnswer:
     """One run and how far it is."""
     async with db.snapshot() as tx:
         return await _answer(tx, ids.expect(RUN_PREFIX, run_id))
 
 
-@get("/runs/{run_id:str}/parked")
+@get("/runs/{run_id:str}/parked", opt={DESCRIBED: Described(summary="List parked accounts", section="Runs")})
 async def list_parked(billing_operator: Operator, run_id: str, db: Database) -> ParkedOut:
     """The accounts whose billing stopped in a run, and why."""
     identifier = ids.expect(RUN_PREFIX, run_id)
@@ -86,9 +106,21 @@ async def list_parked(billing_operator: Operator, run_id: str, db: Database) -> 
         return schemas.show_parked(await runs.list_parked(tx.connection, run_id=identifier))
 
 
-@post("/runs/{run_id:str}/parked")
+@post(
+    "/runs/{run_id:str}/parked",
+    opt={
+        DESCRIBED: Described(
+            summary="Retry parked accounts",
+            section="Runs",
+            answer=RunAnswer,
+            statuses=(202,),
+            body=RetryIn,
+            body_optional=True,
+        )
+    },
+)
 async def retry_parked(billing_operator: Operator, run_id: str, body: RawBody, command: Command) -> Answer:
-    """Let a run try its parked accounts again."""
+    """Let a run try its parked accounts again; with `accept_totals` an unusual total is billed after all."""
     identifier = ids.expect(RUN_PREFIX, run_id)
     wanted = body.read(RetryIn, optional=True)
 
@@ -101,7 +133,10 @@ async def retry_parked(billing_operator: Operator, run_id: str, body: RawBody, c
     return await command.run(work, status=202)
 
 
-@get("/accounts/{account_id:str}/invoices/preview")
+@get(
+    "/accounts/{account_id:str}/invoices/preview",
+    opt={DESCRIBED: Described(summary="Preview an invoice", section="Invoices", query=PreviewQuery)},
+)
 async def preview(billing_operator: Operator, account_id: str, query: RawQuery, db: Database) -> PreviewAnswer:
     """The bill of a month as it stands, the running one by default."""
     identifier = ids.expect("acc", account_id)
@@ -112,7 +147,20 @@ async def preview(billing_operator: Operator, account_id: str, query: RawQuery, 
     return schemas.show_preview(bill)
 
 
-@post("/invoices/{invoice_id:str}/void")
+@post(
+    "/invoices/{invoice_id:str}/void",
+    opt={
+        DESCRIBED: Described(
+            summary="Void an invoice",
+            section="Invoices",
+            answer=InvoiceShownAnswer,
+            body=EmptyIn,
+            body_optional=True,
+            errors=(InvoiceNotVoidable,),
+            needs_key=True,
+        )
+    },
+)
 async def void_invoice(billing_operator: Operator, invoice_id: str, body: RawBody, command: Command) -> Answer:
     """Take an invoice back whole; the next close bills its months again."""
     command.require_key()
@@ -127,7 +175,20 @@ async def void_invoice(billing_operator: Operator, invoice_id: str, body: RawBod
     return await command.run(work)
 
 
-@post("/invoices/{invoice_id:str}/write-off")
+@post(
+    "/invoices/{invoice_id:str}/write-off",
+    opt={
+        DESCRIBED: Described(
+            summary="Write an invoice off",
+            section="Invoices",
+            answer=InvoiceShownAnswer,
+            body=EmptyIn,
+            body_optional=True,
+            errors=(InvoiceNotPayable,),
+            needs_key=True,
+        )
+    },
+)
 async def write_off_invoice(billing_operator: Operator, invoice_id: str, body: RawBody, command: Command) -> Answer:
     """Give up what an invoice still asks for."""
     command.require_key()
@@ -142,7 +203,20 @@ async def write_off_invoice(billing_operator: Operator, invoice_id: str, body: R
     return await command.run(work)
 
 
-@post("/invoices/{invoice_id:str}/credit-notes")
+@post(
+    "/invoices/{invoice_id:str}/credit-notes",
+    opt={
+        DESCRIBED: Described(
+            summary="Write a credit note",
+            section="Invoices",
+            answer=CreditNoteAnswer,
+            statuses=(201,),
+            body=CreditNoteIn,
+            errors=(InvoiceNotPayable, CreditNoteExceedsInvoice),
+            needs_key=True,
+        )
+    },
+)
 async def write_credit_note(billing_operator: Operator, invoice_id: str, body: RawBody, command: Command) -> Answer:
     """Take back part of an issued invoice: what is open of it first, what was paid goes into the wallet."""
     command.require_key()
@@ -163,9 +237,12 @@ async def write_credit_note(billing_operator: Operator, invoice_id: str, body: R
     return await command.run(work, status=201)
 
 
-@put("/issuer")
+@put(
+    "/issuer",
+    opt={DESCRIBED: Described(summary="Set the issuer", section="Invoices", answer=IssuerAnswer, body=IssuerIn)},
+)
 async def name_issuer(billing_operator: Operator, body: RawBody, command: Command) -> Answer:
-    """Say who issues invoices from now on."""
+    """Say who issues invoices from now on. Invoices that exist keep their issuer."""
     wanted = body.read(IssuerIn)
     issuer = Issuer(wanted.name, wanted.address, wanted.tax_id, wanted.bank_details, wanted.support_email)
 
@@ -176,7 +253,7 @@ async def name_issuer(billing_operator: Operator, body: RawBody, command: Comman
     return await command.run(work)
 
 
-@get("/issuer")
+@get("/issuer", opt={DESCRIBED: Described(summary="Get the issuer", section="Invoices")})
 async def show_issuer(billing_operator: Operator, db: Database) -> IssuerAnswer:
     """Who issues invoices."""
     async with db.reading() as tx:

@@ -11,12 +11,15 @@ from billing.invoices.schemas import INVOICE_PREFIX, LISTED, InvoiceAnswer, Invo
 from billing.invoices.store import invoices as store
 from billing.kit.auth import Caller
 from billing.kit.db import Database
-from billing.kit.web import Answer, PageQuery, RawQuery, meta, page_of, window_of
+from billing.kit.web import DESCRIBED, Answer, Described, Media, PageQuery, RawQuery, meta, page_of, window_of
 
 
-@get("/account/invoices")
+@get("/account/invoices", opt={DESCRIBED: Described(summary="List invoices", section="Invoices", query=InvoicesQuery)})
 async def list_invoices(reader: Caller, query: RawQuery, db: Database) -> InvoicesOut:
-    """The account's invoices, newest first; void and uncollectible ones when asked for."""
+    """The account's invoices, newest first. Void and uncollectible ones are listed only when `status` asks for them.
+
+    `from_date` and `to_date` look at when an invoice was made.
+    """
     wanted = query.read(InvoicesQuery)
     page = page_of(wanted)
     since, until = window_of(wanted.from_date, wanted.to_date)
@@ -33,9 +36,11 @@ async def list_invoices(reader: Caller, query: RawQuery, db: Database) -> Invoic
     return InvoicesOut(invoices=[schemas.show(invoice, now=tx.now) for invoice in found], meta=meta(page, total=total))
 
 
-@get("/account/invoices/{invoice_id:str}")
+@get(
+    "/account/invoices/{invoice_id:str}", opt={DESCRIBED: Described(summary="Get invoice details", section="Invoices")}
+)
 async def show_invoice(reader: Caller, invoice_id: str, db: Database) -> InvoiceAnswer:
-    """One invoice with its lines, taxes and payments."""
+    """One invoice with its lines, taxes and payments; at most the first 1,000 lines, the others are in `/lines`."""
     identifier = ids.expect(INVOICE_PREFIX, invoice_id)
     async with db.snapshot() as tx:
         whole = await reading.get_whole(tx, account_id=reader.account_id, invoice_id=identifier)
@@ -45,7 +50,12 @@ async def show_invoice(reader: Caller, invoice_id: str, db: Database) -> Invoice
     return schemas.show_whole(whole, pdf_sha256=digest, now=tx.now)
 
 
-@get("/account/invoices/{invoice_id:str}/lines")
+@get(
+    "/account/invoices/{invoice_id:str}/lines",
+    opt={
+        DESCRIBED: Described(summary="List an invoice's lines", section="Invoices", query=PageQuery, is_extension=True)
+    },
+)
 async def list_lines(reader: Caller, invoice_id: str, query: RawQuery, db: Database) -> LinesOut:
     """The lines of an invoice, page by page."""
     identifier = ids.expect(INVOICE_PREFIX, invoice_id)
@@ -64,9 +74,18 @@ async def list_lines(reader: Caller, invoice_id: str, query: RawQuery, db: Datab
     return LinesOut(lines=shown, meta=meta(page, total=total))
 
 
-@get("/account/invoices/{invoice_id:str}/pdf")
+@get(
+    "/account/invoices/{invoice_id:str}/pdf",
+    opt={
+        DESCRIBED: Described(
+            summary="Download an invoice as PDF",
+            section="Invoices",
+            answer=Media(media_type="application/pdf", says="The invoice as PDF/A-3."),
+        )
+    },
+)
 async def download_pdf(reader: Caller, invoice_id: str, db: Database) -> Answer:
-    """An invoice as PDF, the same bytes each time."""
+    """An invoice as a PDF file, the same bytes each time: what was due when it was issued."""
     number, content, digest = await reading.get_pdf(
         db, account_id=reader.account_id, invoice_id=ids.expect(INVOICE_PREFIX, invoice_id)
     )

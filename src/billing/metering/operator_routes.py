@@ -10,7 +10,7 @@ from billing import accounts
 from billing.core import ids
 from billing.kit.auth import Operator
 from billing.kit.db import Database
-from billing.kit.web import Answer, Command, RawBody, RawQuery, meta, page_of
+from billing.kit.web import DESCRIBED, Answer, Batch, Command, Described, RawBody, RawQuery, meta, page_of
 from billing.metering import operations, schemas
 from billing.metering.model import IngestResult, UsageEvent
 from billing.metering.schemas import (
@@ -32,9 +32,25 @@ if TYPE_CHECKING:
     from billing.kit.db import Tx
 
 
-@post("/events", opt={"audited": False})  # the platform's data, not an operator's act
+@post(
+    "/events",
+    opt={
+        DESCRIBED: Described(
+            summary="Send usage events",
+            section="Metering",
+            answer=EventsOut,
+            body=Batch(item=UsageEventIn, max_items=EVENTS_MAX, media_type=MEDIA_TYPE),
+            query=EventsQuery,
+        ),
+        "audited": False,
+    },
+)  # the platform's data, not an operator's act
 async def ingest_events(metering_operator: Operator, body: RawBody, query: RawQuery, command: Command) -> Answer:
-    """Take in a batch of usage events: what is accepted is durable and billable with this answer."""
+    """Take in a batch of usage events: what is accepted is durable and billable with this answer.
+
+    Each event has a result of its own, in order: `accepted`, `duplicate` (the same was there), `quarantined` (understood, but
+    not billable yet) or `rejected`. A batch can safely be sent again.
+    """
     is_backfill = query.read(EventsQuery).backfill
     items = body.read_json_array(UsageEventIn, media_type=MEDIA_TYPE, max_items=EVENTS_MAX)
     judged = [schemas.judge(item) for item in items]
@@ -48,7 +64,10 @@ async def ingest_events(metering_operator: Operator, body: RawBody, query: RawQu
     return await command.run(work, status=200)
 
 
-@get("/events/quarantine")
+@get(
+    "/events/quarantine",
+    opt={DESCRIBED: Described(summary="List quarantined events", section="Metering", query=QuarantineQuery)},
+)
 async def list_quarantine(metering_operator: Operator, query: RawQuery, db: Database) -> QuarantineOut:
     """Events that were understood but cannot be billed yet, oldest first, with reasons."""
     wanted = query.read(QuarantineQuery)
@@ -62,7 +81,14 @@ async def list_quarantine(metering_operator: Operator, query: RawQuery, db: Data
     return QuarantineOut(events=[schemas.show_quarantined(one) for one in held], meta=meta(page, total=total))
 
 
-@post("/events/quarantine/replay")
+@post(
+    "/events/quarantine/replay",
+    opt={
+        DESCRIBED: Described(
+            summary="Replay quarantined events", section="Metering", answer=ReplayOut, body=ReplayIn, body_optional=True
+        )
+    },
+)
 async def replay_quarantine(metering_operator: Operator, body: RawBody, command: Command) -> Answer:
     """Take in again what waits for a resource, a meter or a price."""
     account_id = schemas.read_account(body.read(ReplayIn, optional=True).account_id)
@@ -77,7 +103,10 @@ async def replay_quarantine(metering_operator: Operator, body: RawBody, command:
     return await command.run(work, status=200)
 
 
-@post("/events/{source:str}/{event_id:str}/void")
+@post(
+    "/events/{source:str}/{event_id:str}/void",
+    opt={DESCRIBED: Described(summary="Void a usage event", section="Metering", answer=VoidOut, body=VoidIn)},
+)
 async def void_event(
     metering_operator: Operator, source: str, event_id: str, body: RawBody, command: Command
 ) -> Answer:

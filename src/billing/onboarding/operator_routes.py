@@ -8,7 +8,7 @@ from litestar import post
 
 from billing import accounts, wallets
 from billing.kit.auth import Operator
-from billing.kit.web import Answer, Command, RawBody
+from billing.kit.web import DESCRIBED, Answer, Command, Described, RawBody
 from billing.onboarding import operations, schemas
 from billing.onboarding.schemas import AccountOpenedAnswer
 
@@ -16,7 +16,21 @@ if TYPE_CHECKING:
     from billing.kit.db import Tx
 
 
-@post("/accounts")
+@post(
+    "/accounts",
+    opt={
+        DESCRIBED: Described(
+            summary="Open an account",
+            section="Accounts",
+            answer=AccountOpenedAnswer,
+            statuses=(201,),
+            body=accounts.AccountOpen,
+            errors=(accounts.CurrencyNotSupported,),
+            needs_key=True,
+            located=True,
+        )
+    },
+)
 async def open_account(
     accounts_operator: Operator, body: RawBody, command: Command, wallet_settings: wallets.WalletSettings
 ) -> Answer:

@@ -8,14 +8,24 @@ from uuid import UUID
 from litestar import get, post
 
 from billing import accounts
+from billing.accounts import CurrencyNotSupported
 from billing.core import ids
 from billing.core.errors import NotFound
 from billing.kit.auth import Operator
 from billing.kit.db import Database
-from billing.kit.web import Answer, Command, PageQuery, RawBody, RawQuery, meta, page_of
+from billing.kit.web import DESCRIBED, Answer, Command, Described, PageQuery, RawBody, RawQuery, meta, page_of
+from billing.ledger import InsufficientBalance
 from billing.payments import operations, schemas, store
 from billing.payments.adapters.sandbox import SandboxGateway
-from billing.payments.model import PaymentSettings, RefundDeclined
+from billing.payments.model import (
+    ChargebackExceedsPayment,
+    PaymentNotPending,
+    PaymentNotRefundable,
+    PaymentReferenceReused,
+    PaymentSettings,
+    RefundDeclined,
+    RefundExceedsPayment,
+)
 from billing.payments.schemas import (
     ChargebackAnswer,
     GivingBackIn,
@@ -31,7 +41,20 @@ if TYPE_CHECKING:
     from billing.payments.model import Charge, Payment
 
 
-@post("/accounts/{account_id:str}/payments")
+@post(
+    "/accounts/{account_id:str}/payments",
+    opt={
+        DESCRIBED: Described(
+            summary="Record a payment",
+            section="Payments",
+            answer=TransactionAnswer,
+            statuses=(201,),
+            body=RecordedIn,
+            errors=(CurrencyNotSupported, PaymentReferenceReused),
+            needs_key=True,
+        )
+    },
+)
 async def record_payment(
     payments_operator: Operator, account_id: str, body: RawBody, command: Command, wallet_settings: WalletSettings
 ) -> Answer:
@@ -56,7 +79,20 @@ async def record_payment(
     return await command.run(work, status=201)
 
 
-@post("/payments/{payment_id:str}/refunds")
+@post(
+    "/payments/{payment_id:str}/refunds",
+    opt={
+        DESCRIBED: Described(
+            summary="Refund a payment",
+            section="Payments",
+            answer=RefundAnswer,
+            statuses=(201,),
+            body=GivingBackIn,
+            errors=(PaymentNotRefundable, RefundExceedsPayment, InsufficientBalance, RefundDeclined),
+            needs_key=True,
+        )
+    },
+)
 async def refund_payment(
     *,
     payments_operator: Operator,
@@ -67,7 +103,11 @@ async def refund_payment(
     payment_settings: PaymentSettings,
     wallet_settings: WalletSettings,
 ) -> Answer:
-    """Give a top-up back, all that is left of it or `amount`: intent ‖ gateway ‖ outcome."""
+    """Give a top-up back the way it came: all that is left of it, or `amount`.
+
+    The money leaves the wallet at once; when the gateway declines, it is in the wallet again. A refund that the gateway has
+    not settled yet is `pending`.
+    """
     command.require_key()
     identifier = _decoded("pay", payment_id)
     wanted = body.read(GivingBackIn)
@@ -100,7 +140,10 @@ async def refund_payment(
     return await command.run_staged(start=start, finish=finish)
 
 
-@get("/payments/{payment_id:str}/refunds")
+@get(
+    "/payments/{payment_id:str}/refunds",
+    opt={DESCRIBED: Described(summary="List a payment's refunds", section="Payments", query=PageQuery)},
+)
 async def list_refunds(payments_operator: Operator, payment_id: str, query: RawQuery, db: Database) -> RefundsOut:
     """The refunds of a payment, newest first: to see what became of a pending one."""
     identifier = _decoded("pay", payment_id)
@@ -117,9 +160,22 @@ async def list_refunds(payments_operator: Operator, payment_id: str, query: RawQ
     return RefundsOut(refunds=[schemas.show_refund(refund) for refund in refunds], meta=meta(page, total=total))
 
 
-@post("/payments/{payment_id:str}/chargebacks")
+@post(
+    "/payments/{payment_id:str}/chargebacks",
+    opt={
+        DESCRIBED: Described(
+            summary="Record a chargeback",
+            section="Payments",
+            answer=ChargebackAnswer,
+            statuses=(201,),
+            body=GivingBackIn,
+            errors=(PaymentNotRefundable, ChargebackExceedsPayment),
+            needs_key=True,
+        )
+    },
+)
 async def charge_back(payments_operator: Operator, payment_id: str, body: RawBody, command: Command) -> Answer:
-    """Take down that a gateway took a payment back, all that is left of it or `amount`."""
+    """Take down that a gateway took a payment back: all that is left of it, or `amount`. What the wallet lacks is owed."""
     command.require_key()
     identifier = _decoded("pay", payment_id)
     wanted = body.read(GivingBackIn)
@@ -134,7 +190,18 @@ async def charge_back(payments_operator: Operator, payment_id: str, body: RawBod
     return await command.run(work, status=201)
 
 
-@post("/sandbox/payments/{payment_id:str}/settle", status_code=200)
+@post(
+    "/sandbox/payments/{payment_id:str}/settle",
+    status_code=200,
+    opt={
+        DESCRIBED: Described(
+            summary="Settle a pending sandbox payment",
+            section="Payments",
+            answer=TransactionAnswer,
+            errors=(PaymentNotPending,),
+        )
+    },
+)
 async def settle_in_sandbox(
     payments_operator: Operator, payment_id: str, command: Command, sandbox: SandboxGateway
 ) -> Answer:
@@ -142,7 +209,18 @@ async def settle_in_sandbox(
     return await _take_down(command, await sandbox.settle(str(_decoded("pay", payment_id))))
 
 
-@post("/sandbox/payments/{payment_id:str}/fail", status_code=200)
+@post(
+    "/sandbox/payments/{payment_id:str}/fail",
+    status_code=200,
+    opt={
+        DESCRIBED: Described(
+            summary="Fail a pending sandbox payment",
+            section="Payments",
+            answer=TransactionAnswer,
+            errors=(PaymentNotPending,),
+        )
+    },
+)
 async def fail_in_sandbox(
     payments_operator: Operator, payment_id: str, command: Command, sandbox: SandboxGateway
 ) -> Answer:

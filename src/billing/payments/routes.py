@@ -8,12 +8,19 @@ from uuid import UUID
 from litestar import delete, get, post, put
 
 from billing import wallets
+from billing.accounts import CurrencyNotSupported
 from billing.core import ids
 from billing.kit.auth import Caller
 from billing.kit.db import Database
-from billing.kit.web import Answer, Command, PageQuery, RawBody, RawQuery, meta, page_of
+from billing.kit.web import DESCRIBED, Answer, Command, Described, PageQuery, RawBody, RawQuery, meta, page_of
 from billing.payments import operations, schemas, store
-from billing.payments.model import PaymentDeclined, PaymentSettings
+from billing.payments.model import (
+    AmountOutOfRange,
+    InvalidPaymentMethod,
+    PaymentDeclined,
+    PaymentMethodInUse,
+    PaymentSettings,
+)
 from billing.payments.schemas import (
     PaymentMethodAnswer,
     PaymentMethodChange,
@@ -28,7 +35,21 @@ if TYPE_CHECKING:
     from billing.kit.db import Tx
 
 
-@post("/account/wallets/topup", opt={"suspended_ok": True})
+@post(
+    "/account/wallets/topup",
+    opt={
+        DESCRIBED: Described(
+            summary="Add funds to a wallet",
+            section="Billing Management",
+            answer=TopUpAnswer,
+            statuses=(201,),
+            body=TopUpIn,
+            errors=(AmountOutOfRange, CurrencyNotSupported, PaymentDeclined),
+            located=True,
+        ),
+        "suspended_ok": True,
+    },
+)
 async def top_up(
     *,
     writer: Caller,
@@ -38,7 +59,12 @@ async def top_up(
     payment_settings: PaymentSettings,
     wallet_settings: WalletSettings,
 ) -> Answer:
-    """Add money to a wallet by a payment method: intent ‖ gateway ‖ outcome."""
+    """Add money to a wallet with a saved payment method.
+
+    The transaction is `completed` when the money has arrived and `pending` when the gateway has not said yet: read
+    `GET /account/transactions/{transaction_id}` until it has. A charge that is declined is refused with
+    `payment_declined`. Send an `Idempotency-Key`: a retry then never charges twice.
+    """
     wanted = body.read(TopUpIn)
     ranges = payment_settings.topup_ranges
     amount_minor = wanted.read_minor(enabled=ranges.keys())
@@ -76,7 +102,10 @@ async def top_up(
     )
 
 
-@get("/account/payment-methods")
+@get(
+    "/account/payment-methods",
+    opt={DESCRIBED: Described(summary="List payment methods", section="Payment Methods", query=PageQuery)},
+)
 async def list_methods(reader: Caller, query: RawQuery, db: Database) -> PaymentMethodsOut:
     """The saved payment methods, newest first."""
     page = page_of(query.read(PageQuery))
@@ -90,11 +119,29 @@ async def list_methods(reader: Caller, query: RawQuery, db: Database) -> Payment
     )
 
 
-@post("/account/payment-methods", opt={"suspended_ok": True})
+@post(
+    "/account/payment-methods",
+    opt={
+        DESCRIBED: Described(
+            summary="Add a payment method",
+            section="Payment Methods",
+            answer=PaymentMethodAnswer,
+            statuses=(201,),
+            body=PaymentMethodIn,
+            errors=(InvalidPaymentMethod,),
+            located=True,
+        ),
+        "suspended_ok": True,
+    },
+)
 async def add_method(
     writer: Caller, body: RawBody, db: Database, command: Command, payment_settings: PaymentSettings
 ) -> Answer:
-    """Save the payment method that a token of the gateway's front end stands for."""
+    """Save the payment method that a token of the payment form stands for.
+
+    Card numbers never come here: the form of the gateway gives a token in their place, and a body that holds what looks like
+    a card number is refused with `card_number_refused`.
+    """
     wanted = body.read(PaymentMethodIn)
     wanted.check()
 
@@ -118,9 +165,21 @@ async def add_method(
     )
 
 
-@put("/account/payment-methods/{payment_method_id:str}", opt={"suspended_ok": True})
+@put(
+    "/account/payment-methods/{payment_method_id:str}",
+    opt={
+        DESCRIBED: Described(
+            summary="Make a payment method the default",
+            section="Payment Methods",
+            answer=PaymentMethodAnswer,
+            body=PaymentMethodChange,
+            is_extension=True,
+        ),
+        "suspended_ok": True,
+    },
+)
 async def make_default(writer: Caller, payment_method_id: str, body: RawBody, command: Command) -> Answer:
-    """Make a payment method the default."""
+    """Make a payment method the one that is charged when none is named."""
     identifier = ids.expect("pm", payment_method_id)
     body.read(PaymentMethodChange).check()
 
@@ -131,9 +190,18 @@ async def make_default(writer: Caller, payment_method_id: str, body: RawBody, co
     return await command.run(work)
 
 
-@delete("/account/payment-methods/{payment_method_id:str}", status_code=200, opt={"suspended_ok": True})
+@delete(
+    "/account/payment-methods/{payment_method_id:str}",
+    status_code=200,
+    opt={
+        DESCRIBED: Described(
+            summary="Delete a payment method", section="Payment Methods", statuses=(204,), errors=(PaymentMethodInUse,)
+        ),
+        "suspended_ok": True,
+    },
+)
 async def delete_method(writer: Caller, payment_method_id: str, command: Command) -> Answer:
-    """Remove a payment method."""
+    """Remove a payment method. If it was the default, the newest of the others becomes it."""
     identifier = ids.expect("pm", payment_method_id)
 
     async def work(tx: Tx) -> None:

@@ -12,7 +12,7 @@ from billing.core import ids
 from billing.core.errors import NotFound
 from billing.kit.auth import Operator
 from billing.kit.db import Database
-from billing.kit.web import Answer, Command, RawBody
+from billing.kit.web import DESCRIBED, Answer, Command, Described, RawBody
 from billing.projects import operations, schemas
 from billing.projects.schemas import OperatorResource, OperatorResourceAnswer, ResourceReport
 
@@ -20,11 +20,27 @@ if TYPE_CHECKING:
     from billing.kit.db import Tx
 
 
-@put("/accounts/{account_id:str}/resources/{resource_id:path}", opt={"audited": False})  # the platform's data
+@put(
+    "/accounts/{account_id:str}/resources/{resource_id:path}",
+    opt={
+        DESCRIBED: Described(
+            summary="Report a resource",
+            section="Metering",
+            answer=OperatorResourceAnswer,
+            statuses=(200, 201),
+            body=ResourceReport,
+            errors=(metering.PriceMissing, metering.ResourceRegionFixed, metering.ResourceDeleted),
+        ),
+        "audited": False,
+    },
+)  # the platform's data
 async def report_resource(
     *, metering_operator: Operator, account_id: str, resource_id: str, body: RawBody, command: Command, db: Database
 ) -> Answer:
-    """Store what a resource is from an instant on: 201 for a new one, else 200; the same report again is a no-op."""
+    """Store what a resource is from an instant on: 201 for a new one, else 200.
+
+    The same report again is a no-op. Reports may come out of order and late; `deleted` ends the resource.
+    """
     account = ids.expect(accounts.ACCOUNT_PREFIX, account_id)
     resource_id = resource_id.removeprefix("/")  # the platform's own text, which may hold slashes
     report = body.read(ResourceReport)

@@ -11,7 +11,7 @@ from billing.core import ids
 from billing.core.errors import InvalidParameter
 from billing.kit.auth import Caller
 from billing.kit.db import Database
-from billing.kit.web import Answer, Command, PageQuery, RawBody, RawQuery, meta, page_of
+from billing.kit.web import DESCRIBED, Answer, Command, Described, PageQuery, RawBody, RawQuery, meta, page_of
 from billing.projects import operations, rules, schemas, store
 from billing.projects.schemas import (
     ProjectAnswer,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from billing.projects.model import Project
 
 
-@get("/projects")
+@get("/projects", opt={DESCRIBED: Described(summary="List projects", section="Projects", query=PageQuery)})
 async def list_projects(reader: Caller, query: RawQuery, db: Database) -> ProjectsAnswer:
     """The account's projects, oldest first, with what is in them now."""
     page = page_of(query.read(PageQuery))
@@ -40,9 +40,21 @@ async def list_projects(reader: Caller, query: RawQuery, db: Database) -> Projec
     return ProjectsAnswer(projects=shown, meta=meta(page, total=total))
 
 
-@post("/projects")
+@post(
+    "/projects",
+    opt={
+        DESCRIBED: Described(
+            summary="Create a project",
+            section="Projects",
+            answer=ProjectAnswer,
+            statuses=(201,),
+            body=ProjectCreate,
+            located=True,
+        )
+    },
+)
 async def create_project(writer: Caller, body: RawBody, command: Command) -> Answer:
-    """Make a project to group resources in."""
+    """Make a project to group resources in, with a region for new resources and a monthly budget if wanted."""
     wanted = body.read(ProjectCreate)
     budget_minor = schemas.budget_minor(wanted.budget_limit, currency=writer.currency)
 
@@ -60,7 +72,7 @@ async def create_project(writer: Caller, body: RawBody, command: Command) -> Ans
     return await command.run(work, status=201, location=lambda answer: f"/projects/{answer.project.id}")
 
 
-@get("/projects/{project_id:str}")
+@get("/projects/{project_id:str}", opt={DESCRIBED: Described(summary="Get project details", section="Projects")})
 async def show_project(reader: Caller, project_id: str, db: Database) -> ProjectAnswer:
     """One project with what is in it now."""
     identifier = ids.expect(schemas.PROJECT_PREFIX, project_id)
@@ -69,9 +81,14 @@ async def show_project(reader: Caller, project_id: str, db: Database) -> Project
         return await _answer(reading, project, currency=reader.currency)
 
 
-@put("/projects/{project_id:str}")
+@put(
+    "/projects/{project_id:str}",
+    opt={
+        DESCRIBED: Described(summary="Update a project", section="Projects", answer=ProjectAnswer, body=ProjectUpdate)
+    },
+)
 async def update_project(writer: Caller, project_id: str, body: RawBody, command: Command) -> Answer:
-    """Set what the body names of name, description and budget_limit."""
+    """Change what the body names of name, description and budget; null clears what may be absent."""
     identifier = ids.expect(schemas.PROJECT_PREFIX, project_id)
     changes = schemas.changes_of(body.read(ProjectUpdate), currency=writer.currency)
 
@@ -82,9 +99,12 @@ async def update_project(writer: Caller, project_id: str, body: RawBody, command
     return await command.run(work)
 
 
-@get("/projects/{project_id:str}/resources")
+@get(
+    "/projects/{project_id:str}/resources",
+    opt={DESCRIBED: Described(summary="Get project resources", section="Projects", query=ResourcesQuery)},
+)
 async def list_resources(reader: Caller, project_id: str, query: RawQuery, db: Database) -> ResourcesAnswer:
-    """A project's resources, oldest first, by `service` and `status`; deleted ones only when asked for."""
+    """A project's resources, oldest first. Deleted ones are listed only when `status` asks for them."""
     wanted = query.read(ResourcesQuery)
     page = page_of(wanted)
     identifier = ids.expect(schemas.PROJECT_PREFIX, project_id)

@@ -7,19 +7,33 @@ from typing import TYPE_CHECKING
 from litestar import post
 
 from billing import accounts
+from billing.accounts import CurrencyNotSupported
 from billing.core import ids
 from billing.kit.auth import Operator
-from billing.kit.web import Answer, Command, RawBody
+from billing.kit.web import DESCRIBED, Answer, Command, Described, RawBody
 from billing.rating import operations, schemas
+from billing.rating.model import PriceMissing
 from billing.rating.schemas import QuoteIn, QuoteOut
 
 if TYPE_CHECKING:
     from billing.kit.db import Tx
 
 
-@post("/quotes", opt={"audited": False})  # nothing is done
+@post(
+    "/quotes",
+    opt={
+        DESCRIBED: Described(
+            summary="Quote prices",
+            section="Catalogue",
+            answer=QuoteOut,
+            body=QuoteIn,
+            errors=(CurrencyNotSupported, PriceMissing),
+        ),
+        "audited": False,
+    },
+)  # nothing is done
 async def quote(catalog_operator: Operator, body: RawBody, command: Command, currencies: frozenset[str]) -> Answer:
-    """What quantities would cost, band by band; nothing is stored."""
+    """What quantities would cost, band by band; nothing is stored. A `price` given inline prices a draft."""
     wanted = body.read(QuoteIn)
     requests = schemas.read_requests(wanted.lines)
     accounts.require_currency(wanted.currency, enabled=currencies)

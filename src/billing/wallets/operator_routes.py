@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 from litestar import get, post
 
 from billing import accounts, ledger
+from billing.accounts import CurrencyNotSupported
 from billing.core import ids
 from billing.kit.auth import Operator
 from billing.kit.db import Database
-from billing.kit.web import Answer, Command, PageQuery, RawBody, RawQuery, meta, page_of
+from billing.kit.web import DESCRIBED, Answer, Command, Described, PageQuery, RawBody, RawQuery, meta, page_of
+from billing.ledger import InsufficientBalance
 from billing.wallets import operations, schemas
+from billing.wallets.model import CaptureAboveHold, HoldNotOpen, HoldReferenceReused
 from billing.wallets.operations import WalletSettings
 from billing.wallets.schemas import CaptureIn, CreditAnswer, CreditIn, EmptyIn, HoldAnswer, HoldIn, LedgerOut
 
@@ -19,11 +22,24 @@ if TYPE_CHECKING:
     from billing.kit.db import Tx
 
 
-@post("/accounts/{account_id:str}/credits")
+@post(
+    "/accounts/{account_id:str}/credits",
+    opt={
+        DESCRIBED: Described(
+            summary="Grant promotional credit",
+            section="Wallets and credits",
+            answer=CreditAnswer,
+            statuses=(201,),
+            body=CreditIn,
+            errors=(CurrencyNotSupported,),
+            needs_key=True,
+        )
+    },
+)
 async def grant_credit(
     billing_operator: Operator, account_id: str, body: RawBody, command: Command, wallet_settings: WalletSettings
 ) -> Answer:
-    """Give promotional credit."""
+    """Give promotional credit, which pays invoices before the wallet does: the lowest `priority` and soonest expiry first."""
     command.require_key()
     identifier = ids.expect("acc", account_id)
     wanted = body.read(CreditIn)
@@ -45,11 +61,24 @@ async def grant_credit(
     return await command.run(work, status=201)
 
 
-@post("/accounts/{account_id:str}/holds")
+@post(
+    "/accounts/{account_id:str}/holds",
+    opt={
+        DESCRIBED: Described(
+            summary="Place a hold",
+            section="Wallets and credits",
+            answer=HoldAnswer,
+            statuses=(201,),
+            body=HoldIn,
+            errors=(CurrencyNotSupported, InsufficientBalance, HoldReferenceReused),
+            needs_key=True,
+        )
+    },
+)
 async def place_hold(
     payments_operator: Operator, account_id: str, body: RawBody, command: Command, wallet_settings: WalletSettings
 ) -> Answer:
-    """Set money of a wallet aside."""
+    """Set money of a wallet aside until it is captured, released, or the hold expires."""
     command.require_key()
     identifier = ids.expect("acc", account_id)
     wanted = body.read(HoldIn)
@@ -72,9 +101,23 @@ async def place_hold(
     return await command.run(work, status=201)
 
 
-@post("/holds/{hold_id:str}/capture", status_code=200)
+@post(
+    "/holds/{hold_id:str}/capture",
+    status_code=200,
+    opt={
+        DESCRIBED: Described(
+            summary="Capture a hold",
+            section="Wallets and credits",
+            answer=HoldAnswer,
+            body=CaptureIn,
+            body_optional=True,
+            errors=(HoldNotOpen, CaptureAboveHold),
+            needs_key=True,
+        )
+    },
+)
 async def capture_hold(payments_operator: Operator, hold_id: str, body: RawBody, command: Command) -> Answer:
-    """Take held money, all of it or `amount`; the rest goes back."""
+    """Take held money, all of it or `amount`; the rest goes back to the wallet."""
     command.require_key()
     identifier = ids.expect("hold", hold_id)
     wanted = body.read(CaptureIn, optional=True)
@@ -88,9 +131,23 @@ async def capture_hold(payments_operator: Operator, hold_id: str, body: RawBody,
     return await command.run(work)
 
 
-@post("/holds/{hold_id:str}/release", status_code=200)
+@post(
+    "/holds/{hold_id:str}/release",
+    status_code=200,
+    opt={
+        DESCRIBED: Described(
+            summary="Release a hold",
+            section="Wallets and credits",
+            answer=HoldAnswer,
+            body=EmptyIn,
+            body_optional=True,
+            errors=(HoldNotOpen,),
+            needs_key=True,
+        )
+    },
+)
 async def release_hold(payments_operator: Operator, hold_id: str, body: RawBody, command: Command) -> Answer:
-    """Give held money back."""
+    """Give held money back to the wallet."""
     command.require_key()
     identifier = ids.expect("hold", hold_id)
     body.read(EmptyIn, optional=True)
@@ -103,7 +160,10 @@ async def release_hold(payments_operator: Operator, hold_id: str, body: RawBody,
     return await command.run(work)
 
 
-@get("/accounts/{account_id:str}/ledger")
+@get(
+    "/accounts/{account_id:str}/ledger",
+    opt={DESCRIBED: Described(summary="Read an account's ledger", section="Wallets and credits", query=PageQuery)},
+)
 async def show_ledger(billing_operator: Operator, account_id: str, query: RawQuery, db: Database) -> LedgerOut:
     """The account's books: every balance, and its transfers, newest first."""
     identifier = ids.expect("acc", account_id)

@@ -4,15 +4,20 @@ from billing.kit.web.answers import Answer, encode
 from billing.kit.web.app import build_app, unguarded_routes
 from billing.kit.web.bodies import BatchItem, RawBody
 from billing.kit.web.commands import Command
+from billing.kit.web.openapi import DESCRIBED, Batch, Described, Media
 from billing.kit.web.paging import Meta, PageQuery, meta, page_of
 from billing.kit.web.queries import RawQuery
 from billing.kit.web.values import DateFilter, window_of
 
 __all__ = [
+    "DESCRIBED",
     "Answer",
+    "Batch",
     "BatchItem",
     "Command",
     "DateFilter",
+    "Described",
+    "Media",
     "Meta",
     "PageQuery",
     "RawBody",

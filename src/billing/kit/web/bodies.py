@@ -12,7 +12,7 @@ from billing.core.errors import Fault, InvalidParameter
 from billing.kit.web.card_numbers import CardNumberRefused, card_number_paths, may_hold_card_number
 from billing.kit.web.errors import UnsupportedMediaType
 from billing.kit.web.reading import Members, read_json
-from billing.kit.web.schemas import INVALID, Faults, struct_reader
+from billing.kit.web.schemas import INVALID, UNDECLARED, Declared, Faults, struct_reader
 
 Schema = TypeVar("Schema", bound=msgspec.Struct)
 
@@ -32,12 +32,19 @@ class RawBody:
     """The body of a request as it came."""
 
     def __init__(
-        self, content: bytes, *, content_type: str, content_encoding: str = "", refuses_card_numbers: bool = False
+        self,
+        content: bytes,
+        *,
+        content_type: str,
+        content_encoding: str = "",
+        refuses_card_numbers: bool = False,
+        declared: Declared = UNDECLARED,
     ) -> None:
         self.content = content
         self._content_type = content_type
         self._content_encoding = content_encoding
         self._refuses_card_numbers = refuses_card_numbers
+        self._declared = declared
         self.parsed: object = None
         """What was read: a request with the same values is the same request."""
 
@@ -51,6 +58,7 @@ class RawBody:
 
         Raises InvalidParameter with every fault, UnsupportedMediaType, CardNumberRefused (public API only).
         """
+        self._declared.expect(schema)
         tree = Members([]) if optional and self.is_empty else self._read_tree(JSON_TYPE)
         faults = Faults("body")
         value = struct_reader(schema)(tree, "", faults)
@@ -65,6 +73,7 @@ class RawBody:
 
         Raises InvalidParameter when the body is no array or holds more items than allowed, UnsupportedMediaType.
         """
+        self._declared.expect(schema)
         tree = self._read_tree(media_type)
         if not isinstance(tree, list):
             raise InvalidParameter.one("body", "", "must be a list")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
@@ -29,8 +29,10 @@ from billing.kit.web.answers import Answer
 from billing.kit.web.bodies import RawBody
 from billing.kit.web.commands import Command, Slots
 from billing.kit.web.errors import PayloadTooLarge
+from billing.kit.web.openapi.described import DESCRIBED, Described
 from billing.kit.web.paging import Meta, link_header
 from billing.kit.web.queries import NoParameters, RawQuery
+from billing.kit.web.schemas import UNDECLARED, Declared
 from billing.kit.web.values import text_fault
 
 if TYPE_CHECKING:
@@ -78,6 +80,7 @@ class Call:
     edge: Edge
     ip: str
     audited: str | bool = False
+    described: Described | None = None
     who: Caller | Operator | None = None
     body: RawBody | None = None
 
@@ -97,13 +100,14 @@ def make_endpoint(handler: HTTPRouteHandler, *, plane: Plane, edge: Edge) -> HTT
     guard = guards[0] if guards else None
     suspended_ok = bool(handler.opt.get(SUSPENDED_OK)) or "GET" in handler.http_methods
     audited = handler.opt.get(AUDITED, plane == "operator")
+    described = _described(handler, names)
     sources = {name: _source_of(name, plane, edge, in_path, function) for name in names if name != guard}
     takes_query = "query" in sources or plane == "plain"
     if "POST" in handler.http_methods and "body" not in sources:
         sources[NO_MEMBERS] = _no_members_source(plane)
 
     async def endpoint(request: Request[Any, Any, Any]) -> ASGIApp:
-        call = Call(request, edge, _client_address(request, edge), audited)
+        call = Call(request, edge, _client_address(request, edge), audited, described)
         scope = request.scope
         scope["state"][LOGGED] = {"method": scope["method"], "route": scope["path_template"], "ip": call.ip}
         arguments: dict[str, object] = {}
@@ -123,6 +127,22 @@ def make_endpoint(handler: HTTPRouteHandler, *, plane: Plane, edge: Edge) -> HTT
     ]
     registered = HTTPRouteHandler(paths, http_method=methods, opt={GUARD: guard, AUDITED: audited}, status_code=200)
     return registered(endpoint)
+
+
+def permission_of(names: Iterable[str], plane: Plane) -> str:
+    """The permission or scope that the guard among a handler's parameters stands for."""
+    (guard,) = [name for name in names if name in _GUARDS[plane]]
+    return (_PERMISSIONS | _SCOPES)[guard]
+
+
+def _described(handler: HTTPRouteHandler, names: list[str]) -> Described | None:
+    described = handler.opt.get(DESCRIBED)
+    if described is None:
+        return None
+    for name, promised in (("body", described.body), ("query", described.query)):
+        if (name in names) != (promised is not None):
+            raise TypeError(f"{names} take a {name} that is not described, or the reverse")
+    return described
 
 
 def options_endpoints(endpoints: list[HTTPRouteHandler]) -> list[HTTPRouteHandler]:
@@ -193,7 +213,8 @@ async def _database(call: Call) -> Database:
 
 
 async def _query(call: Call) -> RawQuery:
-    return RawQuery(_query_string(call.request))
+    declared = UNDECLARED if call.described is None else Declared(call.described.query)
+    return RawQuery(_query_string(call.request), declared=declared)
 
 
 def _body_source(plane: Plane) -> Source:
@@ -204,6 +225,7 @@ def _body_source(plane: Plane) -> Source:
             content_type=", ".join(_header_values(headers, b"content-type")),
             content_encoding=", ".join(_header_values(headers, b"content-encoding")).lower(),
             refuses_card_numbers=plane == "public",
+            declared=UNDECLARED if call.described is None else Declared(call.described.body_schema),
         )
         return call.body
 

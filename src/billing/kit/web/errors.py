@@ -73,7 +73,12 @@ _OUT_OF_REACH = (
 
 def status_of(error: BillingError) -> int:
     """The status of an error by its family."""
-    return next((status for family, status in _STATUSES if isinstance(error, family)), 500)
+    return status_of_family(type(error))
+
+
+def status_of_family(error: type[BillingError]) -> int:
+    """The status of a class of errors."""
+    return next((status for family, status in _STATUSES if issubclass(error, family)), 500)
 
 
 def translate(error: Exception) -> BillingError:

@@ -9,7 +9,7 @@ import msgspec
 
 from billing.core.errors import InvalidParameter
 from billing.kit.web.reading import Members
-from billing.kit.web.schemas import Faults, from_text_readers, struct_reader
+from billing.kit.web.schemas import UNDECLARED, Declared, Faults, from_text_readers, struct_reader
 
 Schema = TypeVar("Schema", bound=msgspec.Struct)
 
@@ -19,11 +19,13 @@ PARAMETERS_MAX = 100
 class RawQuery:
     """The query string of a request as it came."""
 
-    def __init__(self, query_string: str) -> None:
+    def __init__(self, query_string: str, *, declared: Declared = UNDECLARED) -> None:
         self.query_string = query_string
+        self._declared = declared
 
     def read(self, schema: type[Schema]) -> Schema:
         """The parameters as a schema. Raises InvalidParameter with every fault."""
+        self._declared.expect(schema)
         from_text = from_text_readers(schema)
         tree = Members([(name, from_text.get(name, str)(text)) for name, text in self._pairs()])
         faults = Faults("query")

@@ -24,6 +24,21 @@ INVALID: Final = object()  # what a reader returns for a value whose fault it ha
 ACCEPTS_UNKNOWN = "accepts_unknown"  # a class variable of schemas whose unknown members are left alone (CloudEvents)
 
 
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """The schema that a route's description promises for its body or query; None where nothing was promised."""
+
+    schema: type[msgspec.Struct] | None
+
+    def expect(self, schema: type[msgspec.Struct]) -> None:
+        """Raises TypeError for another one: the description would lie."""
+        if self.schema is not None and schema is not self.schema:
+            raise TypeError(f"{self.schema.__name__} is described, {schema.__name__} was read")
+
+
+UNDECLARED: Final = Declared(None)
+
+
 class Faults:
     """The faults found so far in one part of a request."""
 
@@ -92,7 +107,7 @@ def struct_reader(schema: type[msgspec.Struct]) -> Reader:
 @cache
 def from_text_readers(schema: type[msgspec.Struct]) -> dict[str, FromText]:
     """How the text of each query parameter becomes what a body would hold."""
-    return {field.encode_name: _from_text(_alternatives(field.type)[0]) for field in _fields_of(schema)}
+    return {field.encode_name: _from_text(alternatives(field.type)[0]) for field in _fields_of(schema)}
 
 
 def _fields_of(schema: type[msgspec.Struct]) -> tuple[inspect.Field, ...]:
@@ -102,7 +117,7 @@ def _fields_of(schema: type[msgspec.Struct]) -> tuple[inspect.Field, ...]:
     return described.fields
 
 
-def _alternatives(described: inspect.Type) -> tuple[inspect.Type, bool]:
+def alternatives(described: inspect.Type) -> tuple[inspect.Type, bool]:
     """The one type of a field and whether null is allowed beside it."""
     if not isinstance(described, inspect.UnionType):
         return described, False
@@ -113,7 +128,7 @@ def _alternatives(described: inspect.Type) -> tuple[inspect.Type, bool]:
 
 
 def _field_reader(described: inspect.Type) -> Reader:
-    alone, is_nullable = _alternatives(described)
+    alone, is_nullable = alternatives(described)
     return _NullableReader(_reader_of(alone), is_nullable)
 
 

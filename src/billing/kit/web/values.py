@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Self
+from typing import ClassVar, Self
 
 from billing.core.errors import InvalidParameter
 from billing.core.money import parse_decimal
@@ -101,6 +102,11 @@ class DateFilter:
     """What `from` means: the first instant of the day, or the instant."""
     end: datetime
     """What `to` means, exclusive: the whole day, or the whole second that the instant names, is within."""
+
+    wire_schema: ClassVar[Mapping[str, object]] = {
+        "type": "string",
+        "anyOf": [{"format": "date"}, {"format": "date-time"}],
+    }
 
     @classmethod
     def read(cls, value: object) -> Self:
