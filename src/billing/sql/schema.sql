@@ -1027,6 +1027,7 @@ CREATE TABLE public.payments (
     CONSTRAINT ck_payments_amount CHECK ((amount_minor > 0)),
     CONSTRAINT ck_payments_completed CHECK (((status = 'completed'::text) = (completed_at IS NOT NULL))),
     CONSTRAINT ck_payments_failed CHECK (((status = 'failed'::text) = (failure_reason IS NOT NULL))),
+    CONSTRAINT ck_payments_invoice CHECK (((kind = 'invoice'::text) = (invoice_id IS NOT NULL))),
     CONSTRAINT ck_payments_kind CHECK ((kind = ANY (ARRAY['topup'::text, 'invoice'::text, 'recorded'::text]))),
     CONSTRAINT ck_payments_recorded CHECK (((kind = 'recorded'::text) = ((reference IS NOT NULL) AND (received_at IS NOT NULL)))),
     CONSTRAINT ck_payments_status CHECK ((status = ANY (ARRAY['pending'::text, 'completed'::text, 'failed'::text])))
@@ -1385,6 +1386,13 @@ CREATE TABLE public.transfers (
     CONSTRAINT ck_transfers_number CHECK ((number > 0))
 );
 
+CREATE TABLE public.undone_credits (
+    account_id uuid NOT NULL,
+    credit_id uuid NOT NULL,
+    reason text NOT NULL,
+    undone_at timestamp with time zone NOT NULL
+);
+
 CREATE TABLE public.usage_events (
     account_id uuid NOT NULL,
     source text NOT NULL,
@@ -1679,6 +1687,9 @@ ALTER TABLE ONLY public.tax_rates
 ALTER TABLE ONLY public.transfers
     ADD CONSTRAINT pk_transfers PRIMARY KEY (account_id, number);
 
+ALTER TABLE ONLY public.undone_credits
+    ADD CONSTRAINT pk_undone_credits PRIMARY KEY (account_id, credit_id);
+
 ALTER TABLE ONLY public.usage_events
     ADD CONSTRAINT pk_usage_events PRIMARY KEY (account_id, source, event_id);
 
@@ -1760,6 +1771,8 @@ CREATE INDEX ix_payments_created ON public.payments USING btree (account_id, cre
 
 CREATE INDEX ix_payments_id ON public.payments USING btree (payment_id);
 
+CREATE INDEX ix_payments_invoice ON public.payments USING btree (account_id, invoice_id) WHERE (invoice_id IS NOT NULL);
+
 CREATE INDEX ix_payments_unsettled ON public.payments USING btree (next_check_at, account_id, payment_id) WHERE (status = 'pending'::text);
 
 CREATE INDEX ix_prices_contract ON public.prices USING btree (account_id) WHERE (account_id IS NOT NULL);
@@ -1787,6 +1800,8 @@ CREATE INDEX ix_usage_events_series ON public.usage_events USING btree (account_
 CREATE UNIQUE INDEX uq_payment_methods_default ON public.payment_methods USING btree (account_id) WHERE is_default;
 
 CREATE UNIQUE INDEX uq_payments_reference ON public.payments USING btree (account_id, reference) WHERE (reference IS NOT NULL);
+
+CREATE UNIQUE INDEX uq_payments_under_way ON public.payments USING btree (account_id, invoice_id) WHERE ((status = 'pending'::text) AND (invoice_id IS NOT NULL));
 
 CREATE UNIQUE INDEX uq_projects_default ON public.projects USING btree (account_id) WHERE is_default;
 
@@ -1894,6 +1909,9 @@ ALTER TABLE ONLY public.run_accounts
 
 ALTER TABLE ONLY public.state_points
     ADD CONSTRAINT fk_state_points_resource FOREIGN KEY (account_id, resource_id) REFERENCES public.resources(account_id, resource_id);
+
+ALTER TABLE ONLY public.undone_credits
+    ADD CONSTRAINT fk_undone_credits_credit FOREIGN KEY (account_id, credit_id) REFERENCES public.promotional_credits(account_id, credit_id);
 
 GRANT USAGE ON SCHEMA public TO lineserve_app;
 
@@ -2028,6 +2046,8 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.tax_rates TO lineserve_app;
 GRANT SELECT ON TABLE public.tax_rates_v TO lineserve_app;
 
 GRANT SELECT,INSERT ON TABLE public.transfers TO lineserve_app;
+
+GRANT SELECT,INSERT ON TABLE public.undone_credits TO lineserve_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.usage_events TO lineserve_app;
 
