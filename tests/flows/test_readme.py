@@ -24,14 +24,13 @@ def reader() -> Iterator[tuple[Path, dict[str, str]]]:
     folder.chmod(0o755)
     (folder / ".venv").symlink_to(ROOT / ".venv")
     home = str(folder / "home")
-    with serving(folder, "--demo", LINESERVE_HOME=home) as server:
+    with serving(folder, "--demo", LINESERVE_HOME=home, LINESERVE_DEMO_MONTHS="12") as server:
         yield (
             folder,
             {
                 **os.environ,
                 "LINESERVE_HOME": home,
                 "API": server.ready["base_url"],
-                "KEY": server.ready["api_key"],
                 "OPERATOR": server.ready["operator_url"],
                 "OPERATOR_KEY": server.ready["operator_key"],
             },

@@ -15,7 +15,8 @@ _MARK = "--- end of command ---"
 _VARYING = (
     (re.compile(r"\b(acc|proj|inv|txn|pm|pay|card|run|line|key|price)_[0-9a-z]{26,34}\b"), r"\1_…"),
     (re.compile(r"\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ"), "…"),
-    (re.compile(r"\bINV-\d{4}-"), "INV-…-"),
+    (re.compile(r"\bINV-\d{4}-\d+"), "INV-…"),
+    (re.compile(r"\bThe audit trail has \d+"), "The audit trail has …"),
     (re.compile(r"\b[0-9a-f]{64}\b"), "…"),
 )
 
