@@ -28,7 +28,10 @@ from billing.kit.web import DESCRIBED, Described, RawQuery, meta, page_of, windo
 
 @get(
     "/account/billing/history",
-    opt={DESCRIBED: Described(summary="Get billing history", section="Billing Management", query=HistoryQuery)},
+    opt={
+        "rate_class": "billing",
+        DESCRIBED: Described(summary="Get billing history", section="Billing Management", query=HistoryQuery),
+    },
 )
 async def list_history(reader: Caller, query: RawQuery, db: Database) -> HistoryOut:
     """What was charged, paid and refunded, newest first. Amounts are positive: the type says which way money went.
@@ -74,7 +77,10 @@ async def show_transaction(reader: Caller, transaction_id: str, db: Database) ->
 
 @get(
     "/account/usage",
-    opt={DESCRIBED: Described(summary="Get current usage", section="Billing Management", query=UsageQuery)},
+    opt={
+        "rate_class": "billing",
+        DESCRIBED: Described(summary="Get current usage", section="Billing Management", query=UsageQuery),
+    },
 )
 async def show_usage(reader: Caller, query: RawQuery, db: Database) -> UsageAnswer:
     """What the account has used in the running month and what it costs so far, by service; with `detailed` by resource too.

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from billing import api_keys
 from billing.accounts import operator_routes as accounts_operator
 from billing.accounts import routes as accounts_public
+from billing.alerts import operator_routes as alerts_operator
+from billing.alerts import routes as alerts_public
 from billing.analytics import operator_routes as analytics_operator
 from billing.analytics import routes as analytics_public
 from billing.api_keys import routes as api_keys_public
@@ -17,6 +19,7 @@ from billing.invoices import routes as invoices_public
 from billing.kit.web import build_app
 from billing.metering import operator_routes as metering_operator
 from billing.onboarding import operator_routes as onboarding_operator
+from billing.onboarding import routes as onboarding_public
 from billing.payments import operator_routes as payments_operator
 from billing.payments import routes as payments_public
 from billing.projects import operator_routes as projects_operator
@@ -30,15 +33,18 @@ if TYPE_CHECKING:
 
     from billing.app.runtime import Installation
     from billing.kit.config import Plane
+    from billing.kit.web.rate_limits import RateLimits
 
 PUBLIC = [
     *accounts_public.HANDLERS,
     *api_keys_public.HANDLERS,
     *projects_public.HANDLERS,
+    *onboarding_public.HANDLERS,
     *wallets_public.HANDLERS,
     *payments_public.HANDLERS,
     *invoices_public.HANDLERS,
     *analytics_public.HANDLERS,
+    *alerts_public.HANDLERS,
 ]
 OPERATOR = [
     *accounts_operator.HANDLERS,
@@ -51,14 +57,17 @@ OPERATOR = [
     *payments_operator.SANDBOX_HANDLERS,
     *invoices_operator.HANDLERS,
     *analytics_operator.HANDLERS,
+    *alerts_operator.HANDLERS,
     *check.HANDLERS,
     *audit.HANDLERS,
     *onboarding_operator.HANDLERS,
 ]
 
 
-def make_app(installed: Installation, *, keyring: api_keys.Keyring, plane: Plane) -> Litestar:
-    """The application of one listener, to be made inside the event loop that serves it."""
+def make_app(
+    installed: Installation, *, keyring: api_keys.Keyring, plane: Plane, rate_limits: RateLimits | None = None
+) -> Litestar:
+    """The application of one listener, to be made inside the event loop that serves it. A command's own calls have no limit."""
     return build_app(
         database=installed.database,
         read_caller=keyring.read_caller,
@@ -73,4 +82,5 @@ def make_app(installed: Installation, *, keyring: api_keys.Keyring, plane: Plane
             "sandbox": installed.gateway,
         },
         trusted_proxies=installed.settings.trusted_proxies,
+        rate_limits=rate_limits,
     )

@@ -1,6 +1,6 @@
 """`billing serve`: the API and the worker in one process.
 
-bind the ports ── database, schema ── first keys ── worker ── listen ── ready file ── … signal ── finish ── database
+bind the ports ── database, schema ── rate limits ── first keys ── worker ── listen ── ready file ── … signal ── finish ── database
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from billing import api_keys
-from billing.app import demo, keys, listening, stopping
+from billing.app import demo, keys, limiting, listening, stopping
 from billing.app.faults import CommandError
 from billing.app.http import make_app
 from billing.app.runtime import installation
@@ -54,12 +54,14 @@ async def _serve(settings: Settings, arguments: argparse.Namespace) -> None:
         for place in places:
             stack.enter_context(place.bound)
         installed = await stack.enter_async_context(installation(settings))
+        serves_public = any(place.plane != "operator" for place in places)
+        limits = await stack.enter_async_context(limiting.rate_limits(installed, serves_public=serves_public))
         shown = await (demo.start_keys if arguments.demo else keys.first_operator_key)(installed)
         tasks = [] if arguments.no_worker else [await stack.enter_async_context(working(installed))]
         keyring = api_keys.Keyring(installed.database)
         stack.push_async_callback(keyring.close)
         for place in places:
-            app = make_app(installed, keyring=keyring, plane=place.plane)
+            app = make_app(installed, keyring=keyring, plane=place.plane, rate_limits=limits)
             tasks.append(await stack.enter_async_context(listening.serving(app, place.bound)))
         if ready_file is not None:
             stack.callback(ready_file.unlink, missing_ok=True)

@@ -14,7 +14,13 @@ from billing.kit.db import Database
 from billing.kit.web import DESCRIBED, Answer, Described, Media, PageQuery, RawQuery, meta, page_of, window_of
 
 
-@get("/account/invoices", opt={DESCRIBED: Described(summary="List invoices", section="Invoices", query=InvoicesQuery)})
+@get(
+    "/account/invoices",
+    opt={
+        "rate_class": "billing",
+        DESCRIBED: Described(summary="List invoices", section="Invoices", query=InvoicesQuery),
+    },
+)
 async def list_invoices(reader: Caller, query: RawQuery, db: Database) -> InvoicesOut:
     """The account's invoices, newest first. Void and uncollectible ones are listed only when `status` asks for them.
 
@@ -37,7 +43,8 @@ async def list_invoices(reader: Caller, query: RawQuery, db: Database) -> Invoic
 
 
 @get(
-    "/account/invoices/{invoice_id:str}", opt={DESCRIBED: Described(summary="Get invoice details", section="Invoices")}
+    "/account/invoices/{invoice_id:str}",
+    opt={"rate_class": "billing", DESCRIBED: Described(summary="Get invoice details", section="Invoices")},
 )
 async def show_invoice(reader: Caller, invoice_id: str, db: Database) -> InvoiceAnswer:
     """One invoice with its lines, taxes and payments; at most the first 1,000 lines, the others are in `/lines`."""
@@ -53,7 +60,8 @@ async def show_invoice(reader: Caller, invoice_id: str, db: Database) -> Invoice
 @get(
     "/account/invoices/{invoice_id:str}/lines",
     opt={
-        DESCRIBED: Described(summary="List an invoice's lines", section="Invoices", query=PageQuery, is_extension=True)
+        "rate_class": "billing",
+        DESCRIBED: Described(summary="List an invoice's lines", section="Invoices", query=PageQuery, is_extension=True),
     },
 )
 async def list_lines(reader: Caller, invoice_id: str, query: RawQuery, db: Database) -> LinesOut:
@@ -77,11 +85,12 @@ async def list_lines(reader: Caller, invoice_id: str, query: RawQuery, db: Datab
 @get(
     "/account/invoices/{invoice_id:str}/pdf",
     opt={
+        "rate_class": "billing",
         DESCRIBED: Described(
             summary="Download an invoice as PDF",
             section="Invoices",
             answer=Media(media_type="application/pdf", says="The invoice as PDF/A-3."),
-        )
+        ),
     },
 )
 async def download_pdf(reader: Caller, invoice_id: str, db: Database) -> Answer:

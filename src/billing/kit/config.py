@@ -27,6 +27,14 @@ from billing.core import money
 PREFIX = "LINESERVE_"
 _FILE = "_file"
 _HOST_NAMES = {"0.0.0.0", "::", "127.0.0.1", "::1"}  # noqa: S104  only compared, to print an address one can open
+# What the address of a Redis or Valkey may begin with, and what its client calls that.
+_SHARED_SCHEMES = {
+    "redis": "redis",
+    "rediss": "rediss",
+    "valkey": "redis",
+    "valkeys": "rediss",
+    "unix": "unix",
+}
 
 Plane = Literal["all", "public", "operator"]
 
@@ -97,6 +105,16 @@ class Settings(BaseSettings):
         default=(), description="addresses or networks whose X-Forwarded-For is believed, separated by commas"
     )
 
+    rate_limit_url: SecretStr | None = Field(
+        default=None,
+        description="Redis or Valkey that API processes share; without it one process counts in its memory",
+    )
+    rate_limit_general: int = Field(default=1000, ge=1, description="calls of a key within an hour")
+    rate_limit_billing: int = Field(default=100, ge=1, description="of them, calls of billing operations")
+    rate_limit_project: int = Field(default=500, ge=1, description="of them, calls of project operations")
+    rate_limit_operator: int | None = Field(default=None, ge=1, description="calls of an operator's key within an hour")
+    rate_limit_failures: int = Field(default=1000, ge=1, description="keys an address may show in vain within an hour")
+
     currencies: Words = Field(
         default=("USD", "KES", "ZAR", "NGN", "GHS", "TZS"), description="ISO 4217 codes of accounts and wallets"
     )
@@ -136,6 +154,16 @@ class Settings(BaseSettings):
             if ip_network(proxy, strict=False).prefixlen == 0:
                 raise ValueError(f"{proxy} would believe everybody's X-Forwarded-For")
         return proxies
+
+    @field_validator("rate_limit_url", mode="after")
+    @classmethod
+    def _check_rate_limit_url(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is None:
+            return None
+        scheme, _, place = url.get_secret_value().partition("://")
+        if scheme not in _SHARED_SCHEMES or not place:
+            raise ValueError(f"must begin with one of {', '.join(f'{one}://' for one in _SHARED_SCHEMES)}")
+        return SecretStr(f"{_SHARED_SCHEMES[scheme]}://{place}")
 
     @field_validator("topup_limits", mode="before")
     @classmethod

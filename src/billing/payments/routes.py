@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 @post(
     "/account/wallets/topup",
     opt={
+        "rate_class": "billing",
         DESCRIBED: Described(
             summary="Add funds to a wallet",
             section="Billing Management",
@@ -104,7 +105,10 @@ async def top_up(
 
 @get(
     "/account/payment-methods",
-    opt={DESCRIBED: Described(summary="List payment methods", section="Payment Methods", query=PageQuery)},
+    opt={
+        "rate_class": "billing",
+        DESCRIBED: Described(summary="List payment methods", section="Payment Methods", query=PageQuery),
+    },
 )
 async def list_methods(reader: Caller, query: RawQuery, db: Database) -> PaymentMethodsOut:
     """The saved payment methods, newest first."""
@@ -122,6 +126,7 @@ async def list_methods(reader: Caller, query: RawQuery, db: Database) -> Payment
 @post(
     "/account/payment-methods",
     opt={
+        "rate_class": "billing",
         DESCRIBED: Described(
             summary="Add a payment method",
             section="Payment Methods",
@@ -168,6 +173,7 @@ async def add_method(
 @put(
     "/account/payment-methods/{payment_method_id:str}",
     opt={
+        "rate_class": "billing",
         DESCRIBED: Described(
             summary="Make a payment method the default",
             section="Payment Methods",
@@ -194,6 +200,7 @@ async def make_default(writer: Caller, payment_method_id: str, body: RawBody, co
     "/account/payment-methods/{payment_method_id:str}",
     status_code=200,
     opt={
+        "rate_class": "billing",
         DESCRIBED: Described(
             summary="Delete a payment method", section="Payment Methods", statuses=(204,), errors=(PaymentMethodInUse,)
         ),

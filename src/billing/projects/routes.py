@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     from billing.projects.model import Project
 
 
-@get("/projects", opt={DESCRIBED: Described(summary="List projects", section="Projects", query=PageQuery)})
+@get(
+    "/projects",
+    opt={"rate_class": "project", DESCRIBED: Described(summary="List projects", section="Projects", query=PageQuery)},
+)
 async def list_projects(reader: Caller, query: RawQuery, db: Database) -> ProjectsAnswer:
     """The account's projects, oldest first, with what is in them now."""
     page = page_of(query.read(PageQuery))
@@ -43,6 +46,7 @@ async def list_projects(reader: Caller, query: RawQuery, db: Database) -> Projec
 @post(
     "/projects",
     opt={
+        "rate_class": "project",
         DESCRIBED: Described(
             summary="Create a project",
             section="Projects",
@@ -50,7 +54,7 @@ async def list_projects(reader: Caller, query: RawQuery, db: Database) -> Projec
             statuses=(201,),
             body=ProjectCreate,
             located=True,
-        )
+        ),
     },
 )
 async def create_project(writer: Caller, body: RawBody, command: Command) -> Answer:
@@ -72,7 +76,10 @@ async def create_project(writer: Caller, body: RawBody, command: Command) -> Ans
     return await command.run(work, status=201, location=lambda answer: f"/projects/{answer.project.id}")
 
 
-@get("/projects/{project_id:str}", opt={DESCRIBED: Described(summary="Get project details", section="Projects")})
+@get(
+    "/projects/{project_id:str}",
+    opt={"rate_class": "project", DESCRIBED: Described(summary="Get project details", section="Projects")},
+)
 async def show_project(reader: Caller, project_id: str, db: Database) -> ProjectAnswer:
     """One project with what is in it now."""
     identifier = ids.expect(schemas.PROJECT_PREFIX, project_id)
@@ -84,7 +91,8 @@ async def show_project(reader: Caller, project_id: str, db: Database) -> Project
 @put(
     "/projects/{project_id:str}",
     opt={
-        DESCRIBED: Described(summary="Update a project", section="Projects", answer=ProjectAnswer, body=ProjectUpdate)
+        "rate_class": "project",
+        DESCRIBED: Described(summary="Update a project", section="Projects", answer=ProjectAnswer, body=ProjectUpdate),
     },
 )
 async def update_project(writer: Caller, project_id: str, body: RawBody, command: Command) -> Answer:
@@ -101,7 +109,10 @@ async def update_project(writer: Caller, project_id: str, body: RawBody, command
 
 @get(
     "/projects/{project_id:str}/resources",
-    opt={DESCRIBED: Described(summary="Get project resources", section="Projects", query=ResourcesQuery)},
+    opt={
+        "rate_class": "project",
+        DESCRIBED: Described(summary="Get project resources", section="Projects", query=ResourcesQuery),
+    },
 )
 async def list_resources(reader: Caller, project_id: str, query: RawQuery, db: Database) -> ResourcesAnswer:
     """A project's resources, oldest first. Deleted ones are listed only when `status` asks for them."""

@@ -14,7 +14,10 @@ from billing.wallets.schemas import WalletsOut
 
 @get(
     "/account/wallets",
-    opt={DESCRIBED: Described(summary="Get wallet balances", section="Billing Management", query=PageQuery)},
+    opt={
+        "rate_class": "billing",
+        DESCRIBED: Described(summary="Get wallet balances", section="Billing Management", query=PageQuery),
+    },
 )
 async def list_wallets(reader: Caller, query: RawQuery, db: Database, wallet_settings: WalletSettings) -> WalletsOut:
     """The balances of every currency that the account has had money in, its own currency first.

@@ -18,6 +18,7 @@ from billing.kit.web.endpoints import (
     BASES,
     GUARD,
     LOGGED,
+    RATE_HEADERS,
     REQUEST_ID,
     Edge,
     make_endpoint,
@@ -25,6 +26,7 @@ from billing.kit.web.endpoints import (
     request_id_of,
 )
 from billing.kit.web.errors import answer_of_error
+from billing.kit.web.rate_limits import RateLimits
 
 if TYPE_CHECKING:
     from litestar.types import LifeSpanReceive, LifeSpanScope, LifeSpanSend, Message, Receive, Scope, Send
@@ -43,9 +45,9 @@ class HttpApp(Litestar):
             await super().__call__(scope, receive, send)
             return
         request_id = _request_id(scope["headers"])
-        scope["state"] = {REQUEST_ID: request_id}
+        state = scope["state"] = {REQUEST_ID: request_id}
         with structlog.contextvars.bound_contextvars(request_id=request_id):
-            await super().__call__(scope, receive, _with_headers(send, request_id))
+            await super().__call__(scope, receive, _with_headers(send, state))
 
 
 def build_app(
@@ -58,19 +60,24 @@ def build_app(
     plain: Sequence[HTTPRouteHandler] = (),
     values: Mapping[str, object] | None = None,
     trusted_proxies: Sequence[str] = (),
+    rate_limits: RateLimits | None = None,
 ) -> Litestar:
     """The application, to be made inside the event loop that serves it.
 
     Public handlers are served below /v1, operator handlers below /operator/v1, plain ones (no key) at the root.
-    `values` are given to handlers by parameter name. Raises TypeError for a handler without a guard, or that asks for what
-    nobody gives.
+    `values` are given to handlers by parameter name. Without `rate_limits` nobody is limited. Raises TypeError for a
+    handler without a guard, or that asks for what nobody gives.
     """
+    if rate_limits is not None:
+        read_caller = rate_limits.attempts.watching(read_caller)
+        read_operator = rate_limits.attempts.watching(read_operator)
     edge = Edge(
         database=database,
         slots=Slots(database),
         authenticator=Authenticator(read_caller=read_caller, read_operator=read_operator),
         trusted_proxies=read_networks(trusted_proxies),
         values=dict(values or {}),
+        rate_limits=rate_limits,
     )
     endpoints = [
         *(make_endpoint(handler, plane="public", edge=edge) for handler in public),
@@ -114,16 +121,16 @@ def _request_id(headers: Headers) -> str:
     return secrets.token_hex(16)
 
 
-def _with_headers(send: Callable[..., Any], request_id: str) -> Callable[[Message], Any]:
+def _with_headers(send: Callable[..., Any], state: dict[str, Any]) -> Callable[[Message], Any]:
     own = [
-        (b"x-request-id", request_id.encode("ascii")),
+        (b"x-request-id", state[REQUEST_ID].encode("ascii")),
         (b"cache-control", b"no-store"),
         (b"x-content-type-options", b"nosniff"),
     ]
 
     async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message["headers"] = [*message["headers"], *own]
+            message["headers"] = [*message["headers"], *own, *state.get(RATE_HEADERS, ())]
         await send(message)
 
     return send_with_headers

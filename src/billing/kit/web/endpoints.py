@@ -1,7 +1,7 @@
 """Handlers to endpoints: what a handler's parameters ask for, in the order in which it is granted.
 
-The path exists, then the key is read, then its permission, then query and body: nobody learns about the later ones
-before. So an unknown path answers 404 without a key too, and the other plane's key gets 404 everywhere.
+The path exists, then the key is read, then its permission, then how often it called, then query and body: nobody learns
+about the later ones before. So an unknown path answers 404 without a key too, and the other plane's key gets 404 everywhere.
 """
 
 from __future__ import annotations
@@ -20,18 +20,21 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, Method
 
 from billing.core import ids
-from billing.core.errors import AccountSuspended, Forbidden, InvalidParameter, NotFound
+from billing.core.errors import InvalidParameter, NotFound
 from billing.kit import audit, idempotency
-from billing.kit.auth import OPERATOR_SCOPES, Authenticator, Caller, Headers, Network, Operator, Plane, client_address
+from billing.kit.auth import Authenticator, Caller, Headers, Network, Operator, Plane, client_address
 from billing.kit.db import Database
 from billing.kit.idempotency import Attempt
+from billing.kit.ratelimit import Limit
 from billing.kit.web.answers import Answer
 from billing.kit.web.bodies import RawBody
 from billing.kit.web.commands import Command, Slots
 from billing.kit.web.errors import PayloadTooLarge
+from billing.kit.web.guards import GUARDS, PERMISSIONS, SCOPES, refusal_of
 from billing.kit.web.openapi.described import DESCRIBED, Described
 from billing.kit.web.paging import Meta, link_header
 from billing.kit.web.queries import NoParameters, RawQuery
+from billing.kit.web.rate_limits import RATE_CLASS, RateLimits, header_lines, refusal
 from billing.kit.web.schemas import UNDECLARED, Declared
 from billing.kit.web.values import text_fault
 
@@ -50,15 +53,8 @@ AUDITED = "audited"
 Unless told, operators' writes stand there by their route, and accounts' do not."""
 REQUEST_ID = "request_id"
 NO_MEMBERS = "no members"  # stands among a handler's parameters where it takes no body
+RATE_HEADERS = "rate_headers"  # under this name a request's state holds the headers that tell what is left to its key
 LOGGED = "logged"  # under this name a request's state says where it went, for the log of its error
-
-_PERMISSIONS = {"reader": "read", "writer": "write"}
-_SCOPES = {f"{scope}_operator": scope for scope in OPERATOR_SCOPES}
-_GUARDS: dict[Plane, frozenset[str]] = {
-    "public": frozenset(_PERMISSIONS),
-    "operator": frozenset(_SCOPES),
-    "plain": frozenset(),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +66,7 @@ class Edge:
     authenticator: Authenticator
     trusted_proxies: tuple[Network, ...] = ()
     values: Mapping[str, object] = field(default_factory=dict[str, object])
+    rate_limits: RateLimits | None = None
 
 
 @dataclass(slots=True)
@@ -81,6 +78,7 @@ class Call:
     ip: str
     audited: str | bool = False
     described: Described | None = None
+    limits: tuple[Limit, ...] = ()
     who: Caller | Operator | None = None
     body: RawBody | None = None
 
@@ -94,12 +92,14 @@ def make_endpoint(handler: HTTPRouteHandler, *, plane: Plane, edge: Edge) -> HTT
     names = list(inspect.signature(function).parameters)
     paths = [f"{BASES[plane]}/{path.strip('/')}" for path in sorted(handler.paths)]
     in_path = _path_parameters(paths)
-    guards = [name for name in names if name in _GUARDS[plane]]
+    guards = [name for name in names if name in GUARDS[plane]]
     if len(guards) != (0 if plane == "plain" else 1):
-        raise TypeError(f"{function.__qualname__} must ask for one of {sorted(_GUARDS[plane])}")
+        raise TypeError(f"{function.__qualname__} must ask for one of {sorted(GUARDS[plane])}")
     guard = guards[0] if guards else None
     suspended_ok = bool(handler.opt.get(SUSPENDED_OK)) or "GET" in handler.http_methods
     audited = handler.opt.get(AUDITED, plane == "operator")
+    rate_class = handler.opt.get(RATE_CLASS)
+    limits = edge.rate_limits.limits_of(rate_class, plane=plane) if edge.rate_limits and guard else ()
     described = _described(handler, names)
     sources = {name: _source_of(name, plane, edge, in_path, function) for name in names if name != guard}
     takes_query = "query" in sources or plane == "plain"
@@ -107,7 +107,7 @@ def make_endpoint(handler: HTTPRouteHandler, *, plane: Plane, edge: Edge) -> HTT
         sources[NO_MEMBERS] = _no_members_source(plane)
 
     async def endpoint(request: Request[Any, Any, Any]) -> ASGIApp:
-        call = Call(request, edge, _client_address(request, edge), audited, described)
+        call = Call(request, edge, _client_address(request, edge), audited, described, limits)
         scope = request.scope
         scope["state"][LOGGED] = {"method": scope["method"], "route": scope["path_template"], "ip": call.ip}
         arguments: dict[str, object] = {}
@@ -131,18 +131,8 @@ def make_endpoint(handler: HTTPRouteHandler, *, plane: Plane, edge: Edge) -> HTT
 
 def permission_of(names: Iterable[str], plane: Plane) -> str:
     """The permission or scope that the guard among a handler's parameters stands for."""
-    (guard,) = [name for name in names if name in _GUARDS[plane]]
-    return (_PERMISSIONS | _SCOPES)[guard]
-
-
-def _described(handler: HTTPRouteHandler, names: list[str]) -> Described | None:
-    described = handler.opt.get(DESCRIBED)
-    if described is None:
-        return None
-    for name, promised in (("body", described.body), ("query", described.query)):
-        if (name in names) != (promised is not None):
-            raise TypeError(f"{names} take a {name} that is not described, or the reverse")
-    return described
+    (guard,) = [name for name in names if name in GUARDS[plane]]
+    return (PERMISSIONS | SCOPES)[guard]
 
 
 def options_endpoints(endpoints: list[HTTPRouteHandler]) -> list[HTTPRouteHandler]:
@@ -159,6 +149,16 @@ def _options_endpoint(path: str, allowed: str) -> HTTPRouteHandler:
         return Answer(status=204, headers={"Allow": allowed})
 
     return HTTPRouteHandler(path, http_method=HttpMethod.OPTIONS, status_code=200)(options)
+
+
+def _described(handler: HTTPRouteHandler, names: list[str]) -> Described | None:
+    described = handler.opt.get(DESCRIBED)
+    if described is None:
+        return None
+    for name, promised in (("body", described.body), ("query", described.query)):
+        if (name in names) != (promised is not None):
+            raise TypeError(f"{names} take a {name} that is not described, or the reverse")
+    return described
 
 
 def _path_parameters(paths: list[str]) -> set[str]:
@@ -180,18 +180,21 @@ def _source_of(name: str, plane: Plane, edge: Edge, in_path: set[str], function:
 
 
 async def _authorize(call: Call, guard: str, *, suspended_ok: bool) -> Caller | Operator:
+    """Who calls, if he may and has calls left. One who may not is told what he has left, and loses none."""
     headers = call.request.scope["headers"]
-    if guard in _SCOPES:
-        operator = call.who = await call.edge.authenticator.operator(headers, ip=call.ip)
-        if not operator.has_scope(_SCOPES[guard]):
-            raise Forbidden
-        return operator
-    caller = call.who = await call.edge.authenticator.caller(headers, ip=call.ip)
-    if _PERMISSIONS[guard] not in caller.permissions:
-        raise Forbidden
-    if guard == "writer" and caller.account_status != "active" and not suspended_ok:
-        raise AccountSuspended
-    return caller
+    authenticator = call.edge.authenticator
+    authenticate = authenticator.operator if guard in SCOPES else authenticator.caller
+    who = call.who = await authenticate(headers, ip=call.ip)
+    refused = refusal_of(who, guard, suspended_ok=suspended_ok)
+    if call.edge.rate_limits is not None and call.limits:
+        count = call.edge.rate_limits.take if refused is None else call.edge.rate_limits.peek
+        verdict = await count(who.key_id, call.limits)
+        call.request.scope["state"][RATE_HEADERS] = header_lines(verdict)
+        if refused is None and not verdict.is_admitted:
+            raise refusal(verdict)
+    if refused is not None:
+        raise refused
+    return who
 
 
 def _path_value(name: str) -> Source:

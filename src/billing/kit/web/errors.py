@@ -12,6 +12,7 @@ from litestar.exceptions import HTTPException
 from billing.core.errors import (
     BillingError,
     Conflict,
+    Details,
     Forbidden,
     InvalidParameter,
     NotFound,
@@ -40,6 +41,16 @@ class UnsupportedMediaType(BillingError):
     """The body is of another type than this path takes."""
 
 
+class RateLimited(BillingError):
+    """Too many calls of a key within an hour, or too many wrong keys from an address."""
+
+    message = "Too many calls within an hour; try again after Retry-After seconds"
+
+    def __init__(self, *, details: Details, retry_after_s: int) -> None:
+        super().__init__(details=details)
+        self.retry_after_s = retry_after_s
+
+
 class InternalError(BillingError):
     """Something went wrong that no caller can help."""
 
@@ -57,6 +68,7 @@ _STATUSES: tuple[tuple[type[BillingError], int], ...] = (
     (PayloadTooLarge, 413),
     (UnsupportedMediaType, 415),
     (Refused, 422),
+    (RateLimited, 429),
     (Unavailable, 503),
 )
 
@@ -106,14 +118,14 @@ def answer_of_error(error: Exception, *, request_id: str) -> Answer:
         details = {"request_id": request_id}
     elif isinstance(told, Unavailable):
         _log.warning("unavailable", reason=type(error).__name__)
-    elif status in {401, 403}:
+    elif status in {401, 403, 429}:
         _log.warning("denied", code=told.code)
     body = {"error": {"code": told.code, "message": str(told), "details": details}}
     return Answer.of(body, status=status, headers=_headers_of(told, error))
 
 
 def _headers_of(told: BillingError, error: Exception) -> dict[str, str]:
-    if isinstance(told, Unavailable):
+    if isinstance(told, Unavailable | RateLimited):
         return {"Retry-After": str(told.retry_after_s)}
     if isinstance(told, Unauthorized):
         return {"WWW-Authenticate": "Bearer"}
