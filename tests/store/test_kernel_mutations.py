@@ -355,7 +355,7 @@ MUTATIONS = [
         ),
         (METERING, "OR firsts.occurred_at >= resources.deleted_at", "", usage),
         (METERING, "firsts.occurred_at < resources.created_at OR", "", usage),
-        (METERING, "WHEN firsts.reason IS NOT NULL THEN firsts.reason", "", usage),
+        (METERING, "WHEN firsts.reason IS NOT NULL THEN coalesce(quarantined.reason, firsts.reason)", "", usage),
         (
             METERING,
             "incoming.quantity, incoming.occurred_at)) AS stored",

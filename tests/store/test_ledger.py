@@ -319,6 +319,8 @@ class TestRights:
         {
             "day_rows",  # a gauge's day without a reading left, once its resource's end is known
             "idempotency_keys",  # pruned after 7 days
+            "shortened_resources",  # work to be done
+            "usage_events",  # one that turns out to lie outside its resource's life moves to quarantine
         }
     )
 

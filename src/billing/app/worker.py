@@ -34,6 +34,7 @@ def jobs_of(installed: Installation) -> list[Job]:
             run=lambda database: payments.check_payments(database, installed.gateway),
         ),
         Job(name="metering.replay", every_s=10, run=metering.replay_waiting),
+        Job(name="metering.settle", every_s=10, run=metering.settle_shortened),
         Job(name="idempotency.prune", every_s=3600, run=_prune_idempotency),
         *invoices_jobs.make_jobs(grace=timedelta(seconds=installed.settings.close_grace_s)),
     ]

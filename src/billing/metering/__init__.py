@@ -1,6 +1,6 @@
 """What the platform reports: resources and their states, usage events and their day rows, versions of past periods."""
 
-from billing.metering.jobs import replay_waiting
+from billing.metering.jobs import replay_waiting, settle_shortened
 from billing.metering.model import (
     IngestResult,
     PriceMissing,
@@ -65,6 +65,7 @@ __all__ = [
     "replay_quarantine",
     "replay_waiting",
     "run_checks",
+    "settle_shortened",
     "touch",
     "void",
 ]

@@ -7,9 +7,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from billing.core.period import Period
 from billing.metering.model import IngestResult, QuarantinedEvent, UsageEvent, VoidOutcome
 
 if TYPE_CHECKING:
+    import asyncpg
+
     from billing.kit.db import Connection
 
 
@@ -39,54 +42,117 @@ async def void_event(
     return await connection.fetchval("SELECT void_usage($1, $2, $3, $4)", account_id, source, event_id, now)
 
 
+async def set_aside(
+    connection: Connection, *, account_id: UUID, resource_id: str, since: datetime | None, most: int
+) -> tuple[bool, list[Period]]:
+    """Take a resource's events outside its life, from an instant on, out of the count.
+
+    Whole day rows, oldest first, as many as hold up to `most` such events; without an instant at least one. Returns whether some
+    are left for another time, and the months that changed.
+    """
+    row = await connection.fetchrow(
+        "SELECT is_more, months FROM set_aside_usage($1, $2, $3, $4)", account_id, resource_id, since, most
+    )
+    assert row is not None
+    return row["is_more"], [Period(month.year, month.month) for month in row["months"]]
+
+
 async def list_quarantined(
-    connection: Connection,
-    *,
-    limit: int,
-    offset: int = 0,
-    account_id: UUID | None = None,
-    resource_id: str | None = None,
-    reasons: Sequence[str] | None = None,
-    after: QuarantinedEvent | None = None,
+    connection: Connection, *, limit: int, offset: int = 0, account_id: UUID | None = None
 ) -> list[QuarantinedEvent]:
-    """Events still in quarantine, oldest first; with `after`, those that follow it."""
+    """Events still in quarantine, oldest first."""
     rows = await connection.fetch(
         """
         SELECT account_id, source, event_id, resource_id, meter, quantity, occurred_at, reason, recorded_at
         FROM quarantined_events
-        WHERE resolved_at IS NULL AND ($1::uuid IS NULL OR account_id = $1) AND ($2::text IS NULL OR resource_id = $2)
-            AND ($3::text[] IS NULL OR reason = ANY ($3))
-            AND ($6::timestamptz IS NULL
-                OR (recorded_at, account_id, source, event_id) > ($6, $7::uuid, $8::text, $9::text))
+        WHERE resolved_at IS NULL AND ($1::uuid IS NULL OR account_id = $1)
         ORDER BY recorded_at, account_id, source, event_id
-        LIMIT $4 OFFSET $5
+        LIMIT $2 OFFSET $3
+        """,
+        account_id,
+        limit,
+        offset,
+    )
+    return [QuarantinedEvent(_event(row), row["reason"], row["recorded_at"]) for row in rows]
+
+
+async def list_waiting_of(
+    connection: Connection, *, account_id: UUID, resource_id: str, limit: int
+) -> list[UsageEvent]:
+    """A resource's events in quarantine that may be billed after all, by source and id."""
+    rows = await connection.fetch(
+        """
+        SELECT account_id, source, event_id, resource_id, meter, quantity, occurred_at
+        FROM quarantined_events
+        WHERE resolved_at IS NULL AND account_id = $1 AND resource_id = $2
+            AND reason IN ('resource_unknown', 'outside_resource_life', 'meter_unknown', 'price_missing')
+        ORDER BY source, event_id
+        LIMIT $3
         """,
         account_id,
         resource_id,
-        None if reasons is None else list(reasons),
         limit,
-        offset,
-        after.recorded_at if after else None,
-        after.event.account_id if after else None,
-        after.event.source if after else None,
-        after.event.event_id if after else None,
     )
-    return [
-        QuarantinedEvent(
-            UsageEvent(
-                row["account_id"],
-                row["source"],
-                row["event_id"],
-                row["resource_id"],
-                row["meter"],
-                row["quantity"],
-                row["occurred_at"],
-            ),
-            row["reason"],
-            row["recorded_at"],
+    return [_event(row) for row in rows]
+
+
+async def list_untried(
+    connection: Connection, *, account_id: UUID, tried_before: datetime, limit: int
+) -> list[UsageEvent]:
+    """An account's events in quarantine that may be billed after all and were not judged since an instant, longest ago first."""
+    rows = await connection.fetch(
+        """
+        SELECT account_id, source, event_id, resource_id, meter, quantity, occurred_at
+        FROM quarantined_events
+        WHERE resolved_at IS NULL AND account_id = $1
+            AND reason IN ('resource_unknown', 'outside_resource_life', 'meter_unknown', 'price_missing')
+            AND (tried_at IS NULL OR tried_at < $2)
+        ORDER BY tried_at NULLS FIRST, source, event_id
+        LIMIT $3
+        """,
+        account_id,
+        tried_before,
+        limit,
+    )
+    return [_event(row) for row in rows]
+
+
+async def list_waiting_accounts(connection: Connection, *, after: UUID | None, limit: int) -> list[UUID]:
+    """Accounts with events in quarantine that may be billed after all, by id; those that follow `after`.
+
+    Steps from one account to the next in the index: it costs the same however many events each has.
+    """
+    rows = await connection.fetch(
+        """
+        WITH RECURSIVE waiting AS (
+            (SELECT account_id, 1 AS ordinal FROM quarantined_events
+            WHERE resolved_at IS NULL AND ($1::uuid IS NULL OR account_id > $1)
+                AND reason IN ('resource_unknown', 'outside_resource_life', 'meter_unknown', 'price_missing')
+            ORDER BY account_id LIMIT 1)
+            UNION ALL
+            SELECT next.account_id, waiting.ordinal + 1
+            FROM waiting
+            CROSS JOIN LATERAL (
+                SELECT account_id FROM quarantined_events
+                WHERE resolved_at IS NULL AND account_id > waiting.account_id
+                    AND reason IN ('resource_unknown', 'outside_resource_life', 'meter_unknown', 'price_missing')
+                ORDER BY account_id LIMIT 1
+            ) AS next
+            WHERE waiting.ordinal < $2
         )
-        for row in rows
-    ]
+        SELECT account_id FROM waiting ORDER BY account_id
+        """,
+        after,
+        limit,
+    )
+    return [row["account_id"] for row in rows]
+
+
+async def claim_replay(connection: Connection, *, account_id: UUID) -> bool:
+    """Be the only one who replays an account's quarantine until the transaction ends; False when another is at it."""
+    return await connection.fetchval(
+        "SELECT pg_try_advisory_xact_lock(hashtextextended('quarantine ' || $1::text, 0))", str(account_id)
+    )
 
 
 async def count_quarantined(connection: Connection, *, account_id: UUID | None = None) -> int:
@@ -94,4 +160,16 @@ async def count_quarantined(connection: Connection, *, account_id: UUID | None =
     return await connection.fetchval(
         "SELECT count(*) FROM quarantined_events WHERE resolved_at IS NULL AND ($1::uuid IS NULL OR account_id = $1)",
         account_id,
+    )
+
+
+def _event(row: asyncpg.Record) -> UsageEvent:
+    return UsageEvent(
+        row["account_id"],
+        row["source"],
+        row["event_id"],
+        row["resource_id"],
+        row["meter"],
+        row["quantity"],
+        row["occurred_at"],
     )

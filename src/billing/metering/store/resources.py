@@ -202,6 +202,21 @@ async def refold_after(connection: Connection, *, account_id: UUID, resource_id:
     )
 
 
+async def lock_days(connection: Connection, *, account_id: UUID, resource_id: str, since: datetime) -> None:
+    """Hold a resource's day rows from an instant's day on until the transaction ends, in the order in which ingest holds them."""
+    await connection.execute(
+        """
+        SELECT FROM day_rows
+        WHERE account_id = $1 AND resource_id = $2 AND day >= ($3::timestamptz AT TIME ZONE 'UTC')::date
+        ORDER BY account_id, day, resource_id, meter
+        FOR UPDATE
+        """,
+        account_id,
+        resource_id,
+        since,
+    )
+
+
 async def has_state_after(connection: Connection, *, account_id: UUID, resource_id: str, at: datetime) -> bool:
     """Whether a later state of the resource is known already."""
     return await connection.fetchval(
@@ -236,4 +251,51 @@ async def find_deletion(connection: Connection, *, account_id: UUID, resource_id
     """When the resource ended, or None."""
     return await connection.fetchval(
         "SELECT deleted_at FROM resources WHERE account_id = $1 AND resource_id = $2", account_id, resource_id
+    )
+
+
+async def upsert_shortened(
+    connection: Connection, *, account_id: UUID, resource_id: str, due_at: datetime, settled_at: datetime
+) -> None:
+    """Note that a resource's life became shorter, for the job that settles its usage."""
+    await connection.execute(
+        """
+        INSERT INTO shortened_resources AS s (account_id, resource_id, due_at, settled_at) VALUES ($1, $2, $3, $4)
+        ON CONFLICT (account_id, resource_id) DO UPDATE SET
+            due_at = least(s.due_at, excluded.due_at), settled_at = greatest(s.settled_at, excluded.settled_at)
+        """,
+        account_id,
+        resource_id,
+        due_at,
+        settled_at,
+    )
+
+
+async def claim_shortened(connection: Connection, *, now: datetime) -> tuple[UUID, str] | None:
+    """(account, resource) of the shortened life that is due longest, held until the transaction ends, or None."""
+    row = await connection.fetchrow(
+        """
+        SELECT account_id, resource_id FROM shortened_resources
+        WHERE due_at <= $1
+        ORDER BY due_at, account_id, resource_id
+        LIMIT 1
+        FOR UPDATE SKIP LOCKED
+        """,
+        now,
+    )
+    return None if row is None else (row["account_id"], row["resource_id"])
+
+
+async def settle_shortened(connection: Connection, *, account_id: UUID, resource_id: str, now: datetime) -> None:
+    """Be done with a shortened life, or look at it once more when nobody can count by the longer one any more."""
+    await connection.execute(
+        """
+        WITH settled AS (
+            DELETE FROM shortened_resources WHERE account_id = $1 AND resource_id = $2 AND settled_at <= $3
+        )
+        UPDATE shortened_resources SET due_at = settled_at WHERE account_id = $1 AND resource_id = $2 AND settled_at > $3
+        """,
+        account_id,
+        resource_id,
+        now,
     )

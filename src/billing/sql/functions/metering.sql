@@ -28,12 +28,17 @@ AS $$
     ), 0) END
 $$;
 
--- Fold the readings of gauges anew for some of their days. The caller holds the day rows, so every committed reading is seen.
+-- Fold the readings of gauges anew for some of their days; rows of other meters are left alone. The caller holds the day rows, so every committed reading is seen.
 CREATE OR REPLACE FUNCTION refold_gauges(p_account_ids uuid[], p_resource_ids text[], p_meters text[], p_days date[]) RETURNS void
 LANGUAGE sql
 AS $$
     WITH wanted AS (
-        SELECT DISTINCT * FROM unnest(p_account_ids, p_resource_ids, p_meters, p_days) AS t (account_id, resource_id, meter, day)
+        SELECT day_rows.account_id, day_rows.resource_id, day_rows.meter, day_rows.day
+        FROM (
+            SELECT DISTINCT * FROM unnest(p_account_ids, p_resource_ids, p_meters, p_days) AS t (account_id, resource_id, meter, day)
+        ) AS asked
+        JOIN day_rows ON day_rows.account_id = asked.account_id AND day_rows.day = asked.day
+            AND day_rows.resource_id = asked.resource_id AND day_rows.meter = asked.meter AND day_rows.is_gauge
     ), readings AS (
         SELECT wanted.*, usage_events.quantity, usage_events.occurred_at,
             -- of two readings at one instant the larger holds
@@ -98,11 +103,20 @@ BEGIN
             meters.aggregation = 'time_weighted' AS is_gauge,
             accounts.account_id IS NOT NULL AND (quarantined.event_id IS NULL OR (
                 quarantined.resource_id, quarantined.meter, quarantined.quantity, quarantined.occurred_at
-            ) = (firsts.resource_id, firsts.meter, firsts.quantity, firsts.occurred_at)) AS is_admitted,
+            ) = (firsts.resource_id, firsts.meter, firsts.quantity, firsts.occurred_at)
+                AND quarantined.voided_at IS NULL) AS is_admitted,
             CASE
-                WHEN firsts.reason IS NOT NULL THEN firsts.reason
+                -- what waits already keeps what it waits for: it came in time, and sent again it is no later
+                WHEN firsts.reason IS NOT NULL THEN coalesce(quarantined.reason, firsts.reason)
                 WHEN resources.resource_id IS NULL THEN 'resource_unknown'
                 WHEN firsts.occurred_at < resources.created_at OR firsts.occurred_at >= resources.deleted_at
+                    OR (
+                        SELECT status FROM state_points
+                        WHERE state_points.account_id = firsts.account_id AND state_points.resource_id = firsts.resource_id
+                            AND state_points.effective_at <= firsts.occurred_at
+                        ORDER BY effective_at DESC
+                        LIMIT 1
+                    ) = 'deleting'
                     THEN 'outside_resource_life'
                 WHEN meters.meter IS NULL THEN 'meter_unknown'
                 WHEN NOT EXISTS (
@@ -169,7 +183,8 @@ BEGIN
                 AND usage_events.event_id = judged.event_id
         )
         ORDER BY account_id, source, event_id
-        ON CONFLICT (account_id, source, event_id) DO NOTHING
+        ON CONFLICT (account_id, source, event_id) DO UPDATE SET reason = excluded.reason, tried_at = p_now
+        WHERE quarantined_events.resolved_at IS NULL
     )
     SELECT array_agg(position) AS positions,
         array_agg(account_id) AS account_ids, array_agg(date_trunc('month', day)::date) AS periods,
@@ -194,11 +209,13 @@ BEGIN
         CASE
             WHEN taken.position IS NOT NULL THEN 'accepted'
             WHEN stored.event_id IS NOT NULL AND stored_same.is_same THEN 'duplicate'
+            WHEN stored.event_id IS NULL AND held_same.is_same AND held.voided_at IS NOT NULL THEN 'duplicate'
             WHEN stored.event_id IS NULL AND held_same.is_same THEN 'quarantined'
             ELSE 'rejected'
         END,
         CASE
             WHEN taken.position IS NOT NULL OR stored.event_id IS NOT NULL AND stored_same.is_same THEN NULL
+            WHEN stored.event_id IS NULL AND held_same.is_same AND held.voided_at IS NOT NULL THEN NULL
             WHEN stored.event_id IS NULL AND held_same.is_same THEN held.reason
             WHEN stored.event_id IS NULL AND held.event_id IS NULL THEN 'account_unknown'
             ELSE 'event_conflict'
@@ -218,57 +235,154 @@ BEGIN
 END
 $$;
 
+-- Count some day rows anew, gauges aside, from the events that are left; a row without any goes. The caller holds the rows.
+CREATE OR REPLACE FUNCTION recount_days(p_account_ids uuid[], p_resource_ids text[], p_meters text[], p_days date[]) RETURNS void
+LANGUAGE sql
+AS $$
+    WITH wanted AS (
+        SELECT day_rows.account_id, day_rows.resource_id, day_rows.meter, day_rows.day
+        FROM unnest(p_account_ids, p_resource_ids, p_meters, p_days) AS t (account_id, resource_id, meter, day)
+        JOIN day_rows ON day_rows.account_id = t.account_id AND day_rows.day = t.day AND day_rows.resource_id = t.resource_id
+            AND day_rows.meter = t.meter AND NOT day_rows.is_gauge
+    ), counted AS (
+        SELECT wanted.account_id, wanted.resource_id, wanted.meter, wanted.day,
+            sum(quantity) AS total, max(quantity) AS highest,
+            (array_agg(quantity ORDER BY occurred_at DESC, quantity DESC))[1] AS latest,
+            max(occurred_at) AS latest_at, min(occurred_at) AS first_at, count(*) AS events
+        FROM wanted
+        JOIN usage_events ON usage_events.account_id = wanted.account_id AND usage_events.resource_id = wanted.resource_id
+            AND usage_events.meter = wanted.meter AND usage_events.voided_at IS NULL
+            AND usage_events.occurred_at >= wanted.day::timestamp AT TIME ZONE 'UTC'
+            AND usage_events.occurred_at < (wanted.day + 1)::timestamp AT TIME ZONE 'UTC'
+        GROUP BY wanted.account_id, wanted.resource_id, wanted.meter, wanted.day
+    ), emptied AS (
+        DELETE FROM day_rows USING wanted
+        WHERE day_rows.account_id = wanted.account_id AND day_rows.day = wanted.day
+            AND day_rows.resource_id = wanted.resource_id AND day_rows.meter = wanted.meter
+            AND NOT EXISTS (
+                SELECT FROM counted
+                WHERE counted.account_id = wanted.account_id AND counted.day = wanted.day
+                    AND counted.resource_id = wanted.resource_id AND counted.meter = wanted.meter
+            )
+    )
+    UPDATE day_rows SET total = counted.total, highest = counted.highest, latest = counted.latest,
+        latest_at = counted.latest_at, first_at = counted.first_at, events = counted.events
+    FROM counted
+    WHERE day_rows.account_id = counted.account_id AND day_rows.day = counted.day
+        AND day_rows.resource_id = counted.resource_id AND day_rows.meter = counted.meter
+$$;
+
 -- Take an event out of the count: its day is counted again from the events that are left, and its month becomes dirty if it has ended.
--- Returns voided, again (it was before) or unknown.
+-- One that waits in quarantine waits no longer. Returns voided, again (it was before) or unknown.
 CREATE OR REPLACE FUNCTION void_usage(p_account_id uuid, p_source text, p_event_id text, p_now timestamptz) RETURNS text
 LANGUAGE plpgsql
 AS $$
 DECLARE
     v_event usage_events;
     v_day date;
-    v_start timestamptz;
-    v_end timestamptz;
     v_is_gauge boolean;
+    v_voided_at timestamptz;
 BEGIN
     SELECT * INTO v_event FROM usage_events
-    WHERE account_id = p_account_id AND source = p_source AND event_id = p_event_id
-    FOR UPDATE;
+    WHERE account_id = p_account_id AND source = p_source AND event_id = p_event_id;
+    IF FOUND THEN
+        -- The day row is held first, so that what arrives meanwhile is either seen below or waits.
+        v_day := (v_event.occurred_at AT TIME ZONE 'UTC')::date;
+        SELECT is_gauge INTO v_is_gauge FROM day_rows
+        WHERE account_id = p_account_id AND day = v_day AND resource_id = v_event.resource_id AND meter = v_event.meter
+        FOR UPDATE;
+        SELECT * INTO v_event FROM usage_events
+        WHERE account_id = p_account_id AND source = p_source AND event_id = p_event_id
+        FOR UPDATE;
+    END IF;
     IF NOT FOUND THEN
-        RETURN 'unknown';
+        SELECT voided_at INTO v_voided_at FROM quarantined_events
+        WHERE account_id = p_account_id AND source = p_source AND event_id = p_event_id
+        FOR UPDATE;
+        IF NOT FOUND THEN
+            RETURN 'unknown';
+        ELSIF v_voided_at IS NOT NULL THEN
+            RETURN 'again';
+        END IF;
+        UPDATE quarantined_events SET voided_at = p_now, resolved_at = p_now
+        WHERE account_id = p_account_id AND source = p_source AND event_id = p_event_id;
+        RETURN 'voided';
     ELSIF v_event.voided_at IS NOT NULL THEN
         RETURN 'again';
     END IF;
-    v_day := (v_event.occurred_at AT TIME ZONE 'UTC')::date;
-    v_start := v_day::timestamp AT TIME ZONE 'UTC';
-    v_end := (v_day + 1)::timestamp AT TIME ZONE 'UTC';
-    -- The day row is held first, so that what arrives meanwhile is either seen below or waits.
-    SELECT is_gauge INTO v_is_gauge FROM day_rows
-    WHERE account_id = p_account_id AND day = v_day AND resource_id = v_event.resource_id AND meter = v_event.meter
-    FOR UPDATE;
     UPDATE usage_events SET voided_at = p_now
     WHERE account_id = p_account_id AND source = p_source AND event_id = p_event_id;
     IF v_is_gauge THEN
         PERFORM refold_gauges(ARRAY[p_account_id], ARRAY[v_event.resource_id], ARRAY[v_event.meter], ARRAY[v_day]);
     ELSE
-        WITH counted AS (
-            SELECT sum(quantity) AS total, max(quantity) AS highest,
-                (array_agg(quantity ORDER BY occurred_at DESC, quantity DESC))[1] AS latest,
-                max(occurred_at) AS latest_at, min(occurred_at) AS first_at, count(*) AS events
-            FROM usage_events
-            WHERE account_id = p_account_id AND resource_id = v_event.resource_id AND meter = v_event.meter
-                AND occurred_at >= v_start AND occurred_at < v_end AND voided_at IS NULL
-        ), emptied AS (
-            DELETE FROM day_rows
-            WHERE account_id = p_account_id AND day = v_day AND resource_id = v_event.resource_id AND meter = v_event.meter
-                AND (SELECT events FROM counted) = 0
-        )
-        UPDATE day_rows SET total = counted.total, highest = counted.highest, latest = counted.latest,
-            latest_at = counted.latest_at, first_at = counted.first_at, events = counted.events
-        FROM counted
-        WHERE account_id = p_account_id AND day = v_day AND resource_id = v_event.resource_id AND meter = v_event.meter
-            AND counted.events > 0;
+        PERFORM recount_days(ARRAY[p_account_id], ARRAY[v_event.resource_id], ARRAY[v_event.meter], ARRAY[v_day]);
     END IF;
     PERFORM touch_periods(ARRAY[p_account_id], ARRAY[date_trunc('month', v_day)::date], p_now);
     RETURN 'voided';
+END
+$$;
+
+-- Take a resource's events that lie outside its life as it is known now, and not before p_since (null: any), out of the count and into
+-- quarantine. Whole day rows at a time, oldest first: as many as hold up to p_most such events, and without p_since at least one
+-- whatever it holds. The caller adds to the versions of `months`, those that changed; `is_more` says whether events are left.
+CREATE OR REPLACE FUNCTION set_aside_usage(
+    p_account_id uuid, p_resource_id text, p_since timestamptz, p_most bigint, OUT is_more boolean, OUT months date[]
+)
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_days date[];
+    v_meters text[];
+    v_held record;
+BEGIN
+    SELECT array_agg(day) FILTER (WHERE is_taken), array_agg(meter) FILTER (WHERE is_taken), coalesce(bool_or(NOT is_taken), false)
+    INTO v_days, v_meters, is_more
+    FROM (
+        SELECT day, meter, running <= p_most OR p_since IS NULL AND running = events AS is_taken
+        FROM (
+            SELECT day, meter, events, sum(events) OVER (ORDER BY day, meter) AS running
+            FROM (
+                SELECT (occurred_at AT TIME ZONE 'UTC')::date AS day, usage_events.meter, count(*) AS events
+                FROM resource_gaps_v AS gaps
+                CROSS JOIN meters_v
+                JOIN usage_events ON usage_events.account_id = gaps.account_id AND usage_events.resource_id = gaps.resource_id
+                    AND usage_events.meter = meters_v.meter AND voided_at IS NULL
+                    AND occurred_at >= greatest(gaps.start_at, p_since) AND occurred_at < gaps.end_at
+                WHERE gaps.account_id = p_account_id AND gaps.resource_id = p_resource_id
+                GROUP BY day, usage_events.meter
+            ) AS outside
+        ) AS summed
+    ) AS judged;
+    SELECT coalesce(array_agg(DISTINCT date_trunc('month', day)::date), '{}') INTO months FROM unnest(v_days) AS day;
+    IF v_days IS NULL THEN
+        RETURN;
+    END IF;
+
+    -- The rows are held first, in the order in which all hold them; what arrives meanwhile is then seen or waits.
+    SELECT array_agg(p_account_id) AS account_ids, array_agg(p_resource_id) AS resource_ids, array_agg(meter) AS meters,
+        array_agg(day) AS days
+    INTO v_held
+    FROM (
+        SELECT day, meter FROM day_rows
+        WHERE account_id = p_account_id AND resource_id = p_resource_id
+            AND (day, meter) IN (SELECT * FROM unnest(v_days, v_meters))
+        ORDER BY account_id, day, resource_id, meter
+        FOR UPDATE
+    ) AS held;
+    WITH moved AS (
+        DELETE FROM usage_events USING resource_gaps_v AS gaps, unnest(v_days, v_meters) AS wanted (day, meter)
+        WHERE gaps.account_id = p_account_id AND gaps.resource_id = p_resource_id
+            AND usage_events.account_id = p_account_id AND usage_events.resource_id = p_resource_id
+            AND usage_events.meter = wanted.meter AND voided_at IS NULL
+            AND occurred_at >= greatest(gaps.start_at, p_since, wanted.day::timestamp AT TIME ZONE 'UTC')
+            AND occurred_at < least(gaps.end_at, (wanted.day + 1)::timestamp AT TIME ZONE 'UTC')
+        RETURNING usage_events.*
+    )
+    INSERT INTO quarantined_events (account_id, source, event_id, resource_id, meter, quantity, occurred_at, reason, recorded_at)
+    SELECT account_id, source, event_id, resource_id, meter, quantity, occurred_at, 'outside_resource_life', recorded_at FROM moved
+    ORDER BY account_id, source, event_id
+    ON CONFLICT (account_id, source, event_id) DO UPDATE SET reason = excluded.reason, resolved_at = NULL;
+    PERFORM recount_days(v_held.account_ids, v_held.resource_ids, v_held.meters, v_held.days);
+    PERFORM refold_gauges(v_held.account_ids, v_held.resource_ids, v_held.meters, v_held.days);
 END
 $$;

@@ -69,7 +69,7 @@ CREATE TABLE usage_events (
 );
 -- Readings of one gauge in one day are folded again when another arrives.
 CREATE INDEX ix_usage_events_series ON usage_events (account_id, resource_id, meter, occurred_at);
-GRANT SELECT, INSERT, UPDATE ON usage_events TO lineserve_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON usage_events TO lineserve_app;  -- one that turns out to lie outside its resource's life moves
 
 CREATE TABLE quarantined_events (
     account_id uuid NOT NULL,
@@ -81,11 +81,32 @@ CREATE TABLE quarantined_events (
     occurred_at timestamptz NOT NULL,
     reason text NOT NULL,
     recorded_at timestamptz NOT NULL,
+    tried_at timestamptz,  -- when it was last judged again; null: never
     resolved_at timestamptz,
-    CONSTRAINT pk_quarantined_events PRIMARY KEY (account_id, source, event_id)
+    voided_at timestamptz,
+    CONSTRAINT pk_quarantined_events PRIMARY KEY (account_id, source, event_id),
+    CONSTRAINT ck_quarantined_events_voided CHECK (voided_at IS NULL OR resolved_at IS NOT NULL)
 );
 CREATE INDEX ix_quarantined_events_open ON quarantined_events (recorded_at, account_id, source, event_id) WHERE resolved_at IS NULL;
+-- Those that may be billed after all, by resource for the report that may let them, and by account, the least lately tried first.
+CREATE INDEX ix_quarantined_events_resource ON quarantined_events (account_id, resource_id, source, event_id)
+    WHERE resolved_at IS NULL AND reason IN ('resource_unknown', 'outside_resource_life', 'meter_unknown', 'price_missing');
+CREATE INDEX ix_quarantined_events_turn ON quarantined_events (account_id, tried_at NULLS FIRST, source, event_id)
+    WHERE resolved_at IS NULL AND reason IN ('resource_unknown', 'outside_resource_life', 'meter_unknown', 'price_missing');
 GRANT SELECT, INSERT, UPDATE ON quarantined_events TO lineserve_app;
+
+-- Resources whose life became shorter: a job takes usage outside of it out of the count, what the report left of it and what arrived
+-- while the report was under way.
+CREATE TABLE shortened_resources (
+    account_id uuid NOT NULL,
+    resource_id text NOT NULL,
+    due_at timestamptz NOT NULL,
+    settled_at timestamptz NOT NULL,  -- from then on nobody counts by the longer life any more
+    CONSTRAINT pk_shortened_resources PRIMARY KEY (account_id, resource_id),
+    CONSTRAINT fk_shortened_resources_resource FOREIGN KEY (account_id, resource_id) REFERENCES resources
+);
+CREATE INDEX ix_shortened_resources_due ON shortened_resources (due_at, account_id, resource_id);
+GRANT SELECT, INSERT, UPDATE, DELETE ON shortened_resources TO lineserve_app;
 
 -- A resource's aggregates of one UTC day. For a gauge (a time_weighted meter) `total` is unit-seconds from the day's first reading to
 -- the day's end; what it carried into the day, and into days without readings, is the `latest` of the row before.

@@ -11,6 +11,13 @@ FROM (
 JOIN resources ON resources.account_id = points.account_id AND resources.resource_id = points.resource_id
 WHERE points.status <> 'deleted' AND points.start_at < coalesce(resources.deleted_at, 'infinity');
 
+-- When a resource is known not to be: while it is being deleted, and from its end on. (Its time before its first state is not here:
+-- a first state only ever moves back.) Usage of these times is not counted.
+CREATE OR REPLACE VIEW resource_gaps_v AS
+SELECT account_id, resource_id, start_at, coalesce(end_at, 'infinity') AS end_at FROM resource_spans_v WHERE status = 'deleting'
+UNION ALL
+SELECT account_id, resource_id, deleted_at, 'infinity' FROM resources WHERE deleted_at IS NOT NULL;
+
 CREATE OR REPLACE VIEW resources_v AS
 SELECT account_id, resource_id, project_id, type, service, name, region, created_at, deleted_at FROM resources;
 
@@ -26,7 +33,7 @@ SELECT account_id, resource_id, meter FROM gauges;
 CREATE OR REPLACE VIEW period_versions_v AS
 SELECT account_id, period, version, rated_version FROM period_versions;
 
-GRANT SELECT ON resource_spans_v, resources_v, resource_moves_v, day_rows_v, gauges_v, period_versions_v TO lineserve_app;
+GRANT SELECT ON resource_spans_v, resource_gaps_v, resources_v, resource_moves_v, day_rows_v, gauges_v, period_versions_v TO lineserve_app;
 
 -- An account's resources with their state at an instant; a resource whose first state lies ahead shows that one.
 CREATE OR REPLACE FUNCTION resource_states_v(p_account_id uuid, p_at timestamptz) RETURNS TABLE (
