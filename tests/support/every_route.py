@@ -182,6 +182,8 @@ async def _own(house: House, resident: Resident) -> Names:
     await _post(house, "/operator/v1/events", batch, media_type=EVENTS)
     public: list[tuple[str, str, dict[str, Any]]] = [
         ("project_id", "/v1/projects", {"name": "Mine"}),
+        ("spare_project_id", "/v1/projects", {"name": "Spare"}),
+        ("lost_project_id", "/v1/projects", {"name": "Lost"}),
         ("key_id", "/v1/account/api-keys", {"name": "Shown", "permissions": ["read"]}),
         ("spare_key_id", "/v1/account/api-keys", {"name": "Spare", "permissions": ["read"]}),
         ("spare_method_id", "/v1/account/payment-methods", {"type": "card", "token": "tok_amex"}),
@@ -210,6 +212,7 @@ async def _own(house: House, resident: Resident) -> Names:
         names[name] = (await _post(house, f"{account}/holds", hold))["hold"]["id"]
     async with house.database.transaction() as tx:
         spare = await onboarding.open_account(tx, email=f"{fresh()}@example.com", name="Spare", currency="USD")
+    await house.call("DELETE", f"/v1/projects/{names['lost_project_id']}", key=resident.key)
     names["spare_account_id"] = ids.encode("acc", spare.account.account_id)
     return names
 
@@ -352,6 +355,7 @@ _PUBLIC = [
         schema=project_schemas.ProjectUpdate,
         body=lambda _: {"name": "P", "description": "D", "budget_limit": 1.5},
     ),
+    _call("DELETE /projects/{project_id:str}", names={"project_id": "spare_project_id"}),
     _call("GET /projects/{project_id:str}/resources", query={**PAGE, "service": "compute", "status": "running"}),
     _call("GET /account/wallets", query=PAGE),
     _call(
@@ -403,6 +407,7 @@ _OPERATOR = [
     ),
     _call("POST /accounts/{account_id:str}/suspend", names=_SPARE),
     _call("POST /accounts/{account_id:str}/restore", names=_SPARE),
+    _call("POST /projects/{project_id:str}/restore", names={"project_id": "lost_project_id"}),
     _call("POST /rate-cards", schema=catalog_schemas.RateCardCreate, body=_card),
     _call("GET /rate-cards", query={**PAGE, "currency": "USD", "account_id": f"acc_{NOTHING}"}),
     _call("GET /rate-cards/{rate_card_id:str}"),

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from billing import metering, payments
+from billing import metering, payments, projects
 from billing.app import stopping
 from billing.app.runtime import installation
 from billing.invoices import jobs as invoices_jobs
@@ -36,6 +36,7 @@ def jobs_of(installed: Installation) -> list[Job]:
         Job(name="metering.replay", every_s=10, run=metering.replay_waiting),
         Job(name="metering.settle", every_s=10, run=metering.settle_shortened),
         Job(name="idempotency.prune", every_s=3600, run=_prune_idempotency),
+        *projects.make_jobs(),
         *invoices_jobs.make_jobs(grace=timedelta(seconds=installed.settings.close_grace_s)),
     ]
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from litestar import post
 
-from billing import accounts, wallets
+from billing import accounts, projects, wallets
+from billing.core import ids
 from billing.kit.auth import Operator
 from billing.kit.web import DESCRIBED, Answer, Command, Described, RawBody
 from billing.onboarding import operations, schemas
@@ -60,4 +61,31 @@ async def open_account(
     )
 
 
-HANDLERS = [open_account]
+@post(
+    "/projects/{project_id:str}/restore",
+    status_code=200,
+    opt={
+        DESCRIBED: Described(
+            summary="Restore a project",
+            section="Projects",
+            answer=projects.ProjectAnswer,
+            errors=(projects.ProjectNotRestorable,),
+        )
+    },
+)
+async def restore_project(accounts_operator: Operator, project_id: str, command: Command) -> Answer:
+    """Take a project's deletion back, within 7 days of it.
+
+    What the platform has not deleted yet is metered again from now on; what lies between is never billed.
+    """
+    identifier = ids.expect(projects.PROJECT_PREFIX, project_id)
+
+    async def work(tx: Tx) -> projects.ProjectAnswer:
+        summary, currency = await operations.restore_project(tx, project_id=identifier)
+        command.concerns(summary.project.account_id)
+        return projects.ProjectAnswer(project=projects.show_details(summary, currency=currency))
+
+    return await command.run(work)
+
+
+HANDLERS = [open_account, restore_project]

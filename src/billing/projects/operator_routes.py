@@ -14,6 +14,7 @@ from billing.kit.auth import Operator
 from billing.kit.db import Database
 from billing.kit.web import DESCRIBED, Answer, Command, Described, RawBody
 from billing.projects import operations, schemas
+from billing.projects.model import ResourceDeleting
 from billing.projects.schemas import OperatorResource, OperatorResourceAnswer, ResourceReport
 
 if TYPE_CHECKING:
@@ -29,7 +30,12 @@ if TYPE_CHECKING:
             answer=OperatorResourceAnswer,
             statuses=(200, 201),
             body=ResourceReport,
-            errors=(metering.PriceMissing, metering.ResourceRegionFixed, metering.ResourceDeleted),
+            errors=(
+                metering.PriceMissing,
+                metering.ResourceRegionFixed,
+                metering.ResourceDeleted,
+                ResourceDeleting,
+            ),
         ),
         "audited": False,
     },
@@ -67,7 +73,7 @@ async def _record(tx: Tx, *, account_id: UUID, resource_id: str, report: Resourc
         project_id=None if report.project_id is None else ids.expect(schemas.PROJECT_PREFIX, report.project_id),
         now=tx.now,
     )
-    return await metering.record_state(
+    return await operations.record_report(
         tx,
         metering.StateReport(
             account_id=account_id,

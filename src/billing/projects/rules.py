@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from billing.metering import Span
 
 SERVICES = ("compute", "storage", "messaging")  # there are more where the catalogue says so
 
+PROJECT_PREFIX = "proj"
+RESTORABLE_FOR = timedelta(days=7)
 RESOURCE_ID_LONGEST = 200
 
 UNITS_MAX = Decimal(10) ** 15
@@ -14,6 +20,16 @@ UNITS_DECIMALS = 12
 AHEAD_MAX = timedelta(minutes=5)
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = datetime(9998, 12, 31, tzinfo=UTC)
+
+
+def is_restorable(deleted_at: datetime, *, now: datetime) -> bool:
+    """Whether a project that was deleted at an instant can still be restored: for 7 days, the last instant included."""
+    return now - deleted_at <= RESTORABLE_FOR
+
+
+def holds_at(span: Span, instant: datetime) -> bool:
+    """Whether a span covers an instant; its end does not belong to it."""
+    return span.start_at <= instant and (span.end_at is None or instant < span.end_at)
 
 
 def units_reason(units: Decimal) -> str | None:

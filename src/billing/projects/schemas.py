@@ -16,7 +16,7 @@ from billing.kit.web import Meta, PageQuery, values
 from billing.projects import rules
 from billing.projects.model import PricedResource, ProjectChanges, ProjectSummary
 
-PROJECT_PREFIX = "proj"
+PROJECT_PREFIX = rules.PROJECT_PREFIX
 
 
 class ProjectShown(Struct, frozen=True, kw_only=True):

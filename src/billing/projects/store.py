@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from billing.core.errors import NotFound
 from billing.core.page import PageRequest
-from billing.projects.model import Project
+from billing.projects.model import Project, ResourceDeletion
 
 if TYPE_CHECKING:
     import asyncpg
@@ -98,6 +99,162 @@ async def update_project(connection: Connection, *, project: Project) -> None:
         project.description,
         project.budget_minor,
     )
+
+
+async def lock_projects(connection: Connection, *, account_id: UUID, project_ids: Collection[UUID]) -> None:
+    """Keep some projects from being deleted or restored until the transaction ends."""
+    await connection.execute(
+        "SELECT FROM projects WHERE account_id = $1 AND project_id = ANY ($2) ORDER BY project_id FOR SHARE",
+        account_id,
+        list(project_ids),
+    )
+
+
+async def find_account(connection: Connection, *, project_id: UUID) -> UUID | None:
+    """Whose project this is: the operator names a project alone."""
+    return await connection.fetchval("SELECT account_id FROM projects WHERE project_id = $1", project_id)
+
+
+async def mark_deleted(connection: Connection, *, account_id: UUID, project_id: UUID, now: datetime) -> None:
+    """Delete a project: from now on it is found by nobody, but what was used in it stays there."""
+    await connection.execute(
+        "UPDATE projects SET deleted_at = $3 WHERE account_id = $1 AND project_id = $2", account_id, project_id, now
+    )
+
+
+async def lock_deleted(connection: Connection, *, account_id: UUID, project_id: UUID) -> datetime | None:
+    """When a project was deleted, or None; the project is locked until the transaction ends."""
+    return await connection.fetchval(
+        "SELECT deleted_at FROM projects WHERE account_id = $1 AND project_id = $2 FOR NO KEY UPDATE",
+        account_id,
+        project_id,
+    )
+
+
+async def mark_restored(connection: Connection, *, account_id: UUID, project_id: UUID, now: datetime) -> None:
+    """Take a project's deletion back, and what was asked of the platform with it unless it was confirmed."""
+    await connection.execute(
+        """
+        WITH project AS (
+            UPDATE projects SET deleted_at = NULL WHERE account_id = $1 AND project_id = $2
+        )
+        UPDATE resource_deletions SET restored_at = $3
+        WHERE account_id = $1 AND project_id = $2 AND restored_at IS NULL AND confirmed_at IS NULL
+        """,
+        account_id,
+        project_id,
+        now,
+    )
+
+
+async def insert_deletions(connection: Connection, deletions: Sequence[ResourceDeletion]) -> None:
+    """Store what the platform is asked to delete."""
+    await connection.execute(
+        """
+        INSERT INTO resource_deletions
+            (account_id, resource_id, asked_at, project_id, status_before, plan_before, units_before)
+        SELECT * FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::uuid[], $5::text[], $6::text[], $7::numeric[])
+        """,
+        [one.account_id for one in deletions],
+        [one.resource_id for one in deletions],
+        [one.asked_at for one in deletions],
+        [one.project_id for one in deletions],
+        [one.status_before for one in deletions],
+        [one.plan_before for one in deletions],
+        [one.units_before for one in deletions],
+    )
+
+
+async def is_being_deleted(connection: Connection, *, account_id: UUID, resource_id: str, at: datetime) -> bool:
+    """Whether an instant lies after a resource's deletion was asked for, and not after it was restored."""
+    return await connection.fetchval(
+        """
+        SELECT EXISTS (
+            SELECT FROM resource_deletions
+            WHERE account_id = $1 AND resource_id = $2 AND asked_at <= $3 AND coalesce(restored_at, 'infinity') > $3
+        )
+        """,
+        account_id,
+        resource_id,
+        at,
+    )
+
+
+async def list_open_deletions(connection: Connection, *, account_id: UUID, project_id: UUID) -> list[ResourceDeletion]:
+    """What the platform has yet to confirm of a project's deletion, locked until the transaction ends."""
+    rows = await connection.fetch(
+        """
+        SELECT account_id, resource_id, asked_at, project_id, status_before, plan_before, units_before,
+            stopped_at IS NOT NULL AS is_stopped
+        FROM resource_deletions
+        WHERE account_id = $1 AND project_id = $2 AND confirmed_at IS NULL AND restored_at IS NULL
+        ORDER BY resource_id, asked_at
+        FOR UPDATE
+        """,
+        account_id,
+        project_id,
+    )
+    return [ResourceDeletion(**dict(row)) for row in rows]
+
+
+async def claim_unstopped(connection: Connection) -> ResourceDeletion | None:
+    """A resource of any account whose state has yet to be written down, held until the transaction ends, or None."""
+    row = await connection.fetchrow(
+        """
+        SELECT account_id, resource_id, asked_at, project_id, status_before, plan_before, units_before, false AS is_stopped
+        FROM resource_deletions
+        WHERE stopped_at IS NULL
+        ORDER BY asked_at, account_id, resource_id
+        LIMIT 1
+        FOR UPDATE SKIP LOCKED
+        """
+    )
+    return ResourceDeletion(**dict(row)) if row else None
+
+
+async def mark_stopped(connection: Connection, deletion: ResourceDeletion, *, now: datetime) -> None:
+    """Note that a resource's state was written down."""
+    await connection.execute(
+        "UPDATE resource_deletions SET stopped_at = $4 WHERE account_id = $1 AND resource_id = $2 AND asked_at = $3",
+        deletion.account_id,
+        deletion.resource_id,
+        deletion.asked_at,
+        now,
+    )
+
+
+async def mark_confirmed(connection: Connection, *, account_id: UUID, resource_id: str, now: datetime) -> None:
+    """Note that the platform has deleted a resource, if it was asked to."""
+    await connection.execute(
+        """
+        UPDATE resource_deletions SET confirmed_at = $3
+        WHERE account_id = $1 AND resource_id = $2 AND confirmed_at IS NULL AND restored_at IS NULL
+        """,
+        account_id,
+        resource_id,
+        now,
+    )
+
+
+async def mark_alarmed(connection: Connection, *, asked_before: datetime, now: datetime, limit: int) -> list[tuple[UUID, str, datetime]]:
+    """(account, resource, asked at) of deletions of any account that are unconfirmed for too long; each is told once."""
+    rows = await connection.fetch(
+        """
+        UPDATE resource_deletions SET alarmed_at = $2
+        WHERE (account_id, resource_id, asked_at) IN (
+            SELECT account_id, resource_id, asked_at FROM resource_deletions
+            WHERE asked_at <= $1 AND confirmed_at IS NULL AND restored_at IS NULL AND alarmed_at IS NULL
+            ORDER BY asked_at, account_id, resource_id
+            LIMIT $3
+            FOR UPDATE SKIP LOCKED
+        )
+        RETURNING account_id, resource_id, asked_at
+        """,
+        asked_before,
+        now,
+        limit,
+    )
+    return sorted((row["account_id"], row["resource_id"], row["asked_at"]) for row in rows)
 
 
 def _found(record: asyncpg.Record | None) -> Project:

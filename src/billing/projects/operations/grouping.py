@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from billing import metering, rating
+from billing.kit import touches
 from billing.projects import store
 from billing.projects.model import PricedResource, Project, ProjectChanges, ProjectSummary
 
@@ -40,6 +41,8 @@ async def create(
         created_at=tx.now,
     )
     await store.insert_project(tx.connection, project=project)
+    if budget_minor is not None:
+        await touches.watch(tx, account_id=account_id)
     return project
 
 
@@ -65,6 +68,8 @@ async def change(tx: Tx, *, account_id: UUID, project_id: UUID, changes: Project
     changed = replace(project, **changes)
     if changed != project:
         await store.update_project(tx.connection, project=changed)
+    if changed.budget_minor not in (None, project.budget_minor):
+        await touches.watch(tx, account_id=account_id)
     return changed
 
 
@@ -105,11 +110,13 @@ async def project_for(
 ) -> UUID:
     """Where a reported resource belongs: the project that is named, else the one it is in, else the default one.
 
-    Raises NotFound for a project that the account does not have.
+    No project that the resource leaves or enters is deleted meanwhile. Raises NotFound for a project that the account does not
+    have, or has deleted: only what is in it may still be reported.
     """
-    if project_id is not None:
-        return (await store.get_project(connection, account_id=account_id, project_id=project_id)).project_id
     known = await metering.find_resource(connection, account_id=account_id, resource_id=resource_id, at=now)
-    if known is not None:
-        return known.project_id
-    return (await store.get_default_project(connection, account_id=account_id)).project_id
+    home = None if known is None else known.project_id
+    wanted = project_id or home or (await store.get_default_project(connection, account_id=account_id)).project_id
+    await store.lock_projects(connection, account_id=account_id, project_ids={wanted, home or wanted})
+    if wanted == home:
+        return wanted
+    return (await store.get_project(connection, account_id=account_id, project_id=wanted)).project_id
