@@ -298,6 +298,7 @@ class TestRights:
 
     FROZEN = frozenset(
         {
+            "alert_firings",
             "audit_records",
             "bands",
             "chargebacks",
@@ -309,6 +310,7 @@ class TestRights:
             "invoice_payments",
             "invoice_taxes",
             "invoices",
+            "notifications",
             "promotional_credits",
             "transfers",
             "undone_credits",
@@ -317,8 +319,11 @@ class TestRights:
     # Tables that the application may delete from, each with its reason.
     DELETABLE = frozenset(
         {
+            "account_touches",  # taken away by whoever looks at the account
+            "alerts",  # by their account; what they told stays
             "day_rows",  # a gauge's day without a reading left, once its resource's end is known
             "idempotency_keys",  # pruned after 7 days
+            "watched_accounts",  # once nothing of theirs is asked for
             "shortened_resources",  # work to be done
             "usage_events",  # one that turns out to lie outside its resource's life moves to quarantine
         }

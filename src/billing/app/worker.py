@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from billing import metering, payments, projects
+from billing.alerts import jobs as alerts_jobs
 from billing.app import stopping
 from billing.app.runtime import installation
 from billing.invoices import jobs as invoices_jobs
@@ -37,6 +38,7 @@ def jobs_of(installed: Installation) -> list[Job]:
         Job(name="metering.settle", every_s=10, run=metering.settle_shortened),
         Job(name="idempotency.prune", every_s=3600, run=_prune_idempotency),
         *projects.make_jobs(),
+        alerts_jobs.make_job(reserve=installed.wallet_settings.reserve),
         *invoices_jobs.make_jobs(grace=timedelta(seconds=installed.settings.close_grace_s)),
     ]
 

@@ -102,6 +102,9 @@ BEGIN
     )
     SELECT count(*) INTO v_new FROM fresh;
 
+    IF v_new > 0 THEN
+        PERFORM touch_accounts(p_account_ids);
+    END IF;
     IF v_new < cardinality(p_account_ids) AND EXISTS (
         SELECT FROM unnest(p_account_ids, p_currencies, p_sources, p_destinations, p_amounts, p_templates, p_references, p_ordinals)
             AS sent (account_id, currency, source, destination, amount_minor, template, reference, ordinal)

@@ -7,7 +7,8 @@ AS $$
     FROM unnest(p_account_ids, p_periods) AS touched (account_id, period)
     WHERE period < date_trunc('month', p_now AT TIME ZONE 'UTC')::date
     ORDER BY account_id, period
-    ON CONFLICT (account_id, period) DO UPDATE SET version = period_versions.version + 1
+    ON CONFLICT (account_id, period) DO UPDATE SET version = period_versions.version + 1;
+    SELECT touch_accounts(p_account_ids);
 $$;
 
 -- The seconds between two instants in which a resource was not being deleted; 0 when they do not rise.

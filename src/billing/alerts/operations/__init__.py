@@ -1,0 +1,1 @@
+"""The verbs of alerts: keep them, measure them, evaluate them."""

@@ -1,0 +1,1 @@
+"""The SQL of alerts, their firings, and the figures that they compare."""
