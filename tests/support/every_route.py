@@ -396,6 +396,35 @@ _OPERATOR = [
     _call(
         "PUT /accounts/{account_id:str}",
         schema=account_schemas.OperatorAccountUpdate,
+    _call(
+        "GET /account/analytics/costs",
+        query={"from_date": "2024-01-01", "to_date": "2024-02-29", "group_by": "project"},
+    ),
+    _call(
+        "GET /account/analytics/trends",
+        query={"metric": "cost", "from_date": "2024-01-01", "to_date": "2024-02-29", "interval": "week"},
+    ),
+    _call("GET /projects/{project_id:str}/usage", query={"from_date": "2024-01-01", "to_date": "2024-02-29"}),
+    _call("GET /account/alerts", query=PAGE),
+    _call(
+        "POST /account/alerts",
+        schema=alert_schemas.AlertIn,
+        body=lambda names: {
+            **_ALERT,
+            "threshold": 200.25,
+            "notification_methods": ["email", "webhook"],
+            "currency": "USD",
+            "project_id": names["project_id"],
+            "metric": None,
+        },
+    ),
+    _call("GET /account/alerts/{alert_id:str}"),
+    _call(
+        "PUT /account/alerts/{alert_id:str}",
+        schema=alert_schemas.AlertUpdate,
+        body=lambda _: {"threshold": 20.5, "condition": "less_than", "notification_methods": ["webhook"]},
+    ),
+    _call("DELETE /account/alerts/{alert_id:str}", names={"alert_id": "spare_alert_id"}),
         body=lambda _: {
             **_PROFILE,
             "email": "jane@example.org",

@@ -5,10 +5,21 @@ from __future__ import annotations
 from litestar import get
 
 from billing import payments
-from billing.analytics.operations import explaining, usage
+from billing.analytics import rules
+from billing.analytics.operations import costs, explaining, usage
+from billing.analytics.schemas import costs as costs_shown
 from billing.analytics.schemas import explaining as showing
 from billing.analytics.schemas import explanations
 from billing.analytics.schemas import transactions as schemas
+from billing.analytics.schemas.costs import (
+    PROJECT_PREFIX,
+    CostsAnswer,
+    CostsQuery,
+    ProjectUsageAnswer,
+    ProjectUsageQuery,
+    TrendsAnswer,
+    TrendsQuery,
+)
 from billing.analytics.schemas.explanations import ExplainQuery, ExplanationAnswer
 from billing.analytics.schemas.transactions import (
     TRANSACTION_PREFIX,
@@ -114,4 +125,72 @@ async def explain(reader: Caller, query: RawQuery, db: Database) -> ExplanationA
     return showing.show_explanation(explanation)
 
 
-HANDLERS = [list_history, show_transaction, show_usage, explain]
+@get(
+    "/account/analytics/costs",
+    opt={DESCRIBED: Described(summary="Get cost breakdown", section="Cost Analytics", query=CostsQuery)},
+)
+async def show_costs(reader: Caller, query: RawQuery, db: Database) -> CostsAnswer:
+    """What some days cost by service, project, region, day, week or month, without tax; the running month unless told otherwise.
+
+    Finalised months are what their invoice lines say: minimums are among them, and corrections are in the month that they
+    correct. Open months are what usage says so far. Parts sum to `total_cost`, percentages to 100.0. At most five years.
+    """
+    wanted = query.read(CostsQuery)
+    window_of(wanted.from_date, wanted.to_date)
+    async with db.snapshot() as snapshot:
+        days = rules.months_asked(wanted.from_date, wanted.to_date, now=snapshot.now)
+        groups = await costs.break_down(
+            snapshot.connection,
+            account_id=reader.account_id,
+            days=days,
+            group_by=wanted.group_by,
+            now=snapshot.now,
+        )
+    return costs_shown.show_costs(groups, group_by=wanted.group_by, currency=reader.currency)
+
+
+@get(
+    "/account/analytics/trends",
+    opt={DESCRIBED: Described(summary="Get usage trends", section="Cost Analytics", query=TrendsQuery)},
+)
+async def show_trends(reader: Caller, query: RawQuery, db: Database) -> TrendsAnswer:
+    """Cost, number of resources, storage or bandwidth over time, with a value for each day, ISO week or month.
+
+    Without dates: the last 30 days, 12 weeks or 12 months. Resources are counted at the end of a bucket, or now.
+    """
+    wanted = query.read(TrendsQuery)
+    window_of(wanted.from_date, wanted.to_date)
+    async with db.snapshot() as snapshot:
+        days = rules.buckets_asked(wanted.from_date, wanted.to_date, interval=wanted.interval, now=snapshot.now)
+        points = await costs.follow(
+            snapshot.connection,
+            account_id=reader.account_id,
+            metric=wanted.metric,
+            interval=wanted.interval,
+            days=days,
+            now=snapshot.now,
+        )
+    return costs_shown.show_trends(points, metric=wanted.metric, interval=wanted.interval, currency=reader.currency)
+
+
+@get(
+    "/projects/{project_id:str}/usage",
+    opt={
+        "rate_class": "project",
+        DESCRIBED: Described(summary="Get project usage", section="Projects", query=ProjectUsageQuery),
+    },
+)
+async def show_project_usage(reader: Caller, project_id: str, query: RawQuery, db: Database) -> ProjectUsageAnswer:
+    """What a project used in some days, by service, resource and day; in the running month unless told otherwise."""
+    identifier = ids.expect(PROJECT_PREFIX, project_id)
+    wanted = query.read(ProjectUsageQuery)
+    window_of(wanted.from_date, wanted.to_date)
+    async with db.snapshot() as snapshot:
+        days = rules.months_asked(wanted.from_date, wanted.to_date, now=snapshot.now)
+        found = await costs.get_project_usage(
+            snapshot.connection, account_id=reader.account_id, project_id=identifier, days=days, now=snapshot.now
+        )
+    return costs_shown.show_project_usage(found, currency=reader.currency)
+
+
+HANDLERS = [list_history, show_transaction, show_usage, explain, show_costs, show_trends, show_project_usage]

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Literal
 from uuid import UUID
 
-from billing.analytics.model.usage import Figure, Usage
+from billing.analytics.model.usage import Figure, ServiceUsage
 from billing.catalog import ItemKind, PriceModel
 from billing.core.period import Period
 
@@ -135,17 +135,23 @@ class DayCost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectUsage:
-    """What a project used in some days: services and days each sum to the whole."""
+    """What a project used in some days: services and days each sum to the whole. `message_price`: as in `Usage`."""
 
     project_id: UUID
     days: DaySpan
-    usage: Usage
+    services: list[ServiceUsage]
+    message_price: Decimal | None
     daily: list[DayCost]
+
+    @property
+    def total_minor(self) -> int:
+        """What all services come to."""
+        return sum(service.amount_minor for service in self.services)
 
 
 @dataclass(frozen=True, slots=True)
 class TrendPoint:
-    """A bucket's first day and value."""
+    """A bucket's first day and value; a cost is in minor units."""
 
     date: date
     value: Decimal | int

@@ -57,11 +57,14 @@ class Transaction:
 
 @dataclass(frozen=True, slots=True)
 class ResourceUsage:
-    """What a resource used of one service, without tax. A figure that nothing of it shows is not there."""
+    """What a resource used of one service, without tax. A figure that nothing of it shows is not there.
 
-    resource_id: str
-    name: str
-    type: str
+    Nothing is known of the resource where a finalised month's line is left and what it was billed for is gone.
+    """
+
+    resource_id: str | None
+    name: str | None
+    type: str | None
     amount_minor: int
     figures: Mapping[Figure, Fraction]
 

@@ -1,5 +1,12 @@
-"""Decisions of analytics, without I/O: usage from shares of charges; how an amount is taken apart."""
+"""Decisions of analytics, without I/O: usage from shares of charges; costs and trends; how an amount is taken apart."""
 
+from billing.analytics.rules.costs import (
+    daily_costs,
+    groups_of_days,
+    groups_of_places,
+    quantities_of_buckets,
+    usage_of_shares,
+)
 from billing.analytics.rules.explaining import (
     billed_charge,
     decided_on,
@@ -7,6 +14,7 @@ from billing.analytics.rules.explaining import (
     rated_charge,
     says_the_same,
 )
+from billing.analytics.rules.spans import buckets_asked, buckets_of, ends_of_buckets, midnight, months_asked
 from billing.analytics.rules.usage import (
     HOUR_S,
     cost_per_message,
@@ -21,15 +29,25 @@ from billing.analytics.rules.usage import (
 __all__ = [
     "HOUR_S",
     "billed_charge",
+    "buckets_asked",
+    "buckets_of",
     "cost_per_message",
+    "daily_costs",
     "decided_on",
+    "ends_of_buckets",
     "figure_of",
     "find_correction",
+    "groups_of_days",
+    "groups_of_places",
+    "midnight",
+    "months_asked",
     "plain",
     "price_id_of_messages",
+    "quantities_of_buckets",
     "quantity_of",
     "rated_charge",
     "says_the_same",
     "services_shown",
     "summarize",
+    "usage_of_shares",
 ]

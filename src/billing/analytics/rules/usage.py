@@ -38,15 +38,19 @@ def _service_usage(service: str, shares: Sequence[Share]) -> ServiceUsage:
     by_resource: dict[str, list[Share]] = defaultdict(list)
     for share in shares:
         by_resource[share.resource_id].append(share)
-    own = SERVICES.get(service, ())
-    shown = {figure for share in shares if (figure := figure_of(share)) is not None}
     return ServiceUsage(
         service=service,
         amount_minor=sum(share.amount_minor for share in shares),
-        figures=(*own, *(figure for figure in FIGURES if figure in shown.difference(own))),
+        figures=figures_of(service, [figure for share in shares if (figure := figure_of(share)) is not None]),
         resources=[_resource_usage(by_resource[resource_id]) for resource_id in sorted(by_resource)],
         price_ids=frozenset(share.price_id for share in shares),
     )
+
+
+def figures_of(service: str, shown: Iterable[Figure]) -> tuple[Figure, ...]:
+    """What each resource of a service shows: the service's own figures, then what else some of them have."""
+    own = SERVICES.get(service, ())
+    return (*own, *(figure for figure in FIGURES if figure in set(shown).difference(own)))
 
 
 def _resource_usage(shares: Sequence[Share]) -> ResourceUsage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Literal
@@ -140,19 +141,30 @@ def show_usage(usage: Usage, *, currency: str, is_detailed: bool) -> UsageAnswer
             period=PeriodShown(start=usage.period.start, end=usage.period.shown_end),
             total_cost=money.to_major(usage.total_minor, currency),
             currency=currency,
-            services={
-                service.service: _service(service, usage, currency=currency, is_detailed=is_detailed)
-                for service in usage.services
-            },
+            services=show_services(
+                usage.services, message_price=usage.message_price, currency=currency, is_detailed=is_detailed
+            ),
         )
     )
 
 
-def _service(service: ServiceUsage, usage: Usage, *, currency: str, is_detailed: bool) -> dict[str, object]:
+def show_services(
+    services: Sequence[ServiceUsage], *, message_price: Decimal | None, currency: str, is_detailed: bool
+) -> dict[str, dict[str, object]]:
+    """Services by name, each with its resources when asked for."""
+    return {
+        service.service: _service(service, message_price, currency=currency, is_detailed=is_detailed)
+        for service in services
+    }
+
+
+def _service(
+    service: ServiceUsage, message_price: Decimal | None, *, currency: str, is_detailed: bool
+) -> dict[str, object]:
     shown: dict[str, object] = {"cost": money.to_major(service.amount_minor, currency)}
     if service.service == "messaging":
         shown["messages_sent"] = rules.plain(service.total("messages_sent"))
-        shown["cost_per_message"] = rules.cost_per_message(service, currency=currency, price=usage.message_price)
+        shown["cost_per_message"] = rules.cost_per_message(service, currency=currency, price=message_price)
     if is_detailed:
         shown["resources"] = [_resource(resource, service, currency=currency) for resource in service.resources]
     return shown

@@ -40,3 +40,17 @@ SELECT
 FROM credit_notes AS notes
 JOIN invoices ON invoices.account_id = notes.account_id AND invoices.invoice_id = notes.invoice_id;
 GRANT SELECT ON invoice_transactions_v TO lineserve_app;
+
+-- What was billed of each service month, corrections in the month that they correct: lines of finalised documents that stand. A voided
+-- invoice's no longer count; what an operator credited of an invoice is no line.
+CREATE OR REPLACE VIEW billed_lines_v AS
+SELECT lines.account_id, lines.service_period, lines.charge_kind, lines.item_kind, lines.item, lines.price_id,
+    lines.charge_resource_id, lines.units, lines.service, lines.type, lines.project_id, lines.region, lines.amount_minor
+FROM invoice_lines AS lines
+JOIN invoice_states AS states ON states.account_id = lines.account_id AND states.invoice_id = lines.invoice_id
+WHERE states.status <> 'void';
+
+-- When a month's lines were made.
+CREATE OR REPLACE VIEW closes_v AS
+SELECT account_id, period, rated_at FROM closes;
+GRANT SELECT ON billed_lines_v, closes_v TO lineserve_app;
