@@ -6,7 +6,7 @@ A test asks for the `house` fixture, which its module makes with `house_of(handl
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -21,6 +21,7 @@ from billing.core import ids
 from billing.kit.auth import Permission
 from billing.kit.db import Database, open_pool
 from billing.kit.web import build_app
+from billing.kit.web.rate_limits import RateLimits
 
 if TYPE_CHECKING:
     from litestar.handlers import HTTPRouteHandler
@@ -151,8 +152,9 @@ async def open_house(
     public: Sequence[HTTPRouteHandler] = (),
     operator: Sequence[HTTPRouteHandler] = (),
     values: Mapping[str, object] | None = None,
+    limited: Callable[[Clock], RateLimits] | None = None,
 ) -> AsyncIterator[House]:
-    """The application with some handlers over a database, as its own role."""
+    """The application with some handlers over a database, as its own role; without rate limits unless `limited` makes some."""
     clock = Clock()
     pool = await open_pool(dsn, size=4)
     database = Database(pool, clock)
@@ -167,6 +169,7 @@ async def open_house(
             public=public,
             operator=operator,
             values=values or {},
+            rate_limits=None if limited is None else limited(clock),
         )
         transport = httpx2.ASGITransport(app=cast("Any", app), client=("127.0.0.1", 50_000))
         async with httpx2.AsyncClient(transport=transport, base_url="http://billing.test") as client:
