@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 EMAIL = "demo@example.com"
 FILE = "demo-keys.json"
 _COMMAND = "billing serve --demo"
-_LOCK = 7_302_646_011_907  # of the advisory lock: programs that start together make one demo
+_LOCK = 7_302_646_011_908  # of the advisory lock: programs that start together make one demo
 
 
 async def start_keys(installed: Installation) -> StartKeys:
