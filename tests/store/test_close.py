@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,8 @@ import pytest_asyncio
 from billing import invoices
 from billing.core.errors import NotFound
 from billing.core.period import Period
-from billing.invoices.operations import reading
+from billing.invoices import pdf
+from billing.invoices.operations import documents, reading
 from billing.invoices.store import runs
 from tests.support.cloud import FEBRUARY, JANUARY, Cloud, at, open_cloud, price
 
@@ -346,14 +348,40 @@ class TestPdf:
         await cloud.close()
         invoice = (await get_only(cloud, account_id)).invoice
         key = {"account_id": account_id, "invoice_id": invoice.invoice_id}
-        number, content, digest = await reading.get_pdf(cloud.database, **key)
-        assert (number, content[:5], hashlib.sha256(content).digest()) == ("INV-2024-001", b"%PDF-", digest)
-        assert (await get_only(cloud, account_id)).invoice.pdf_sha256 == digest
+        made = await documents.get_invoice_pdf(cloud.database, **key)
+        assert (made.number, made.content[:5]) == ("INV-2024-001", b"%PDF-")
+        assert hashlib.sha256(made.content).digest() == made.sha256
+        assert (await get_only(cloud, account_id)).invoice.pdf_sha256 == made.sha256
         await cloud.pay_in(account_id, 1_000)
         async with cloud.database.transaction() as tx:
             assert await invoices.collect(tx, account_id=account_id, currency="USD") == 300
         cloud.wait(days=400)
-        assert await reading.get_pdf(cloud.database, **key) == (number, content, digest)
+        assert await documents.get_invoice_pdf(cloud.database, **key) == made
+
+    async def test_is_made_once_and_kept(self, cloud: Cloud) -> None:
+        await cloud.publish(ONE_EACH)
+        account_id = await used(cloud, 5)
+        await cloud.close()
+        invoice_id = (await get_only(cloud, account_id)).invoice.invoice_id
+        key = {"account_id": account_id, "invoice_id": invoice_id}
+        made = await asyncio.gather(*(documents.get_invoice_pdf(cloud.database, **key) for _ in range(4)))
+        assert len({one.content for one in made}) == 1
+        ((kept, content),) = await cloud.fetch("SELECT document_id, content FROM document_pdfs")
+        assert (kept, content) == (invoice_id, made[0].content)
+
+    async def test_made_anew_is_what_was_kept(self, cloud: Cloud, request: pytest.FixtureRequest) -> None:
+        """V5: 1,000 of them nightly. Each is printed from the version that is frozen on it, whatever came since."""
+        invoices_total = 1_000 if request.config.getoption("--nightly") else 20
+        await cloud.publish(ONE_EACH)
+        for quantity in range(1, invoices_total + 1):
+            await used(cloud, quantity)
+        await cloud.close()
+        keys = await cloud.fetch("SELECT account_id, invoice_id FROM invoices ORDER BY account_id")
+        before = [await documents.get_invoice_pdf(cloud.database, **dict(key)) for key in keys]
+        async with cloud.database.snapshot() as tx:
+            found = [await reading.get_whole(tx, **dict(key), lines_max=None) for key in keys]
+        assert {whole.invoice.parties["template_version"] for whole in found} == {pdf.TEMPLATE_VERSION}
+        assert [pdf.render(documents.document_of(whole)) for whole in found] == [one.content for one in before]
 
     async def test_is_the_accounts_own(self, cloud: Cloud) -> None:
         await cloud.publish(ONE_EACH)
@@ -362,7 +390,7 @@ class TestPdf:
         await cloud.close()
         invoice = (await get_only(cloud, account_id)).invoice
         with pytest.raises(NotFound):
-            await reading.get_pdf(cloud.database, account_id=other_id, invoice_id=invoice.invoice_id)
+            await documents.get_invoice_pdf(cloud.database, account_id=other_id, invoice_id=invoice.invoice_id)
 
 
 class TestChecks:

@@ -248,7 +248,15 @@ def makers(at: datetime, reference: UUID, row: Row) -> dict[str, Make]:
             {"destination": row["to"].replace("<grant>", str(CREDIT)), **paid},
         ),
         "invoice.written_off": (ledger.invoice_written_off, {"invoice_id": reference, **moved}),
-        "credit_note.returned": (ledger.credit_note_returned, {"credit_note_id": reference, **moved}),
+        "credit_note.returned": (
+            ledger.credit_note_returned,
+            {
+                "credit_note_id": reference,
+                "ordinal": int(row["to"] != ledger.WALLET_CASH),
+                "destination": row["to"].replace("<grant>", str(CREDIT)),
+                **moved,
+            },
+        ),
     }
     return {name: partial(_made, make, members) for name, (make, members) in made.items()}
 

@@ -14,6 +14,7 @@ import msgspec
 
 from billing import accounts, api_keys, invoices, onboarding, payments, wallets
 from billing.accounts import schemas as account_schemas
+from billing.alerts import schemas as alert_schemas
 from billing.api_keys import schemas as key_schemas
 from billing.app.http import OPERATOR, PUBLIC
 from billing.catalog import schemas as catalog_schemas
@@ -165,6 +166,9 @@ async def _furnish(house: House) -> World:
         mine[name] = await _invoice_of(house, resident)
     for resident, names in ((jane, mine), (bob, others)):
         names |= {"rate_card_id": card_id, "run_id": run_id, "invoice_id": await _invoice_of(house, resident)}
+        credit = {"amount": "0.01", "reason": "a mistake"}
+        path = f"/operator/v1/invoices/{names['invoice_id']}/credit-notes"
+        names["credit_note_id"] = (await _post(house, path, credit))["credit_note"]["id"]
     lesser_keys = {
         "read": await house.issue(jane, "read"),
         "write": await house.issue(jane, "write"),
@@ -185,6 +189,7 @@ async def _own(house: House, resident: Resident) -> Names:
         ("spare_project_id", "/v1/projects", {"name": "Spare"}),
         ("lost_project_id", "/v1/projects", {"name": "Lost"}),
         ("key_id", "/v1/account/api-keys", {"name": "Shown", "permissions": ["read"]}),
+        *((name, "/v1/account/alerts", _ALERT) for name in ("alert_id", "spare_alert_id")),
         ("spare_key_id", "/v1/account/api-keys", {"name": "Spare", "permissions": ["read"]}),
         ("spare_method_id", "/v1/account/payment-methods", {"type": "card", "token": "tok_amex"}),
         ("slow_method_id", "/v1/account/payment-methods", {"type": "card", "token": "tok_pending"}),
@@ -263,6 +268,7 @@ _STATE = {
     "status": "running",
     "plan": "small",
 }
+_ALERT = {"type": "budget", "threshold": 200, "condition": "greater_than", "notification_methods": ["email"]}
 PAGE = {"page": "1", "per_page": "25"}
 _PROFILE = {
     "name": "Jane",
@@ -382,20 +388,14 @@ _PUBLIC = [
     _call("GET /account/invoices/{invoice_id:str}"),
     _call("GET /account/invoices/{invoice_id:str}/lines", query=PAGE),
     _call("GET /account/invoices/{invoice_id:str}/pdf"),
+    _call("GET /account/credit-notes/{credit_note_id:str}"),
+    _call("GET /account/credit-notes/{credit_note_id:str}/pdf"),
     _call(
         "GET /account/billing/history",
         query={**PAGE, "type": "charge", "from_date": "2024-01-01", "to_date": "2024-01-31"},
     ),
     _call("GET /account/transactions/{transaction_id:str}"),
     _call("GET /account/usage", query={"service": "compute", "detailed": "true"}),
-    _call("GET /account/explain", query={"meter": "sms", "resource_id": "vps_1", "period": "2024-01"}),
-]
-_OPERATOR = [
-    _call("GET /accounts", query={**PAGE, "status": "active", "q": "jane"}),
-    _call("GET /accounts/{account_id:str}"),
-    _call(
-        "PUT /accounts/{account_id:str}",
-        schema=account_schemas.OperatorAccountUpdate,
     _call(
         "GET /account/analytics/costs",
         query={"from_date": "2024-01-01", "to_date": "2024-02-29", "group_by": "project"},
@@ -425,6 +425,14 @@ _OPERATOR = [
         body=lambda _: {"threshold": 20.5, "condition": "less_than", "notification_methods": ["webhook"]},
     ),
     _call("DELETE /account/alerts/{alert_id:str}", names={"alert_id": "spare_alert_id"}),
+    _call("GET /account/explain", query={"meter": "sms", "resource_id": "vps_1", "period": "2024-01"}),
+]
+_OPERATOR = [
+    _call("GET /accounts", query={**PAGE, "status": "active", "q": "jane"}),
+    _call("GET /accounts/{account_id:str}"),
+    _call(
+        "PUT /accounts/{account_id:str}",
+        schema=account_schemas.OperatorAccountUpdate,
         body=lambda _: {
             **_PROFILE,
             "email": "jane@example.org",
@@ -575,6 +583,11 @@ _OPERATOR = [
         },
         names={"invoice_id": "credited_invoice_id"},
     ),
+    _call("GET /invoices/{invoice_id:str}/credit-notes", query=PAGE),
+    _call("GET /credit-notes/{credit_note_id:str}"),
+    _call("GET /credit-notes/{credit_note_id:str}/pdf"),
+    _call("GET /accounts/{account_id:str}/alerts", query=PAGE),
+    _call("POST /accounts/{account_id:str}/alerts/{alert_id:str}/test"),
     _call("GET /check"),
     _call(
         "GET /audit",

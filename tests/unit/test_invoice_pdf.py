@@ -38,8 +38,18 @@ rendering = import_module("billing.invoices.pdf.render")  # the face's `render` 
 # undo the change and make it in a new version (template file, and figures that only the new version prints), then add its digests.
 # A new release of the typst package may change TYPST_VERSION and the PDFs' digests alone, with an ADR: who was given the old bytes?
 TYPST_VERSION = "0.15.2"
-TEMPLATE_SHA256 = {1: "e41a62c790fd5016432116a2ee9362d4f061645c91521ebf28333597d798f955"}
-PDF_SHA256 = {1: "ac0deb7f4557a0d6fe3cdbea5e63244194549ee3a9820ea752813ac927430f28"}
+TEMPLATE_SHA256 = {
+    1: "e41a62c790fd5016432116a2ee9362d4f061645c91521ebf28333597d798f955",
+    2: "d01ccd269e43a8c4e626e44c92a90ba707897bd68214fd61364c4f2f04ed50b2",
+}
+PDF_SHA256 = {
+    1: "ac0deb7f4557a0d6fe3cdbea5e63244194549ee3a9820ea752813ac927430f28",
+    2: "ac0deb7f4557a0d6fe3cdbea5e63244194549ee3a9820ea752813ac927430f28",
+}
+CREDIT_NOTE_SHA256 = {
+    1: "d1dfbe5c186570f5ad170623aa1b12a1dedd674dccda7118f27c988e8d8b740e",
+    2: "99d6c81f12a90519a3e6da16bbf14bc50e5d40096ccd62829997c910443bc50e",
+}
 
 ISSUER = IssuerParty(
     name="Lineserve Cloud Ltd",
@@ -115,7 +125,7 @@ def sample() -> InvoiceDocument:
 
 def credit_note() -> InvoiceDocument:
     """A credit note for the sample's correction."""
-    whole = document(LINES[4])
+    whole = document(replace(LINES[4], kind="other", unit_price=None))
     return replace(
         whole, kind="credit_note", number="CN-2024-001", corrects="INV-2023-009", due_date=None, amount_due_minor=0
     )
@@ -189,6 +199,16 @@ class TestTemplateVersions:
     def test_makes_the_same_bytes_for_ever(self, version: int) -> None:
         assert version_of("typst") == TYPST_VERSION
         assert digest(pdf.render(replace(sample(), template_version=version))) == PDF_SHA256[version]
+        assert digest(pdf.render(replace(credit_note(), template_version=version))) == CREDIT_NOTE_SHA256[version]
+
+    def test_say_what_each_version_said(self) -> None:
+        """From version 2 on no minimum, correction or credit is called tiered, and a credit note tells its reason."""
+        lines = (replace(LINES[1], kind="other"), replace(LINES[1], kind="usage"))
+        note = replace(credit_note(), reason="Outage of 12 January")
+        old, new = (text_of(pdf.render(replace(document(*lines), template_version=version))) for version in (1, 2))
+        assert (old.count("tiered"), new.count("tiered")) == (2, 1)
+        told = [text_of(pdf.render(replace(note, template_version=version))) for version in (1, 2)]
+        assert ["Outage of 12 January" in text for text in told] == [False, True]
 
     def test_is_refused_when_unknown(self) -> None:
         with pytest.raises(KeyError):

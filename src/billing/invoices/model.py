@@ -15,6 +15,7 @@ RunStatus = Literal["queued", "running", "completed", "failed"]
 RunAccountState = Literal["queued", "rated", "numbered", "done", "parked"]
 InvoiceStatus = Literal["draft", "pending", "overdue", "paid", "void", "uncollectible"]
 InvoiceKind = Literal["invoice", "credit_note"]
+CreditNoteKind = Literal["credit", "refund"]
 PaymentSource = Literal["credit", "wallet", "method"]
 
 INVOICE_MAX_MINOR = 10**14
@@ -30,6 +31,9 @@ class Issuer:
     tax_id: str | None
     bank_details: str | None
     support_email: str | None
+
+
+UNNAMED_ISSUER = Issuer("Lineserve", "", None, None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +120,7 @@ class Invoice:
     paid_minor: int
     credited_minor: int
     paid_at: datetime | None
-    pdf_sha256: bytes | None
+    pdf_sha256: bytes | None = None
 
     def status_at(self, now: datetime) -> str:
         """The status as the wire shows it: overdue is pending past the due date, read and never stored."""
@@ -197,19 +201,58 @@ class InvoicePayment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreditNote:
-    """What an operator took back of an issued invoice. `returned_minor`: the part that was paid, which went into the wallet."""
+    """What an operator took back of an issued invoice.
+
+    `restored_minor` went back to promotional credits, `returned_minor` into the wallet, `refunded_minor` was asked of gateways.
+    """
 
     account_id: UUID
     credit_note_id: UUID
     invoice_id: UUID
+    kind: CreditNoteKind
     number: str
     currency: str
     net_minor: int
     tax_minor: int
     total_minor: int
+    restored_minor: int
     returned_minor: int
+    refunded_minor: int
     reason: str
     issued_at: datetime
+
+    @property
+    def lowered_minor(self) -> int:
+        """The part that had not been paid."""
+        return self.total_minor - self.restored_minor - self.returned_minor - self.refunded_minor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreditNoteLine:
+    """A part of a credit note, net: of a line of its invoice, or of the whole (`invoice_ordinal` and what a line says None)."""
+
+    ordinal: int
+    invoice_ordinal: int | None
+    amount_minor: int
+    description: str | None
+    service: str | None
+    project_id: UUID | None
+    project_name: str | None
+    region: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credited:
+    """What the credit notes of an invoice have taken back so far; taxes by name, lines by ordinal.
+
+    `given_back_minor` is the part of it that had been paid, wherever it went.
+    """
+
+    net_minor: int
+    total_minor: int
+    given_back_minor: int
+    taxes_minor: dict[str, int]
+    lines_minor: dict[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +262,24 @@ class OpenInvoice:
     invoice_id: UUID
     due_minor: int
     next_ordinal: int
+
+
+@dataclass(frozen=True, slots=True)
+class ArrivedPayment:
+    """A payment that settled for an invoice and was not set against it yet."""
+
+    invoice_id: UUID
+    payment_id: UUID
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class UsableCredit:
+    """A promotional credit that may pay an invoice: what is left of it, and what it paid of that invoice before."""
+
+    credit_id: UUID
+    balance_minor: int
+    used_minor: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +325,13 @@ class InvoiceKey(TypedDict):
 
     account_id: UUID
     invoice_id: UUID
+
+
+class CreditNoteKey(TypedDict):
+    """What names a credit note of an operator."""
+
+    account_id: UUID
+    credit_note_id: UUID
 
 
 class CreditNoteExceedsInvoice(Refused):

@@ -2,16 +2,50 @@
 
 from __future__ import annotations
 
-from litestar import get
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
+from litestar import get, post
+
+from billing import ledger, payments
 from billing.core import ids
 from billing.invoices import schemas
-from billing.invoices.operations import reading
-from billing.invoices.schemas import INVOICE_PREFIX, LISTED, InvoiceAnswer, InvoicesOut, InvoicesQuery, LinesOut
+from billing.invoices.model import InvoiceNotPayable
+from billing.invoices.operations import documents, paying, reading
+from billing.invoices.schemas import (
+    CREDIT_NOTE_PREFIX,
+    INVOICE_PREFIX,
+    LISTED,
+    CreditNoteAnswer,
+    InvoiceAnswer,
+    InvoicesOut,
+    InvoicesQuery,
+    LinesOut,
+    PaidAnswer,
+    PayIn,
+)
 from billing.invoices.store import invoices as store
 from billing.kit.auth import Caller
 from billing.kit.db import Database
-from billing.kit.web import DESCRIBED, Answer, Described, Media, PageQuery, RawQuery, meta, page_of, window_of
+from billing.kit.web import (
+    DESCRIBED,
+    Answer,
+    Command,
+    Described,
+    Media,
+    PageQuery,
+    RawBody,
+    RawQuery,
+    meta,
+    window_of,
+)
+from billing.payments import PaymentSettings
+
+if TYPE_CHECKING:
+    from billing.kit.db import Tx
+
+CSV_TYPE = "text/csv; charset=utf-8; header=present"
+CSV_CHUNK = 1_000
 
 
 @get(
@@ -26,11 +60,10 @@ async def list_invoices(reader: Caller, query: RawQuery, db: Database) -> Invoic
 
     `from_date` and `to_date` look at when an invoice was made.
     """
-    wanted = query.read(InvoicesQuery)
-    page = page_of(wanted)
+    wanted, page = query.read_page(InvoicesQuery)
     since, until = window_of(wanted.from_date, wanted.to_date)
     async with db.reading() as tx:
-        found, total = await store.list_invoices(
+        found = await store.list_invoices(
             tx.connection,
             account_id=reader.account_id,
             statuses=LISTED if wanted.status is None else (wanted.status,),
@@ -39,7 +72,7 @@ async def list_invoices(reader: Caller, query: RawQuery, db: Database) -> Invoic
             now=tx.now,
             page=page,
         )
-    return InvoicesOut(invoices=[schemas.show(invoice, now=tx.now) for invoice in found], meta=meta(page, total=total))
+    return InvoicesOut(invoices=[schemas.show(invoice, now=tx.now) for invoice in found.items], meta=meta(page, found))
 
 
 @get(
@@ -48,13 +81,7 @@ async def list_invoices(reader: Caller, query: RawQuery, db: Database) -> Invoic
 )
 async def show_invoice(reader: Caller, invoice_id: str, db: Database) -> InvoiceAnswer:
     """One invoice with its lines, taxes and payments; at most the first 1,000 lines, the others are in `/lines`."""
-    identifier = ids.expect(INVOICE_PREFIX, invoice_id)
-    async with db.snapshot() as tx:
-        whole = await reading.get_whole(tx, account_id=reader.account_id, invoice_id=identifier)
-    digest = whole.invoice.pdf_sha256
-    if digest is None:
-        _, _, digest = await reading.get_pdf(db, account_id=reader.account_id, invoice_id=identifier)
-    return schemas.show_whole(whole, pdf_sha256=digest, now=tx.now)
+    return await _shown(db, account_id=reader.account_id, invoice_id=ids.expect(INVOICE_PREFIX, invoice_id))
 
 
 @get(
@@ -67,19 +94,14 @@ async def show_invoice(reader: Caller, invoice_id: str, db: Database) -> Invoice
 async def list_lines(reader: Caller, invoice_id: str, query: RawQuery, db: Database) -> LinesOut:
     """The lines of an invoice, page by page."""
     identifier = ids.expect(INVOICE_PREFIX, invoice_id)
-    page = page_of(query.read(PageQuery))
+    _, page = query.read_page(PageQuery)
     async with db.snapshot() as tx:
         invoice = await store.get_invoice(tx.connection, account_id=reader.account_id, invoice_id=identifier)
-        total = await store.count_lines(tx.connection, account_id=reader.account_id, invoice_id=identifier)
-        lines = await store.list_lines(
-            tx.connection,
-            account_id=reader.account_id,
-            invoice_id=identifier,
-            limit=page.per_page,
-            offset=page.offset,
+        found = await store.list_lines_page(
+            tx.connection, account_id=reader.account_id, invoice_id=identifier, page=page
         )
-    shown = [schemas.show_line(line, invoice.currency, invoice_id=identifier) for line in lines]
-    return LinesOut(lines=shown, meta=meta(page, total=total))
+    shown = [schemas.show_line(line, invoice.currency, invoice_id=identifier) for line in found.items]
+    return LinesOut(lines=shown, meta=meta(page, found))
 
 
 @get(
@@ -95,14 +117,140 @@ async def list_lines(reader: Caller, invoice_id: str, query: RawQuery, db: Datab
 )
 async def download_pdf(reader: Caller, invoice_id: str, db: Database) -> Answer:
     """An invoice as a PDF file, the same bytes each time: what was due when it was issued."""
-    number, content, digest = await reading.get_pdf(
-        db, account_id=reader.account_id, invoice_id=ids.expect(INVOICE_PREFIX, invoice_id)
-    )
-    return Answer(
-        body=content,
-        media_type="application/pdf",
-        headers={"Content-Disposition": f'attachment; filename="{number}.pdf"', "ETag": f'"{digest.hex()}"'},
+    identifier = ids.expect(INVOICE_PREFIX, invoice_id)
+    return schemas.show_pdf(await documents.get_invoice_pdf(db, account_id=reader.account_id, invoice_id=identifier))
+
+
+@get(
+    "/account/credit-notes/{credit_note_id:str}",
+    opt={
+        "rate_class": "billing",
+        DESCRIBED: Described(summary="Show a credit note", section="Invoices", is_extension=True),
+    },
+)
+async def show_credit_note(reader: Caller, credit_note_id: str, db: Database) -> CreditNoteAnswer:
+    """One credit note with its parts: what was taken back of an invoice, and where what was paid went."""
+    identifier = ids.expect(CREDIT_NOTE_PREFIX, credit_note_id)
+    async with db.snapshot() as tx:
+        whole = await reading.get_whole_credit_note(tx, account_id=reader.account_id, credit_note_id=identifier)
+    return schemas.show_whole_credit_note(whole)
+
+
+@get(
+    "/account/credit-notes/{credit_note_id:str}/pdf",
+    opt={
+        "rate_class": "billing",
+        DESCRIBED: Described(
+            summary="Download a credit note as PDF",
+            section="Invoices",
+            answer=Media(media_type="application/pdf", says="The credit note as PDF/A-3."),
+            is_extension=True,
+        ),
+    },
+)
+async def download_credit_note_pdf(reader: Caller, credit_note_id: str, db: Database) -> Answer:
+    """A credit note as PDF, the same bytes each time."""
+    identifier = ids.expect(CREDIT_NOTE_PREFIX, credit_note_id)
+    return schemas.show_pdf(
+        await documents.get_credit_note_pdf(db, account_id=reader.account_id, credit_note_id=identifier)
     )
 
 
-HANDLERS = [list_invoices, show_invoice, list_lines, download_pdf]
+@post(
+    "/account/invoices/{invoice_id:str}/pay",
+    status_code=200,
+    opt={
+        DESCRIBED: Described(
+            summary="Pay an invoice",
+            section="Invoices",
+            answer=PaidAnswer,
+            body=PayIn,
+            body_optional=True,
+            errors=(InvoiceNotPayable, payments.PaymentDeclined, ledger.InsufficientBalance),
+            is_extension=True,
+        ),
+        "suspended_ok": True,
+    },
+)
+async def pay_invoice(
+    writer: Caller, invoice_id: str, body: RawBody, db: Database, command: Command, payment_settings: PaymentSettings
+) -> Answer:
+    """Pay what an invoice asks for: promotional credit, then the wallet, then a payment method for the rest.
+
+    The rest is asked of `payment_method`, or of the default one. While its gateway has not answered, the transaction and the
+    invoice are pending, and no other payment of the invoice is started. What arrives for an invoice that was paid meanwhile
+    stays in the wallet. `transaction` is null when credit and wallet paid it all.
+    """
+    identifier = ids.expect(INVOICE_PREFIX, invoice_id)
+    wanted = body.read(PayIn, optional=True)
+    gateway, account_id = payment_settings.gateway, writer.account_id
+
+    async def start(tx: Tx) -> dict[str, Any]:
+        payment = await paying.start(
+            tx,
+            gateway=gateway,
+            account_id=account_id,
+            invoice_id=identifier,
+            payment_method_id=None if wanted.payment_method is None else ids.expect("pm", wanted.payment_method),
+        )
+        return {"payment_id": None if payment is None else str(payment.payment_id)}
+
+    async def finish(intent: dict[str, Any]) -> PaidAnswer:
+        payment = None
+        if intent["payment_id"] is not None:
+            payment = await paying.charge(db, gateway, account_id=account_id, payment_id=UUID(intent["payment_id"]))
+            if payment.status == "failed":
+                raise payments.PaymentDeclined(
+                    details={"reason": payment.failure_reason, "transaction_id": payment.transaction_id}
+                )
+        shown = await _shown(db, account_id=account_id, invoice_id=identifier)
+        return PaidAnswer(
+            invoice=shown.invoice, transaction=None if payment is None else payments.show_transaction(payment)
+        )
+
+    return await command.run_staged(start=start, finish=finish, status=200)
+
+
+@get(
+    "/account/invoices/{invoice_id:str}/csv",
+    opt={
+        DESCRIBED: Described(
+            summary="Download an invoice as CSV",
+            section="Invoices",
+            answer=Media(media_type=CSV_TYPE, says="A row for each line and each tax, under a header (RFC 4180)."),
+            is_extension=True,
+        )
+    },
+)
+async def download_csv(reader: Caller, invoice_id: str, db: Database) -> Answer:
+    """An invoice as CSV in UTF-8: all its lines, then its taxes as rows of the kind `tax`.
+
+    Amounts are exact. A text that a spreadsheet would take for a formula begins with an apostrophe.
+    """
+    async with db.snapshot() as tx:
+        number, content = await export_csv(
+            tx, account_id=reader.account_id, invoice_id=ids.expect(INVOICE_PREFIX, invoice_id)
+        )
+    headers = {"Content-Disposition": f'attachment; filename="{number}.csv"'}
+    return Answer(body=content, media_type=CSV_TYPE, headers=headers)
+
+
+async def _shown(db: Database, *, account_id: UUID, invoice_id: UUID) -> InvoiceAnswer:
+    async with db.snapshot() as tx:
+        whole = await reading.get_whole(tx, account_id=account_id, invoice_id=invoice_id)
+    digest = whole.invoice.pdf_sha256
+    if digest is None:
+        digest = (await documents.get_invoice_pdf(db, account_id=account_id, invoice_id=invoice_id)).sha256
+    return schemas.show_whole(whole, pdf_sha256=digest, now=tx.now)
+
+
+HANDLERS = [
+    list_invoices,
+    show_invoice,
+    list_lines,
+    download_pdf,
+    pay_invoice,
+    download_csv,
+    show_credit_note,
+    download_credit_note_pdf,
+]

@@ -27,7 +27,7 @@ invoice.voided             revenue, tax:<name> → receivable, for each part
 invoice.payment_returned   receivable      → wallet:cash or promo:<grant>
 invoice.written_off        write_offs      → receivable
 credit_note.issued         revenue, tax:<name> → receivable, for each part
-credit_note.returned       receivable      → wallet:cash
+credit_note.returned       receivable      → wallet:cash or promo:<grant>
 """
 
 from __future__ import annotations
@@ -224,11 +224,29 @@ def credit_note_issued(
 
 
 def credit_note_returned(
-    *, account_id: UUID, credit_note_id: UUID, currency: str, amount_minor: int, at: datetime
+    *,
+    account_id: UUID,
+    credit_note_id: UUID,
+    ordinal: int,
+    destination: str,
+    currency: str,
+    amount_minor: int,
+    at: datetime,
 ) -> Transfer:
-    """The part of a credit note that was paid already, into the wallet as settled money."""
+    """The part of a credit note that was paid already, back where it came from: the wallet, or the credit with its id.
+
+    `ordinal` numbers the places that a credit note gives back to.
+    """
     return Transfer(
-        account_id, currency, RECEIVABLE, WALLET_CASH, amount_minor, "credit_note.returned", str(credit_note_id), at
+        account_id,
+        currency,
+        RECEIVABLE,
+        destination,
+        amount_minor,
+        "credit_note.returned",
+        str(credit_note_id),
+        at,
+        ordinal,
     )
 
 

@@ -16,15 +16,36 @@ from billing.payments.model import (
     PaymentDeclined,
     PaymentMethod,
     PaymentSettings,
+    PaymentsNotRefundable,
     Refund,
     RefundingGateway,
     RefundRequest,
     Transaction,
 )
-from billing.payments.operations import charge, charge_back, fail, record, refund, settle, start_refund, start_topup
+from billing.payments.operations import (
+    charge,
+    charge_back,
+    fail,
+    record,
+    refund,
+    settle,
+    start_invoice_payment,
+    start_refund,
+    start_refunds,
+    start_topup,
+)
 from billing.payments.rules import topup_ranges
-from billing.payments.schemas import TransactionOut, show_row, show_transaction
-from billing.payments.store import get_captured, get_payment, get_refund, get_transaction
+from billing.payments.schemas import RefundOut, TransactionOut, show_refund, show_row, show_transaction
+from billing.payments.store import (
+    find_default_method,
+    find_under_way,
+    get_captured,
+    get_method,
+    get_payment,
+    get_refund,
+    get_transaction,
+    list_refunds_of_credit_note,
+)
 
 __all__ = [
     "AmountRange",
@@ -40,7 +61,9 @@ __all__ = [
     "PaymentDeclined",
     "PaymentMethod",
     "PaymentSettings",
+    "PaymentsNotRefundable",
     "Refund",
+    "RefundOut",
     "RefundRequest",
     "RefundingGateway",
     "SandboxGateway",
@@ -50,16 +73,23 @@ __all__ = [
     "charge_back",
     "check_payments",
     "fail",
+    "find_default_method",
+    "find_under_way",
     "get_captured",
+    "get_method",
     "get_payment",
     "get_refund",
     "get_transaction",
+    "list_refunds_of_credit_note",
     "record",
     "refund",
     "settle",
+    "show_refund",
     "show_row",
     "show_transaction",
+    "start_invoice_payment",
     "start_refund",
+    "start_refunds",
     "start_topup",
     "topup_ranges",
 ]

@@ -64,7 +64,7 @@ class Payment:
 
 @dataclass(frozen=True, slots=True)
 class Refund:
-    """Money of a top-up that its gateway is asked to give back."""
+    """Money of a payment that its gateway is asked to give back: a top-up, or what a credit note pays back."""
 
     account_id: UUID
     refund_id: UUID
@@ -77,6 +77,7 @@ class Refund:
     failure_reason: str | None
     created_at: datetime
     ended_at: datetime | None
+    credit_note_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,6 +309,12 @@ class RefundExceedsPayment(Refused):
     """More than what is left of the payment after its refunds and chargebacks."""
 
     message = "The amount is greater than what is left of the payment"
+
+
+class PaymentsNotRefundable(Refused):
+    """Less can be given back of the account's payments than a credit note has to pay back."""
+
+    message = "The account's payments cannot be refunded this much"
 
 
 class ChargebackExceedsPayment(Refused):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from uuid import UUID
 
 from billing.core import money
 from billing.payments.model import (
@@ -67,6 +68,17 @@ def amount_to_refund(wanted_minor: int | None, captured: Captured) -> int:
     if not 0 < amount_minor <= captured.rest_minor:
         raise RefundExceedsPayment(details=_standing("refundable", captured))
     return amount_minor
+
+
+def spread(amount_minor: int, refundable: Sequence[tuple[UUID, int]]) -> list[tuple[UUID, int]]:
+    """An amount over payments in their order, each (payment, minor units) with all that it has left until nothing is missing."""
+    taken: list[tuple[UUID, int]] = []
+    for payment_id, rest_minor in refundable:
+        if amount_minor <= 0:
+            break
+        taken.append((payment_id, min(rest_minor, amount_minor)))
+        amount_minor -= rest_minor
+    return taken
 
 
 def amount_to_charge_back(wanted_minor: int | None, captured: Captured) -> int:

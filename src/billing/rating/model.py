@@ -9,6 +9,7 @@ from uuid import UUID
 
 from billing.catalog import ItemKind, PriceTerms
 from billing.core.errors import Refused
+from billing.core.period import Period
 
 ChargeKind = Literal["usage", "minimum"]
 QuantityKey = tuple[UUID, Decimal, str]  # price, units, resource
@@ -88,14 +89,35 @@ class Unpriced:
 
 
 @dataclass(frozen=True, slots=True)
+class UnbilledMonth:
+    """What an account used in a month that no close has rated, in minor units, tax included."""
+
+    period: Period
+    total_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class DayWeight:
+    """How much of a resource's aggregates of a `max` or `last` meter, summed over the days of a month, lies on some of its days."""
+
+    inside: Decimal
+    whole: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class ReserveBasis:
     """What a wallet's reserve is made of, in minor units of the account's currency, tax included.
 
-    `unbilled_minor`: all months that no close has rated. `next_day_minor`: 24 hours more of each resource that is billable now.
+    `months`: those that no close has rated, oldest first. `next_day_minor`: 24 hours more of each resource that is billable now.
     """
 
-    unbilled_minor: int
+    months: tuple[UnbilledMonth, ...]
     next_day_minor: int
+
+    @property
+    def unbilled_minor(self) -> int:
+        """What all those months come to."""
+        return sum(month.total_minor for month in self.months)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from uuid import UUID
 from billing import catalog, metering
 from billing.core.period import Period
 from billing.rating import rules, store
-from billing.rating.model import PriceMissing, QuotedLine, QuoteRequest, ReserveBasis
+from billing.rating.model import PriceMissing, QuotedLine, QuoteRequest, ReserveBasis, UnbilledMonth
 
 if TYPE_CHECKING:
     from billing.kit.db import Connection, Tx
@@ -29,18 +29,42 @@ async def get_reserve_basis(
     if country is not None and not tax_exempt:
         found = await catalog.list_tax_rates(connection, at=now.date(), countries=[country])
         rates = [rate.percent for rate in found]
-    unbilled_minor = plans_minor = 0
+    months: list[UnbilledMonth] = []
+    plans_minor = 0
     for period in await metering.list_open_periods(connection, account_id=account_id, now=now):
         total_minor, plans_minor = await store.get_total(connection, account_id=account_id, period=period, as_of=now)
-        unbilled_minor += _taxed(total_minor, rates)
+        months.append(UnbilledMonth(period, _taxed(total_minor, rates)))
     _, later_minor = await store.get_total(
         connection, account_id=account_id, period=Period.containing(now), as_of=now + _DAY, runs_on=_DAY
     )
-    return ReserveBasis(unbilled_minor, _taxed(max(later_minor - plans_minor, 0), rates))
+    return ReserveBasis(tuple(months), _taxed(max(later_minor - plans_minor, 0), rates))
 
 
 def _taxed(net_minor: int, percents: Sequence[Decimal]) -> int:
     return net_minor + sum(rules.tax_minor(net_minor, percent) for percent in percents)
+
+
+async def get_net_within(
+    connection: Connection,
+    *,
+    account_id: UUID,
+    period: Period,
+    as_of: datetime,
+    since: datetime,
+    until: datetime,
+    with_minimums: bool = False,
+) -> tuple[Fraction, int]:
+    """(net of some whole UTC days of a month, net of the month) in minor units, as far as they are counted.
+
+    The days' part of a charge is their part of its quantity; of a `max` or `last` meter their part of the sum of each resource's
+    daily aggregates.
+    """
+    shares = await store.list_shares(
+        connection, account_ids=[account_id], period=period, as_of=as_of, with_minimums=with_minimums
+    )
+    inside = await store.list_quantities(connection, account_id=account_id, since=since, until=until, as_of=as_of)
+    weights = await store.list_day_weights(connection, account_id=account_id, period=period, since=since, until=until)
+    return rules.net_within(shares, inside=inside, weights=weights)
 
 
 async def quote(

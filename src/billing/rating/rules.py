@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Context, Decimal, localcontext
 from fractions import Fraction
 
 from billing.catalog import Band
-from billing.rating.model import QuoteStep
+from billing.rating.model import DayWeight, QuantityKey, QuoteStep, Share
 
 _PICO = 10**12
 
@@ -71,6 +71,26 @@ def _of_pico(pico: int) -> Decimal:
         plain = Decimal(pico).scaleb(-12)
         whole = plain.to_integral_value()
         return whole if whole == plain else plain.normalize()
+
+
+def net_within(
+    shares: Sequence[Share], *, inside: Mapping[QuantityKey, Decimal], weights: Mapping[tuple[str, str], DayWeight]
+) -> tuple[Fraction, int]:
+    """(net inside, net) in minor units: each resource's share of a charge by the part of its quantity that lies on some days.
+
+    `weights`, by resource and meter, stand for the quantity of meters that have no quantity of a day.
+    """
+    net_inside, net = Fraction(0), 0
+    for share in shares:
+        weight = weights.get((share.resource_id, share.item)) if share.item_kind == "meter" else None
+        if weight is not None:
+            part = Fraction(weight.inside) / Fraction(weight.whole)
+        else:
+            quantity = inside.get((share.price_id, share.units, share.resource_id), Decimal(0))
+            part = min(Fraction(quantity) / Fraction(share.quantity), Fraction(1))
+        net += share.amount_minor
+        net_inside += share.amount_minor * part
+    return net_inside, net
 
 
 def tax_minor(net_minor: int, percent: Decimal) -> int:

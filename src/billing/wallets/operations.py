@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeAlias
@@ -54,17 +54,56 @@ async def reserve_for_usage(
     basis = await rating.get_reserve_basis(
         connection, account_id=account_id, country=account.country, tax_exempt=account.tax_exempt, now=now
     )
-    credit_minor = 0
-    if basis.unbilled_minor > 0:
-        balances_minor = await ledger.list_balances(connection, account_id=account_id)
-        credits = await store.list_credits(connection, account_id=account_id)
-        credit_minor = rules.usable_credit(credits, balances_minor, currency=currency, now=now)
+    credit_minor = await _usable_credit(
+        connection, account_id=account_id, currency=currency, now=now, months=basis.months
+    )
     return rules.reserve_of(
         cash_minor=cash_minor,
         unbilled_minor=basis.unbilled_minor,
         credit_minor=credit_minor,
         next_day_minor=basis.next_day_minor,
     )
+
+
+async def _usable_credit(
+    connection: Connection,
+    *,
+    account_id: UUID,
+    currency: str,
+    now: datetime,
+    months: Sequence[rating.UnbilledMonth],
+) -> int:
+    """P: what promotional credit would pay of the months not yet billed if each were closed as it stands, oldest first."""
+    if not any(month.total_minor > 0 for month in months):
+        return 0
+    balances_minor = await ledger.list_balances(connection, account_id=account_id)
+    credits = [
+        (credit, left_minor)
+        for credit in await store.list_credits(connection, account_id=account_id)
+        if credit.currency == currency
+        and (left_minor := balances_minor.get((currency, ledger.promo(credit.credit_id)), 0)) > 0
+    ]
+    used_minor = 0
+    for month in months:
+        limits_minor: dict[UUID, int] = {}
+        for credit, _ in credits:
+            days = rules.days_covered(credit, month.period)
+            if days is None or days == (month.period.start, month.period.end):
+                continue
+            net_inside, net = await rating.get_net_within(
+                connection,
+                account_id=account_id,
+                period=month.period,
+                as_of=min(now, month.period.end),
+                since=days[0],
+                until=days[1],
+            )
+            limits_minor[credit.credit_id] = int(month.total_minor * net_inside / net) if net else 0
+        credits, paid_minor = rules.spend_credits(
+            credits, month.total_minor, period=month.period, limits_minor=limits_minor
+        )
+        used_minor += paid_minor
+    return used_minor
 
 
 async def list_wallets(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence, Set
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from uuid import UUID
 
 from billing import accounts, ledger
 from billing.core import money
 from billing.core.errors import Fault, InvalidParameter
+from billing.core.period import Period
 from billing.wallets.model import Cash, Credit, Wallet
 
 _CURRENCY = re.compile("[A-Z]{3}")
@@ -79,12 +81,34 @@ def reserve_of(*, cash_minor: int, unbilled_minor: int, credit_minor: int, next_
     return max(0, min(cash_minor, max(0, unbilled_minor - credit_minor) + next_day_minor))
 
 
-def usable_credit(
-    credits: Sequence[Credit], balances_minor: Mapping[tuple[str, str], int], *, currency: str, now: datetime
-) -> int:
-    """What is left of the promotional credits of a currency that are valid now, in minor units."""
-    return sum(
-        balances_minor.get((currency, ledger.promo(credit.credit_id)), 0)
-        for credit in credits
-        if credit.currency == currency and (credit.expires_at is None or now < credit.expires_at)
-    )
+def days_covered(credit: Credit, period: Period) -> tuple[datetime, datetime] | None:
+    """The whole UTC days of a month in which a credit is valid, from midnight to midnight: that of its grant, and that in which it
+    expires, count. None where there is none: it pays nothing of the month.
+    """
+    if credit.granted_at >= period.end or (credit.expires_at is not None and credit.expires_at <= period.start):
+        return None
+    since = max(period.start, _midnight(credit.granted_at))
+    if credit.expires_at is None:
+        return since, period.end
+    return since, min(period.end, _midnight(credit.expires_at - timedelta(microseconds=1)) + timedelta(days=1))
+
+
+def _midnight(instant: datetime) -> datetime:
+    return instant.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def spend_credits(
+    credits: Sequence[tuple[Credit, int]], total_minor: int, *, period: Period, limits_minor: Mapping[UUID, int]
+) -> tuple[list[tuple[Credit, int]], int]:
+    """(credits and what is left of each, what they paid) after a bill of a month, in the order in which they are spent.
+
+    `limits_minor` is the most that a credit may pay of the bill; one that is not in it may pay all.
+    """
+    left: list[tuple[Credit, int]] = []
+    due_minor = total_minor
+    for credit, balance_minor in credits:
+        most_minor = 0 if days_covered(credit, period) is None else limits_minor.get(credit.credit_id, total_minor)
+        paid_minor = max(min(balance_minor, most_minor, due_minor), 0)
+        due_minor -= paid_minor
+        left.append((credit, balance_minor - paid_minor))
+    return left, total_minor - due_minor

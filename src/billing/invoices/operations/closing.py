@@ -21,8 +21,8 @@ from billing.core.period import Period
 from billing.invoices import rules
 from billing.invoices.model import (
     DEFAULT_ISSUER,
+    UNNAMED_ISSUER,
     IssuedInvoice,
-    Issuer,
     PeriodOpen,
     Run,
 )
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 CHUNK = 250
 _PAUSE = timedelta(milliseconds=100)
-UNNAMED_ISSUER = Issuer("Lineserve", "", None, None, None)
 
 
 async def request_run(

@@ -8,7 +8,6 @@ from uuid import UUID
 
 from billing import ledger, rating
 from billing.core.period import Period
-from billing.invoices import rules
 from billing.invoices.store import closing
 
 if TYPE_CHECKING:
@@ -23,17 +22,21 @@ async def limit_credits(tx: Tx, *, account_ids: Sequence[UUID], period: Period) 
     partial = await closing.list_partial_credits(tx.connection, account_ids=account_ids, period=period)
     if not partial:
         return {}
-    gross_minor = await closing.get_draft_totals(
-        tx.connection, account_ids=[account_id for account_id, *_ in partial], period=period, at=tx.now.date()
+    gross_minor = await closing.list_issue_totals(
+        tx.connection, invoice_ids=sorted({invoice_id for _, invoice_id, *_ in partial})
     )
     limits: dict[tuple[UUID, UUID], int] = {}
     for account_id, invoice_id, credit_id, since, until in partial:
-        shares = await rating.list_shares(
-            tx.connection, account_ids=[account_id], period=period, as_of=period.end, with_minimums=True
+        net_inside, net = await rating.get_net_within(
+            tx.connection,
+            account_id=account_id,
+            period=period,
+            as_of=period.end,
+            since=since,
+            until=until,
+            with_minimums=True,
         )
-        inside = await rating.list_quantities(tx.connection, account_id=account_id, since=since, until=until)
-        net_inside, net = rules.net_within(shares, inside)
-        limits[invoice_id, credit_id] = int(gross_minor[account_id] * net_inside / net) if net else 0
+        limits[invoice_id, credit_id] = int(gross_minor[invoice_id] * net_inside / net) if net else 0
     return limits
 
 

@@ -27,7 +27,7 @@ async def void(tx: Tx, *, invoice_id: UUID) -> Invoice:
     if invoice.kind != "invoice" or invoice.status not in {"pending", "paid"}:
         raise InvoiceNotVoidable(details={"status": invoice.status_at(tx.now), "kind": invoice.kind})
     key: InvoiceKey = {"account_id": invoice.account_id, "invoice_id": invoice_id}
-    if invoice.credited_minor or await credit_notes.list_credit_notes(tx.connection, **key):
+    if (await credit_notes.get_credited(tx.connection, **key)).total_minor:
         raise InvoiceNotVoidable("An invoice with credit notes cannot be voided; credit the rest of it")
     taxes = await store.list_taxes(tx.connection, **key)
     payments = await store.list_payments(tx.connection, **key)

@@ -1,24 +1,30 @@
-"""Invoices put together: one with all its parts, a bill as it would be, the PDF."""
+"""Documents put together: an invoice or credit note with all its parts, a bill as it would be."""
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
 from dataclasses import dataclass
-from decimal import Decimal
-from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import UUID
 
-from billing import accounts, catalog, rating
-from billing.core import ids
+from billing import accounts, catalog, payments, rating
+from billing.core.errors import NotFound
 from billing.core.period import Period
-from billing.invoices import pdf
-from billing.invoices.model import Bill, Invoice, InvoiceLine, InvoicePayment, InvoiceTax
+from billing.invoices.model import (
+    Bill,
+    CreditNote,
+    CreditNoteKey,
+    CreditNoteLine,
+    Invoice,
+    InvoiceKey,
+    InvoiceLine,
+    InvoicePayment,
+    InvoiceTax,
+)
+from billing.invoices.store import credit_notes
 from billing.invoices.store import invoices as store
 
 if TYPE_CHECKING:
-    from billing.kit.db import Database, Tx
+    from billing.kit.db import Tx
 
 LINES_SHOWN = 1_000
 
@@ -32,11 +38,23 @@ class WholeInvoice:
     lines_total: int
     taxes: list[InvoiceTax]
     payments: list[InvoicePayment]
+    credit_notes: list[CreditNote]
+
+
+@dataclass(frozen=True, slots=True)
+class WholeCreditNote:
+    """An operator's credit note with its invoice, its parts, and the refunds that it started."""
+
+    note: CreditNote
+    invoice: Invoice
+    lines: list[CreditNoteLine]
+    taxes: list[InvoiceTax]
+    refunds: list[payments.Refund]
 
 
 async def get_whole(tx: Tx, *, account_id: UUID, invoice_id: UUID, lines_max: int | None = LINES_SHOWN) -> WholeInvoice:
     """An invoice with its parts. Raises NotFound."""
-    key = {"account_id": account_id, "invoice_id": invoice_id}
+    key: InvoiceKey = {"account_id": account_id, "invoice_id": invoice_id}
     invoice = await store.get_invoice(tx.connection, **key)
     lines = await store.list_lines(tx.connection, account_id=account_id, invoice_id=invoice_id, limit=lines_max)
     is_cut = lines_max is not None and len(lines) == lines_max
@@ -46,19 +64,37 @@ async def get_whole(tx: Tx, *, account_id: UUID, invoice_id: UUID, lines_max: in
         await store.count_lines(tx.connection, **key) if is_cut else len(lines),
         await store.list_taxes(tx.connection, **key),
         await store.list_payments(tx.connection, **key),
+        await credit_notes.list_credit_notes(tx.connection, **key),
     )
 
 
-async def get_pdf(database: Database, *, account_id: UUID, invoice_id: UUID) -> tuple[str, bytes, bytes]:
-    """(number, PDF, its SHA-256) of a finalised invoice; the same bytes whenever it is asked for. Raises NotFound."""
-    async with database.snapshot() as tx:
-        whole = await get_whole(tx, account_id=account_id, invoice_id=invoice_id, lines_max=None)
-    content = await asyncio.to_thread(pdf.render, _document(whole))
-    digest = hashlib.sha256(content).digest()
-    if whole.invoice.pdf_sha256 is None:
-        async with database.transaction() as tx:
-            await store.set_pdf_sha256(tx.connection, account_id=account_id, invoice_id=invoice_id, digest=digest)
-    return whole.invoice.number, content, digest
+async def get_numbered_invoice(tx: Tx, *, invoice_id: UUID) -> Invoice:
+    """A finalised invoice that an operator names by its id alone. Raises NotFound."""
+    account_id = await store.find_account(tx.connection, invoice_id=invoice_id)
+    if account_id is None:
+        raise NotFound
+    return await store.get_invoice(tx.connection, account_id=account_id, invoice_id=invoice_id)
+
+
+async def find_credit_note(tx: Tx, *, credit_note_id: UUID) -> CreditNoteKey:
+    """The key of a credit note that an operator names by its id alone. Raises NotFound."""
+    account_id = await store.find_account(tx.connection, invoice_id=credit_note_id)
+    if account_id is None:
+        raise NotFound
+    return {"account_id": account_id, "credit_note_id": credit_note_id}
+
+
+async def get_whole_credit_note(tx: Tx, *, account_id: UUID, credit_note_id: UUID) -> WholeCreditNote:
+    """A credit note of an operator with its parts. Raises NotFound."""
+    key: CreditNoteKey = {"account_id": account_id, "credit_note_id": credit_note_id}
+    note = await credit_notes.get_credit_note(tx.connection, **key)
+    return WholeCreditNote(
+        note,
+        await store.get_invoice(tx.connection, account_id=account_id, invoice_id=note.invoice_id),
+        await credit_notes.list_parts(tx.connection, **key),
+        await credit_notes.list_taxes(tx.connection, **key),
+        await payments.list_refunds_of_credit_note(tx.connection, **key),
+    )
 
 
 async def preview(tx: Tx, *, account_id: UUID, period: Period) -> Bill:
@@ -74,52 +110,3 @@ async def preview(tx: Tx, *, account_id: UUID, period: Period) -> Bill:
         for rate in await catalog.list_tax_rates(tx.connection, at=tx.now.date(), countries=rates)
     ]
     return Bill(period, account.currency, lines, taxes)
-
-
-def _document(whole: WholeInvoice) -> pdf.InvoiceDocument:
-    """What the PDF says: everything as at issue; later payments are not on it."""
-    invoice = whole.invoice
-    sums_minor = accumulate(payment.amount_minor for payment in whole.payments)
-    at_issue = [
-        payment
-        for payment, sum_minor in zip(whole.payments, sums_minor, strict=True)
-        if sum_minor <= invoice.paid_at_issue_minor
-    ]
-    parties: dict[str, Any] = invoice.parties
-    return pdf.InvoiceDocument(
-        kind=invoice.kind,
-        number=invoice.number,
-        issuer=pdf.IssuerParty(**parties["issuer"]),
-        account=pdf.AccountParty(**parties["account"]),
-        issued_at=invoice.issued_at,
-        time_zone=parties["time_zone"],
-        currency=invoice.currency,
-        lines=tuple(_document_line(line) for line in whole.lines),
-        subtotal_minor=invoice.subtotal_minor,
-        total_minor=invoice.total_minor,
-        amount_due_minor=max(invoice.total_minor, 0) - invoice.paid_at_issue_minor,
-        taxes=tuple(
-            pdf.Tax(name=tax.name, percent=tax.percent, base_minor=tax.base_minor, amount_minor=tax.amount_minor)
-            for tax in whole.taxes
-        ),
-        payments=tuple(
-            pdf.PaymentAtIssue(source=payment.source, amount_minor=payment.amount_minor) for payment in at_issue
-        ),
-        due_date=invoice.due_at.date() if invoice.kind == "invoice" else None,
-        period=invoice.period,
-        template_version=parties["template_version"],
-    )
-
-
-def _document_line(line: InvoiceLine) -> pdf.DocumentLine:
-    return pdf.DocumentLine(
-        description=line.description,
-        service=line.service,
-        project=line.project_name,
-        project_id=ids.encode("proj", line.project_id),
-        region=line.region,
-        quantity=Decimal(line.quantity),
-        unit=line.unit,
-        unit_price=line.unit_price,
-        amount_minor=line.amount_minor,
-    )

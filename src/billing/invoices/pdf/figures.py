@@ -56,6 +56,7 @@ _SOURCES: dict[PaymentSource, str] = {
 }
 _SHOWN_DIGITS = Context(prec=12, rounding=ROUND_HALF_UP)
 _SHOWN_LENGTH = 16  # longer figures are written with an exponent, or their columns would push the descriptions out
+_PLAIN_SINCE = 2  # the version from which on only tiered prices are called so, and a credit note tells its reason
 _NARROW = 9  # characters of a word that a narrow column takes before breaking it
 _JSON = msgspec.json.Encoder(decimal_format="number")
 
@@ -152,6 +153,8 @@ def _facts(document: InvoiceDocument) -> Iterable[tuple[str, str]]:
     zone = ZoneInfo(document.time_zone)
     yield "Issued", day(document.issued_at.astimezone(zone).date())
     yield "Time zone", document.time_zone
+    if document.reason is not None and document.template_version >= _PLAIN_SINCE:
+        yield "Reason", document.reason
     if document.due_date is not None:
         yield "Due", day(document.due_date)
     if document.period is not None:
@@ -208,7 +211,7 @@ def _projects(document: InvoiceDocument) -> list[Shown]:
                 {
                     "name": clean(service),
                     "subtotal": amount(sum(line.amount_minor for line in lines), currency),
-                    "lines": [_row(line, currency) for line in lines],
+                    "lines": [_row(line, document) for line in lines],
                 }
                 for service, lines in services.items()
             ],
@@ -217,15 +220,21 @@ def _projects(document: InvoiceDocument) -> list[Shown]:
     ]
 
 
-def _row(line: DocumentLine, currency: str) -> list[str]:
+def _row(line: DocumentLine, document: InvoiceDocument) -> list[str]:
     return [
         clean(line.description),
         clean(line.region, run_max=_NARROW),
         number(line.quantity),
         clean(line.unit, run_max=_NARROW),
-        "tiered" if line.unit_price is None else number(line.unit_price),
-        amount(line.amount_minor, currency),
+        _unit_price(line, document.template_version),
+        amount(line.amount_minor, document.currency),
     ]
+
+
+def _unit_price(line: DocumentLine, version: int) -> str:
+    if line.unit_price is not None:
+        return number(line.unit_price)
+    return "\N{EN DASH}" if line.kind == "other" and version >= _PLAIN_SINCE else "tiered"
 
 
 def _totals(document: InvoiceDocument) -> list[Shown]:

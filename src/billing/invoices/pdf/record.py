@@ -9,7 +9,7 @@ from typing import Literal
 
 from billing.core.period import Period
 
-TEMPLATE_VERSION = 1  # of documents issued from now on; each keeps the version that it was issued with
+TEMPLATE_VERSION = 2  # of documents issued from now on; each keeps the version that it was issued with
 
 DocumentKind = Literal["invoice", "credit_note"]
 PaymentSource = Literal["credit", "wallet", "method"]
@@ -48,9 +48,10 @@ class DocumentLine:
     region: str
     quantity: Decimal
     unit: str
-    unit_price: Decimal | None  # None when the price is tiered
+    unit_price: Decimal | None  # None when the price is tiered, or there is none
     amount_minor: int
     project_id: str = ""
+    kind: Literal["usage", "other"] = "usage"  # other: no quantity times a price, such as a minimum or a correction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +78,7 @@ class InvoiceDocument:
 
     `issued_at` is shown as a date in `time_zone` (IANA), `due_date` as it is, the period in UTC. A credit note is never due; its
     amounts keep the signs of its lines and the headline shows the total without its sign. `corrects` is the number of the
-    invoice that it lowers.
+    invoice that it lowers, `reason` why.
     """
 
     kind: DocumentKind
@@ -96,6 +97,7 @@ class InvoiceDocument:
     due_date: date | None = None
     period: Period | None = None
     corrects: str | None = None
+    reason: str | None = None
     template_version: int = TEMPLATE_VERSION
 
     def __post_init__(self) -> None:

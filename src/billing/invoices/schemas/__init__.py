@@ -1,6 +1,14 @@
 """Wire shapes of invoices, runs and the issuer."""
 
-from billing.invoices.schemas.credit_notes import CreditNoteAnswer, CreditNoteIn, read_parts, show_credit_note
+from billing.invoices.schemas.credit_notes import (
+    CREDIT_NOTE_PREFIX,
+    CreditNoteAnswer,
+    CreditNoteIn,
+    CreditNotesOut,
+    read_parts,
+    show_credit_note,
+    show_whole_credit_note,
+)
 from billing.invoices.schemas.invoices import (
     INVOICE_PREFIX,
     LISTED,
@@ -15,18 +23,19 @@ from billing.invoices.schemas.invoices import (
     IssuerIn,
     LineShown,
     LinesOut,
+    PaidAnswer,
+    PayIn,
     PaymentShown,
     PreviewAnswer,
     PreviewQuery,
     PreviewShown,
-    TaxShown,
     read_period,
     show,
     show_line,
     show_preview,
-    show_tax,
     show_whole,
 )
+from billing.invoices.schemas.pdfs import show_pdf
 from billing.invoices.schemas.runs import (
     RUN_PREFIX,
     ParkedOut,
@@ -42,13 +51,16 @@ from billing.invoices.schemas.runs import (
     show_parked,
     show_run,
 )
+from billing.invoices.schemas.taxes import TaxShown, show_tax
 
 __all__ = [
+    "CREDIT_NOTE_PREFIX",
     "INVOICE_PREFIX",
     "LISTED",
     "RUN_PREFIX",
     "CreditNoteAnswer",
     "CreditNoteIn",
+    "CreditNotesOut",
     "EmptyIn",
     "InvoiceAnswer",
     "InvoiceDetails",
@@ -60,8 +72,10 @@ __all__ = [
     "IssuerIn",
     "LineShown",
     "LinesOut",
+    "PaidAnswer",
     "ParkedOut",
     "ParkedShown",
+    "PayIn",
     "PaymentShown",
     "PreviewAnswer",
     "PreviewQuery",
@@ -81,8 +95,10 @@ __all__ = [
     "show_credit_note",
     "show_line",
     "show_parked",
+    "show_pdf",
     "show_preview",
     "show_run",
     "show_tax",
     "show_whole",
+    "show_whole_credit_note",
 ]

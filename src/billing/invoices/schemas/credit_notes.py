@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated
 from uuid import UUID
 
 from msgspec import Meta as Bound
-from msgspec import Struct
+from msgspec import Struct, structs
 
+from billing import payments
 from billing.core import ids, money
 from billing.core.errors import Fault, InvalidParameter
-from billing.invoices.model import CreditNote
+from billing.invoices.model import CreditNote, CreditNoteKind
+from billing.invoices.operations.reading import WholeCreditNote
+from billing.invoices.schemas.taxes import TaxShown, show_tax
+from billing.kit.web import Meta
+from billing.payments import RefundOut
 
+CREDIT_NOTE_PREFIX = "cn"
 LINES_MAX = 1_000
 
 
@@ -28,18 +34,32 @@ class CreditNoteIn(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """POST /invoices/{id}/credit-notes: lines or a gross amount; neither takes back all that is left."""
 
     reason: Annotated[str, Bound(min_length=1, max_length=500)]
-    kind: Literal["credit"] = "credit"
+    kind: CreditNoteKind = "credit"
     amount: Decimal | None = None
     lines: Annotated[list[CreditNoteLineIn], Bound(min_length=1, max_length=LINES_MAX)] | None = None
 
 
+class CreditNoteBrief(Struct, frozen=True, kw_only=True):
+    """A credit note beside its invoice."""
+
+    id: str
+    number: str
+    amount: Decimal
+    kind: CreditNoteKind
+    created_at: datetime
+
+
 class CreditNoteShown(Struct, frozen=True, kw_only=True):
-    """A credit note. `returned`: the part that went into the wallet."""
+    """A credit note.
+
+    `amount` is what it takes back: `lowered` of it had not been paid; `restored` went back to promotional credits, `returned`
+    into the wallet, `refunded` was asked of gateways. What a gateway declines is in the wallet then.
+    """
 
     id: str
     invoice_id: str
     number: str
-    kind: Literal["credit"]
+    kind: CreditNoteKind
     amount: Decimal
     net: Decimal
     tax: Decimal
@@ -47,12 +67,39 @@ class CreditNoteShown(Struct, frozen=True, kw_only=True):
     currency: str
     reason: str
     created_at: datetime
+    lowered: Decimal
+    restored: Decimal
+    refunded: Decimal
+
+
+class CreditedLineShown(Struct, frozen=True, kw_only=True):
+    """A part of a credit note, net: of a line of its invoice, or of the whole (null)."""
+
+    line: str | None
+    description: str | None
+    amount: Decimal
+
+
+class CreditNoteDetails(CreditNoteShown, frozen=True, kw_only=True):
+    """One credit note with its parts."""
+
+    invoice_number: str
+    lines: list[CreditedLineShown]
+    taxes: list[TaxShown]
+    refunds: list[RefundOut]
 
 
 class CreditNoteAnswer(Struct, frozen=True, kw_only=True):
     """One credit note, wrapped."""
 
-    credit_note: CreditNoteShown
+    credit_note: CreditNoteDetails
+
+
+class CreditNotesOut(Struct, frozen=True, kw_only=True):
+    """GET /invoices/{id}/credit-notes."""
+
+    credit_notes: list[CreditNoteShown]
+    meta: Meta
 
 
 def read_parts(
@@ -83,20 +130,55 @@ def _minor(amount: Decimal, currency: str, path: str, faults: list[Fault]) -> in
         return 0
 
 
-def show_credit_note(note: CreditNote) -> CreditNoteAnswer:
-    """One credit note."""
+def show_brief(note: CreditNote) -> CreditNoteBrief:
+    """A credit note beside its invoice."""
+    return CreditNoteBrief(
+        id=ids.encode(CREDIT_NOTE_PREFIX, note.credit_note_id),
+        number=note.number,
+        amount=money.to_major(note.total_minor, note.currency),
+        kind=note.kind,
+        created_at=note.issued_at,
+    )
+
+
+def show_credit_note(note: CreditNote) -> CreditNoteShown:
+    """A credit note in a list."""
+    return CreditNoteShown(
+        id=ids.encode(CREDIT_NOTE_PREFIX, note.credit_note_id),
+        invoice_id=ids.encode("inv", note.invoice_id),
+        number=note.number,
+        kind=note.kind,
+        amount=money.to_major(note.total_minor, note.currency),
+        net=money.to_major(note.net_minor, note.currency),
+        tax=money.to_major(note.tax_minor, note.currency),
+        returned=money.to_major(note.returned_minor, note.currency),
+        currency=note.currency,
+        reason=note.reason,
+        created_at=note.issued_at,
+        lowered=money.to_major(note.lowered_minor, note.currency),
+        restored=money.to_major(note.restored_minor, note.currency),
+        refunded=money.to_major(note.refunded_minor, note.currency),
+    )
+
+
+def show_whole_credit_note(whole: WholeCreditNote) -> CreditNoteAnswer:
+    """One credit note with its parts."""
+    note = whole.note
     return CreditNoteAnswer(
-        credit_note=CreditNoteShown(
-            id=ids.encode("cn", note.credit_note_id),
-            invoice_id=ids.encode("inv", note.invoice_id),
-            number=note.number,
-            kind="credit",
-            amount=money.to_major(note.total_minor, note.currency),
-            net=money.to_major(note.net_minor, note.currency),
-            tax=money.to_major(note.tax_minor, note.currency),
-            returned=money.to_major(note.returned_minor, note.currency),
-            currency=note.currency,
-            reason=note.reason,
-            created_at=note.issued_at,
+        credit_note=CreditNoteDetails(
+            **structs.asdict(show_credit_note(note)),
+            invoice_number=whole.invoice.number,
+            lines=[
+                CreditedLineShown(
+                    line=None
+                    if line.invoice_ordinal is None
+                    else ids.encode_part("line", note.invoice_id, 1, line.invoice_ordinal),
+                    description=line.description,
+                    amount=money.to_major(line.amount_minor, note.currency),
+                )
+                for line in whole.lines
+            ],
+            taxes=[show_tax(tax, note.currency) for tax in whole.taxes],
+            refunds=[payments.show_refund(refund) for refund in whole.refunds],
         )
     )

@@ -10,11 +10,14 @@ import msgspec
 from msgspec import Meta as Bound
 from msgspec import Struct
 
+from billing import payments
 from billing.core import ids, money
 from billing.core.errors import InvalidParameter
 from billing.core.period import Period
-from billing.invoices.model import Bill, Invoice, InvoiceLine, InvoicePayment, InvoiceStatus, InvoiceTax, Issuer
+from billing.invoices.model import Bill, Invoice, InvoiceLine, InvoicePayment, InvoiceStatus, Issuer
 from billing.invoices.operations.reading import WholeInvoice
+from billing.invoices.schemas.credit_notes import CreditNoteBrief, show_brief
+from billing.invoices.schemas.taxes import TaxShown, show_tax
 from billing.kit.web import DateFilter, Meta, PageQuery
 
 INVOICE_PREFIX = "inv"
@@ -53,15 +56,6 @@ class InvoicesOut(Struct, frozen=True, kw_only=True):
 
     invoices: list[InvoiceShown]
     meta: Meta
-
-
-class TaxShown(Struct, frozen=True, kw_only=True):
-    """One tax; `rate` is in percent."""
-
-    name: str
-    rate: Decimal
-    base: Decimal
-    amount: Decimal
 
 
 class LineShown(Struct, frozen=True, kw_only=True):
@@ -109,12 +103,26 @@ class InvoiceDetails(InvoiceShown, frozen=True, kw_only=True):
     lines: list[LineShown]
     lines_total: int
     payments: list[PaymentShown]
+    credit_notes: list[CreditNoteBrief]
 
 
 class InvoiceAnswer(Struct, frozen=True, kw_only=True):
     """One invoice, wrapped."""
 
     invoice: InvoiceDetails
+
+
+class PayIn(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """POST /account/invoices/{id}/pay: what is asked for the rest after credit and wallet; the default method if none is named."""
+
+    payment_method: str | None = None
+
+
+class PaidAnswer(Struct, frozen=True, kw_only=True):
+    """An invoice after a payment; without a transaction, promotional credit and wallet paid it."""
+
+    invoice: InvoiceDetails
+    transaction: payments.TransactionOut | None
 
 
 class InvoiceShownAnswer(Struct, frozen=True, kw_only=True):
@@ -217,18 +225,9 @@ def show_whole(whole: WholeInvoice, *, pdf_sha256: bytes, now: datetime) -> Invo
         lines=[show_line(line, currency, invoice_id=invoice.invoice_id) for line in whole.lines],
         lines_total=whole.lines_total,
         payments=[_show_payment(payment, currency) for payment in whole.payments],
+        credit_notes=[show_brief(note) for note in whole.credit_notes],
     )
     return InvoiceAnswer(invoice=details)
-
-
-def show_tax(tax: InvoiceTax, currency: str) -> TaxShown:
-    """One tax."""
-    return TaxShown(
-        name=tax.name,
-        rate=tax.percent if tax.percent != round(tax.percent, 1) else round(tax.percent, 1),
-        base=money.to_major(tax.base_minor, currency),
-        amount=money.to_major(tax.amount_minor, currency),
-    )
 
 
 def show_line(line: InvoiceLine, currency: str, *, invoice_id: ids.UUID | None = None) -> LineShown:

@@ -78,6 +78,7 @@ class ParkedOut(Struct, frozen=True, kw_only=True):
     """GET /runs/{id}/parked."""
 
     parked: list[ParkedShown]
+    meta: Meta
 
 
 class RetryIn(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -126,8 +127,7 @@ def show_run(run: Run, progress: Progress) -> RunShown:
     )
 
 
-def show_parked(parked: list[ParkedAccount]) -> ParkedOut:
-    """The accounts whose billing stopped."""
-    return ParkedOut(
-        parked=[ParkedShown(account_id=ids.encode("acc", one.account_id), reason=one.reason) for one in parked]
-    )
+def show_parked(parked: Sequence[ParkedAccount], *, meta: Meta) -> ParkedOut:
+    """A page of the accounts whose billing stopped."""
+    shown = [ParkedShown(account_id=ids.encode("acc", one.account_id), reason=one.reason) for one in parked]
+    return ParkedOut(parked=shown, meta=meta)

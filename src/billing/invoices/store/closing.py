@@ -269,17 +269,27 @@ async def tax_totals(connection: Connection, *, subtotals_minor: Mapping[UUID, i
     return {row["account_id"]: row["total_minor"] for row in rows}
 
 
-async def get_draft_totals(
-    connection: Connection, *, account_ids: Sequence[UUID], period: Period, at: date
-) -> dict[UUID, int]:
-    """What the drafts of a month come to with the taxes of a date, by account."""
+async def list_issue_totals(connection: Connection, *, invoice_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """What numbered invoices of any accounts come to, with the taxes of the instant at which each was issued."""
     rows = await connection.fetch(
-        "SELECT account_id, subtotal_minor FROM closes WHERE account_id = ANY ($1) AND period = $2",
-        list(account_ids),
-        period.start_date,
+        """
+        SELECT n.invoice_id, (closes.subtotal_minor + coalesce((
+            SELECT sum(round(closes.subtotal_minor * rates.percent / 100))
+            FROM (
+                SELECT DISTINCT ON (name) name, percent FROM tax_rates_v
+                WHERE country = accounts_v.country AND valid_from <= (n.issued_at AT TIME ZONE 'UTC')::date
+                ORDER BY name, valid_from DESC
+            ) AS rates
+            WHERE NOT accounts_v.tax_exempt
+        ), 0))::bigint AS total_minor
+        FROM invoice_numbers AS n
+        JOIN closes ON closes.account_id = n.account_id AND closes.invoice_id = n.invoice_id
+        JOIN accounts_v ON accounts_v.account_id = n.account_id
+        WHERE n.invoice_id = ANY ($1)
+        """,
+        list(invoice_ids),
     )
-    subtotals_minor = {row["account_id"]: row["subtotal_minor"] for row in rows}
-    return await tax_totals(connection, subtotals_minor=subtotals_minor, at=at)
+    return {row["invoice_id"]: row["total_minor"] for row in rows}
 
 
 async def list_expired_credits(

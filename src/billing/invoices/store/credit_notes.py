@@ -2,75 +2,244 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from billing.invoices.model import CreditNote
+import msgspec
+
+from billing.core.errors import NotFound
+from billing.core.page import Page, PageRequest
+from billing.invoices.model import Credited, CreditNote, CreditNoteLine, InvoiceTax, Issuer
 from billing.invoices.store.runs import number_one
 
 if TYPE_CHECKING:
+    import asyncpg
+
     from billing.kit.db import Connection
 
 
-async def list_credit_notes(connection: Connection, *, account_id: UUID, invoice_id: UUID) -> list[CreditNote]:
-    """The credit notes of an invoice, oldest first."""
-    rows = await connection.fetch(
+async def get_credited(connection: Connection, *, account_id: UUID, invoice_id: UUID) -> Credited:
+    """What the credit notes of an invoice have taken back so far. The caller holds the account's head."""
+    notes = await connection.fetchrow(
         """
-        SELECT account_id, credit_note_id, invoice_id, number, currency, net_minor, tax_minor, total_minor, returned_minor, reason,
-            issued_at
+        SELECT coalesce(sum(net_minor), 0)::bigint AS net_minor, coalesce(sum(total_minor), 0)::bigint AS total_minor,
+            coalesce(sum(restored_minor + returned_minor + refunded_minor), 0)::bigint AS given_back_minor
         FROM credit_notes
         WHERE account_id = $1 AND invoice_id = $2
-        ORDER BY issued_at, credit_note_id
         """,
         account_id,
         invoice_id,
     )
-    return [CreditNote(**dict(row)) for row in rows]
+    parts = await connection.fetch(
+        """
+        SELECT name, NULL AS invoice_ordinal, sum(t.amount_minor)::bigint AS amount_minor
+        FROM credit_notes AS n
+        JOIN credit_note_taxes AS t ON t.account_id = n.account_id AND t.credit_note_id = n.credit_note_id
+        WHERE n.account_id = $1 AND n.invoice_id = $2
+        GROUP BY name
+        UNION ALL
+        SELECT NULL, l.invoice_ordinal, sum(l.amount_minor)::bigint
+        FROM credit_notes AS n
+        JOIN credit_note_lines AS l ON l.account_id = n.account_id AND l.credit_note_id = n.credit_note_id
+        WHERE n.account_id = $1 AND n.invoice_id = $2 AND l.invoice_ordinal IS NOT NULL
+        GROUP BY l.invoice_ordinal
+        """,
+        account_id,
+        invoice_id,
+    )
+    assert notes is not None
+    return Credited(
+        **dict(notes),
+        taxes_minor={row["name"]: row["amount_minor"] for row in parts if row["name"] is not None},
+        lines_minor={row["invoice_ordinal"]: row["amount_minor"] for row in parts if row["name"] is None},
+    )
 
 
-async def allot_number(connection: Connection, *, account_id: UUID, credit_note_id: UUID, now: datetime) -> str:
-    """The next number of the credit notes' series, in this transaction."""
+async def list_credit_notes(connection: Connection, *, account_id: UUID, invoice_id: UUID) -> list[CreditNote]:
+    """The credit notes of an invoice, newest first."""
+    rows = await connection.fetch(
+        """
+        SELECT account_id, credit_note_id, invoice_id, kind, number, currency, net_minor, tax_minor, total_minor, restored_minor,
+            returned_minor, refunded_minor, reason, issued_at
+        FROM credit_notes
+        WHERE account_id = $1 AND invoice_id = $2
+        ORDER BY issued_at DESC, credit_note_id DESC
+        """,
+        account_id,
+        invoice_id,
+    )
+    return [_credit_note(row) for row in rows]
+
+
+async def list_credit_notes_page(
+    connection: Connection, *, account_id: UUID, invoice_id: UUID, page: PageRequest
+) -> Page[CreditNote]:
+    """One page of the credit notes of an invoice, newest first."""
+    rows = await connection.fetch(
+        """
+        WITH matching AS NOT MATERIALIZED (
+            SELECT account_id, credit_note_id, invoice_id, kind, number, currency, net_minor, tax_minor, total_minor,
+                restored_minor, returned_minor, refunded_minor, reason, issued_at
+            FROM credit_notes
+            WHERE account_id = $1 AND invoice_id = $2
+        )
+        SELECT page.*, counted.total
+        FROM (SELECT CASE WHEN $3::boolean THEN (SELECT count(*) FROM matching) END AS total) AS counted
+        LEFT JOIN (
+            SELECT * FROM matching
+            WHERE (issued_at, credit_note_id) < (
+                coalesce($6::timestamptz, 'infinity'), coalesce($7::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+            ORDER BY issued_at DESC, credit_note_id DESC
+            LIMIT $4 OFFSET $5
+        ) AS page ON true
+        ORDER BY page.issued_at DESC, page.credit_note_id DESC
+        """,
+        account_id,
+        invoice_id,
+        page.is_counted,
+        page.limit,
+        page.offset,
+        *page.key(datetime, UUID),
+    )
+    found = [_credit_note(row) for row in rows if row["credit_note_id"] is not None]
+    return page.cut(found, total=rows[0]["total"], key=lambda note: (note.issued_at, note.credit_note_id))
+
+
+async def get_credit_note(connection: Connection, *, account_id: UUID, credit_note_id: UUID) -> CreditNote:
+    """A credit note of an operator. Raises NotFound."""
+    row = await connection.fetchrow(
+        """
+        SELECT account_id, credit_note_id, invoice_id, kind, number, currency, net_minor, tax_minor, total_minor, restored_minor,
+            returned_minor, refunded_minor, reason, issued_at
+        FROM credit_notes
+        WHERE account_id = $1 AND credit_note_id = $2
+        """,
+        account_id,
+        credit_note_id,
+    )
+    if row is None:
+        raise NotFound
+    return CreditNote(**dict(row))
+
+
+async def list_parts(connection: Connection, *, account_id: UUID, credit_note_id: UUID) -> list[CreditNoteLine]:
+    """The parts of a credit note, in its order, each with what its line of the invoice says."""
+    rows = await connection.fetch(
+        """
+        SELECT part.ordinal, part.invoice_ordinal, part.amount_minor, line.description, line.service, line.project_id,
+            line.project_name, line.region
+        FROM credit_note_lines AS part
+        JOIN credit_notes AS note ON note.account_id = part.account_id AND note.credit_note_id = part.credit_note_id
+        LEFT JOIN invoice_lines AS line ON line.account_id = note.account_id AND line.invoice_id = note.invoice_id
+            AND line.ordinal = part.invoice_ordinal
+        WHERE part.account_id = $1 AND part.credit_note_id = $2
+        ORDER BY part.ordinal
+        """,
+        account_id,
+        credit_note_id,
+    )
+    return [CreditNoteLine(**dict(row)) for row in rows]
+
+
+async def list_taxes(connection: Connection, *, account_id: UUID, credit_note_id: UUID) -> list[InvoiceTax]:
+    """The taxes in a credit note, in its order; their base is its net."""
+    rows = await connection.fetch(
+        """
+        SELECT name, percent, net_minor AS base_minor, amount_minor
+        FROM credit_note_taxes AS taxes
+        JOIN credit_notes AS note ON note.account_id = taxes.account_id AND note.credit_note_id = taxes.credit_note_id
+        WHERE taxes.account_id = $1 AND taxes.credit_note_id = $2
+        ORDER BY ordinal
+        """,
+        account_id,
+        credit_note_id,
+    )
+    return [InvoiceTax(**dict(row)) for row in rows]
+
+
+async def get_parties(connection: Connection, *, account_id: UUID, credit_note_id: UUID) -> dict[str, Any]:
+    """Issuer, account, time zone and template version as when the credit note was issued."""
+    parties = await connection.fetchval(
+        "SELECT parties FROM credit_notes WHERE account_id = $1 AND credit_note_id = $2", account_id, credit_note_id
+    )
+    return msgspec.json.decode(parties)
+
+
+async def allot_number(
+    connection: Connection, *, account_id: UUID, credit_note_id: UUID, now: datetime
+) -> tuple[str, datetime]:
+    """The next number of the credit notes' series and the instant of issue, in this transaction."""
     return await number_one(
         connection, series=f"CN-{now.year}", account_id=account_id, document_id=credit_note_id, now=now
     )
 
 
 async def insert_credit_note(
-    connection: Connection, note: CreditNote, *, parts: Sequence[tuple[int | None, int]]
+    connection: Connection,
+    note: CreditNote,
+    *,
+    parts: Sequence[tuple[int | None, int]],
+    percents: Mapping[str, object],
+    taxes_minor: Mapping[str, int],
+    issuer: Issuer,
+    template_version: int,
 ) -> None:
-    """Store a credit note with its parts (an invoice line's ordinal, or None for the whole; net minor units)."""
+    """Store a credit note with its parts (an invoice line's ordinal, or None for the whole; net minor units) and taxes."""
     await connection.execute(
         """
         INSERT INTO credit_notes (
-            account_id, credit_note_id, invoice_id, number, currency, net_minor, tax_minor, total_minor, returned_minor, reason,
-            issued_at
+            account_id, credit_note_id, invoice_id, kind, number, currency, net_minor, tax_minor, total_minor, restored_minor,
+            returned_minor, refunded_minor, reason, issued_at, parties
         )
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+        SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, jsonb_build_object(
+            'issuer', $15::jsonb, 'template_version', $16::integer, 'time_zone', accounts_v.timezone,
+            'account', jsonb_build_object(
+                'name', accounts_v.name, 'company', accounts_v.company, 'email', accounts_v.email, 'address', accounts_v.address,
+                'country', accounts_v.country, 'tax_id', accounts_v.tax_id))
+        FROM accounts_v
+        WHERE accounts_v.account_id = $1
         """,
         note.account_id,
         note.credit_note_id,
         note.invoice_id,
+        note.kind,
         note.number,
         note.currency,
         note.net_minor,
         note.tax_minor,
         note.total_minor,
+        note.restored_minor,
         note.returned_minor,
+        note.refunded_minor,
         note.reason,
         note.issued_at,
+        msgspec.json.encode(issuer).decode(),
+        template_version,
     )
     await connection.execute(
         """
         INSERT INTO credit_note_lines (account_id, credit_note_id, ordinal, invoice_ordinal, amount_minor)
-        SELECT $1, $2, row_number() OVER (), invoice_ordinal, amount_minor
-        FROM unnest($3::integer[], $4::bigint[]) AS parts (invoice_ordinal, amount_minor)
+        SELECT $1, $2, ordinal, invoice_ordinal, amount_minor
+        FROM unnest($3::integer[], $4::bigint[]) WITH ORDINALITY AS parts (invoice_ordinal, amount_minor, ordinal)
         """,
         note.account_id,
         note.credit_note_id,
         [ordinal for ordinal, _ in parts],
         [minor for _, minor in parts],
+    )
+    await connection.execute(
+        """
+        INSERT INTO credit_note_taxes (account_id, credit_note_id, ordinal, name, percent, amount_minor)
+        SELECT $1, $2, ordinal, name, percent, amount_minor
+        FROM unnest($3::text[], $4::numeric[], $5::bigint[]) WITH ORDINALITY AS taxes (name, percent, amount_minor, ordinal)
+        """,
+        note.account_id,
+        note.credit_note_id,
+        list(taxes_minor),
+        [percents[name] for name in taxes_minor],
+        list(taxes_minor.values()),
     )
 
 
@@ -82,7 +251,7 @@ async def lower_due(
         """
         UPDATE invoice_states AS s SET credited_minor = s.credited_minor + $3,
             status = CASE WHEN s.paid_minor + s.credited_minor + $3 = i.total_minor THEN 'paid' ELSE s.status END,
-            paid_at = CASE WHEN s.paid_minor + s.credited_minor + $3 = i.total_minor THEN $4 ELSE s.paid_at END
+            paid_at = CASE WHEN s.paid_minor + s.credited_minor + $3 = i.total_minor THEN coalesce(s.paid_at, $4) ELSE s.paid_at END
         FROM invoices AS i
         WHERE s.account_id = $1 AND s.invoice_id = $2 AND i.account_id = $1 AND i.invoice_id = $2
         """,
@@ -91,3 +260,7 @@ async def lower_due(
         amount_minor,
         now,
     )
+
+
+def _credit_note(row: asyncpg.Record) -> CreditNote:
+    return CreditNote(**{name: value for name, value in row.items() if name != "total"})

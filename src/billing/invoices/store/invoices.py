@@ -12,7 +12,7 @@ import msgspec
 
 from billing import rating
 from billing.core.errors import NotFound
-from billing.core.page import PageRequest
+from billing.core.page import Page, PageRequest
 from billing.core.period import Period
 from billing.invoices.model import Invoice, InvoiceLine, InvoicePayment, InvoiceTax, OpenInvoice
 from billing.kit.statements import load_statement
@@ -33,7 +33,7 @@ def _invoice(row: asyncpg.Record) -> Invoice:
 
 
 def _line(row: asyncpg.Record) -> InvoiceLine:
-    fields = dict(row)
+    fields = {name: value for name, value in row.items() if name != "total"}
     period = fields.pop("service_period")
     fields["amount_minor"] = int(fields["amount_minor"])  # a preview's has not been bounded yet
     return InvoiceLine(**fields, service_period=Period(period.year, period.month))
@@ -44,7 +44,8 @@ async def get_invoice(connection: Connection, *, account_id: UUID, invoice_id: U
     row = await connection.fetchrow(
         """
         SELECT i.account_id, i.invoice_id, kind, number, period, currency, subtotal_minor, tax_minor, total_minor,
-            paid_at_issue_minor, issued_at, due_at, parties, s.status, s.paid_minor, s.credited_minor, s.paid_at, s.pdf_sha256
+            paid_at_issue_minor, issued_at, due_at, parties, s.status, s.paid_minor, s.credited_minor, s.paid_at,
+            (SELECT sha256 FROM document_pdfs AS p WHERE p.account_id = i.account_id AND p.document_id = i.invoice_id) AS pdf_sha256
         FROM invoices AS i
         JOIN invoice_states AS s ON s.account_id = i.account_id AND s.invoice_id = i.invoice_id
         WHERE i.account_id = $1 AND i.invoice_id = $2
@@ -66,12 +67,12 @@ async def list_invoices(
     until: datetime | None,
     now: datetime,
     page: PageRequest,
-) -> tuple[list[Invoice], int]:
-    """Invoices with one of the statuses that the wire shows, issued from `since` to before `until`, newest first; and how many."""
+) -> Page[Invoice]:
+    """Invoices with one of the statuses that the wire shows, issued from `since` to before `until`, newest first."""
     rows = await connection.fetch(
         """
-        WITH shown AS (
-            SELECT i.*, s.status, s.paid_minor, s.credited_minor, s.paid_at, s.pdf_sha256
+        WITH shown AS NOT MATERIALIZED (
+            SELECT i.*, s.status, s.paid_minor, s.credited_minor, s.paid_at
             FROM invoices AS i
             JOIN invoice_states AS s ON s.account_id = i.account_id AND s.invoice_id = i.invoice_id
             WHERE i.account_id = $1 AND CASE
@@ -79,29 +80,36 @@ async def list_invoices(
                     ELSE s.status
                 END = ANY ($2)
                 AND issued_at >= coalesce($4::timestamptz, '-infinity') AND issued_at < coalesce($5::timestamptz, 'infinity')
-        ), listed AS (
-            SELECT * FROM shown ORDER BY issued_at DESC, invoice_id DESC LIMIT $6 OFFSET $7
         )
-        SELECT listed.*, counted.total
-        FROM (SELECT count(*) AS total FROM shown) AS counted
-        LEFT JOIN listed ON true
-        ORDER BY issued_at DESC, invoice_id DESC
+        SELECT page.*, counted.total
+        FROM (SELECT CASE WHEN $6::boolean THEN (SELECT count(*) FROM shown) END AS total) AS counted
+        LEFT JOIN (
+            SELECT * FROM shown
+            WHERE (issued_at, invoice_id) < (
+                coalesce($9::timestamptz, 'infinity'), coalesce($10::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+            ORDER BY issued_at DESC, invoice_id DESC
+            LIMIT $7 OFFSET $8
+        ) AS page ON true
+        ORDER BY page.issued_at DESC, page.invoice_id DESC
         """,
         account_id,
         list(statuses),
         now,
         since,
         until,
-        page.per_page,
+        page.is_counted,
+        page.limit,
         page.offset,
+        *page.key(datetime, UUID),
     )
-    return [_invoice(row) for row in rows if row["invoice_id"] is not None], rows[0]["total"]
+    found = [_invoice(row) for row in rows if row["invoice_id"] is not None]
+    return page.cut(found, total=rows[0]["total"], key=lambda invoice: (invoice.issued_at, invoice.invoice_id))
 
 
 async def list_lines(
-    connection: Connection, *, account_id: UUID, invoice_id: UUID, limit: int | None = None, offset: int = 0
+    connection: Connection, *, account_id: UUID, invoice_id: UUID, limit: int | None = None
 ) -> list[InvoiceLine]:
-    """The lines of an invoice, in its order."""
+    """The lines of an invoice in its order, or the first of them."""
     rows = await connection.fetch(
         """
         SELECT ordinal, kind, item_kind, item, charge_resource_id AS resource_id, units, service_period, service, type, project_id,
@@ -109,12 +117,11 @@ async def list_lines(
         FROM invoice_lines
         WHERE account_id = $1 AND invoice_id = $2
         ORDER BY ordinal
-        LIMIT $3 OFFSET $4
+        LIMIT $3
         """,
         account_id,
         invoice_id,
         limit,
-        offset,
     )
     return [_line(row) for row in rows]
 
@@ -124,6 +131,36 @@ async def count_lines(connection: Connection, *, account_id: UUID, invoice_id: U
     return await connection.fetchval(
         "SELECT count(*) FROM invoice_lines WHERE account_id = $1 AND invoice_id = $2", account_id, invoice_id
     )
+
+
+async def list_lines_page(
+    connection: Connection, *, account_id: UUID, invoice_id: UUID, page: PageRequest
+) -> Page[InvoiceLine]:
+    """One page of the lines of an invoice, in its order."""
+    rows = await connection.fetch(
+        """
+        WITH matching AS NOT MATERIALIZED (
+            SELECT ordinal, kind, item_kind, item, charge_resource_id AS resource_id, units, service_period, service, type,
+                project_id, project_name, resource_name, region, description, quantity, unit, unit_price, amount_minor, unrounded
+            FROM invoice_lines
+            WHERE account_id = $1 AND invoice_id = $2
+        )
+        SELECT page.*, counted.total
+        FROM (SELECT CASE WHEN $3::boolean THEN (SELECT count(*) FROM matching) END AS total) AS counted
+        LEFT JOIN (
+            SELECT * FROM matching WHERE ordinal > coalesce($6::integer, 0) ORDER BY ordinal LIMIT $4 OFFSET $5
+        ) AS page ON true
+        ORDER BY page.ordinal
+        """,
+        account_id,
+        invoice_id,
+        page.is_counted,
+        page.limit,
+        page.offset,
+        *page.key(int),
+    )
+    found = [_line(row) for row in rows if row["ordinal"] is not None]
+    return page.cut(found, total=rows[0]["total"], key=lambda line: (line.ordinal,))
 
 
 async def list_taxes(connection: Connection, *, account_id: UUID, invoice_id: UUID) -> list[InvoiceTax]:
@@ -172,15 +209,15 @@ async def list_open_invoices(connection: Connection, *, account_id: UUID, curren
     return [OpenInvoice(**dict(row)) for row in rows]
 
 
-async def insert_cash_payment(
-    connection: Connection, *, account_id: UUID, invoice_id: UUID, ordinal: int, amount_minor: int, now: datetime
+async def insert_payment(
+    connection: Connection, *, account_id: UUID, invoice_id: UUID, payment: InvoicePayment
 ) -> bool:
-    """Note that wallet cash was set against an invoice; True if that pays it off."""
+    """Note money that was set against an invoice; True if that pays it off."""
     return await connection.fetchval(
         """
         WITH paid AS (
-            INSERT INTO invoice_payments (account_id, invoice_id, ordinal, source, amount_minor, created_at)
-            VALUES ($1, $2, $3, 'wallet', $4, $5)
+            INSERT INTO invoice_payments (account_id, invoice_id, ordinal, source, source_id, amount_minor, created_at)
+            VALUES ($1, $2, $3, $6, $7, $4, $5)
         )
         UPDATE invoice_states AS s SET paid_minor = s.paid_minor + $4,
             status = CASE WHEN s.paid_minor + s.credited_minor + $4 = i.total_minor THEN 'paid' ELSE s.status END,
@@ -191,19 +228,11 @@ async def insert_cash_payment(
         """,
         account_id,
         invoice_id,
-        ordinal,
-        amount_minor,
-        now,
-    )
-
-
-async def set_pdf_sha256(connection: Connection, *, account_id: UUID, invoice_id: UUID, digest: bytes) -> None:
-    """Keep the digest of an invoice's PDF, which is the same whenever it is made."""
-    await connection.execute(
-        "UPDATE invoice_states SET pdf_sha256 = $3 WHERE account_id = $1 AND invoice_id = $2 AND pdf_sha256 IS NULL",
-        account_id,
-        invoice_id,
-        digest,
+        payment.ordinal,
+        payment.amount_minor,
+        payment.created_at,
+        payment.source,
+        payment.source_id,
     )
 
 

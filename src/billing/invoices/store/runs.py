@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from billing.core.page import Page, PageRequest
 from billing.core.period import Period
 from billing.invoices.model import ParkedAccount, Progress, Run, RunAccountState, RunStatus
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def _run(row: asyncpg.Record) -> Run:
-    fields = dict(row)
+    fields = {name: value for name, value in row.items() if name != "total"}
     period = fields.pop("period")
     only_accounts = fields.pop("only_accounts")
     errors = fields.pop("errors")
@@ -86,25 +87,30 @@ async def find_run(connection: Connection, *, run_id: UUID) -> Run | None:
     return None if row is None else _run(row)
 
 
-async def list_runs(connection: Connection, *, limit: int, offset: int) -> list[Run]:
-    """Runs, newest first."""
+async def list_runs(connection: Connection, *, page: PageRequest) -> Page[Run]:
+    """One page of the runs, newest first."""
     rows = await connection.fetch(
         """
-        SELECT run_id, period, dry_run, only_accounts, status, created_at, started_at, finished_at,
-            ARRAY(SELECT jsonb_array_elements_text(errors)) AS errors
-        FROM runs
-        ORDER BY created_at DESC, run_id DESC
-        LIMIT $1 OFFSET $2
+        SELECT page.*, counted.total
+        FROM (SELECT CASE WHEN $1::boolean THEN (SELECT count(*) FROM runs) END AS total) AS counted
+        LEFT JOIN (
+            SELECT run_id, period, dry_run, only_accounts, status, created_at, started_at, finished_at,
+                ARRAY(SELECT jsonb_array_elements_text(errors)) AS errors
+            FROM runs
+            WHERE (created_at, run_id) < (
+                coalesce($4::timestamptz, 'infinity'), coalesce($5::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+            ORDER BY created_at DESC, run_id DESC
+            LIMIT $2 OFFSET $3
+        ) AS page ON true
+        ORDER BY page.created_at DESC, page.run_id DESC
         """,
-        limit,
-        offset,
+        page.is_counted,
+        page.limit,
+        page.offset,
+        *page.key(datetime, UUID),
     )
-    return [_run(row) for row in rows]
-
-
-async def count_runs(connection: Connection) -> int:
-    """How many runs there are."""
-    return await connection.fetchval("SELECT count(*) FROM runs")
+    found = [_run(row) for row in rows if row["run_id"] is not None]
+    return page.cut(found, total=rows[0]["total"], key=lambda run: (run.created_at, run.run_id))
 
 
 async def list_startable_runs(connection: Connection, *, ended_before: datetime) -> list[UUID]:
@@ -285,6 +291,33 @@ async def list_parked(connection: Connection, *, run_id: UUID) -> list[ParkedAcc
     return [ParkedAccount(row["account_id"], row["reason"]) for row in rows]
 
 
+async def list_parked_page(connection: Connection, *, run_id: UUID, page: PageRequest) -> Page[ParkedAccount]:
+    """One page of the accounts whose billing stopped in a run, by id."""
+    rows = await connection.fetch(
+        """
+        WITH matching AS NOT MATERIALIZED (
+            SELECT account_id, reason FROM run_accounts WHERE run_id = $1 AND state = 'parked'
+        )
+        SELECT page.*, counted.total
+        FROM (SELECT CASE WHEN $2::boolean THEN (SELECT count(*) FROM matching) END AS total) AS counted
+        LEFT JOIN (
+            SELECT * FROM matching
+            WHERE account_id > coalesce($5::uuid, '00000000-0000-0000-0000-000000000000')
+            ORDER BY account_id
+            LIMIT $3 OFFSET $4
+        ) AS page ON true
+        ORDER BY page.account_id
+        """,
+        run_id,
+        page.is_counted,
+        page.limit,
+        page.offset,
+        *page.key(UUID),
+    )
+    found = [ParkedAccount(row["account_id"], row["reason"]) for row in rows if row["account_id"] is not None]
+    return page.cut(found, total=rows[0]["total"], key=lambda parked: (parked.account_id,))
+
+
 async def requeue_parked(connection: Connection, *, run_id: UUID, accepts_totals: bool = False) -> int:
     """Let a run try its parked accounts again, an unusual total accepted or not; returns how many."""
     return await connection.fetchval(
@@ -311,22 +344,36 @@ async def has_open_accounts(connection: Connection, *, run_id: UUID) -> bool:
     )
 
 
-async def number_one(connection: Connection, *, series: str, account_id: UUID, document_id: UUID, now: datetime) -> str:
-    """Allot the next number of a series to one document; the series' row is held until the transaction ends."""
-    number = await connection.fetchval(
+async def number_one(
+    connection: Connection, *, series: str, account_id: UUID, document_id: UUID, now: datetime
+) -> tuple[str, datetime]:
+    """Allot the next number of a series to one document; the series' row is held until the transaction ends.
+
+    With it comes the instant of issue: now, or that of the number before it where that is later.
+    """
+    # In a statement of its own: what follows then sees what whoever held the row before has committed.
+    await connection.execute(
+        """
+        INSERT INTO number_series AS s (series, last_number) VALUES ($1, 0)
+        ON CONFLICT (series) DO UPDATE SET last_number = s.last_number
+        """,
+        series,
+    )
+    row = await connection.fetchrow(
         """
         WITH next AS (
-            INSERT INTO number_series AS s (series, last_number) VALUES ($1, 1)
-            ON CONFLICT (series) DO UPDATE SET last_number = s.last_number + 1
-            RETURNING last_number
+            UPDATE number_series SET last_number = last_number + 1 WHERE series = $1 RETURNING last_number
         )
         INSERT INTO invoice_numbers (series, number, account_id, invoice_id, issued_at)
-        SELECT $1, last_number, $2, $3, $4 FROM next
-        RETURNING number
+        SELECT $1, last_number, $2, $3,
+            greatest($4, (SELECT issued_at FROM invoice_numbers WHERE series = $1 ORDER BY number DESC LIMIT 1))
+        FROM next
+        RETURNING number, issued_at
         """,
         series,
         account_id,
         document_id,
         now,
     )
-    return f"{series}-{number:03d}"
+    assert row is not None
+    return f"{series}-{row['number']:03d}", row["issued_at"]

@@ -2,7 +2,7 @@
 
 from billing.payments.operations.charging_back import charge_back
 from billing.payments.operations.methods import attach_method, delete_method, make_default
-from billing.payments.operations.refunding import check_refund, check_refunds_due, refund, start_refund
+from billing.payments.operations.refunding import check_refund, check_refunds_due, refund, start_refund, start_refunds
 from billing.payments.operations.topping_up import (
     charge,
     check,
@@ -31,6 +31,7 @@ __all__ = [
     "settle",
     "start_invoice_payment",
     "start_refund",
+    "start_refunds",
     "start_topup",
     "take_answer",
 ]

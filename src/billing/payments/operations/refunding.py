@@ -1,4 +1,4 @@
-"""Top-ups given back: start, ask the gateway, settle or fail, ask again. Intent ‖ gateway ‖ outcome (‖ = commit)."""
+"""Payments given back: start, ask the gateway, settle or fail, ask again. Intent ‖ gateway ‖ outcome (‖ = commit)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from uuid import UUID
 import structlog
 
 from billing import ledger, wallets
-from billing.core import ids
+from billing.core import ids, money
 from billing.kit import outbox
 from billing.payments import rules, store
 from billing.payments.model import (
@@ -17,6 +17,7 @@ from billing.payments.model import (
     GivenBack,
     Payment,
     PaymentNotRefundable,
+    PaymentsNotRefundable,
     Refund,
     RefundingGateway,
     RefundRequest,
@@ -24,6 +25,8 @@ from billing.payments.model import (
 
 if TYPE_CHECKING:
     from billing.kit.db import Database, Tx
+
+REFUNDS_MAX = 100  # that one credit note may start
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
@@ -71,6 +74,62 @@ async def start_refund(
     )
     await _set_aside(tx, refund)
     return refund
+
+
+async def start_refunds(
+    tx: Tx,
+    *,
+    gateway: Gateway,
+    account_id: UUID,
+    currency: str,
+    amount_minor: int,
+    credit_note_id: UUID,
+    invoice_id: UUID,
+    reason: str,
+) -> list[Refund]:
+    """The intents that pay a credit note back: over the payments of its invoice first, then the newest, each at most what is left.
+
+    The money stands on the wallet's cash already and was not there to be spent: the reserve has no say in it. The account's
+    head must be locked. Raises PaymentsNotRefundable, also for an account that owes money.
+    """
+    balances_minor = await ledger.list_balances(tx.connection, account_id=account_id)
+    owed_minor = -balances_minor.get((currency, ledger.OWED), 0)
+    refundable = (
+        await store.list_refundable(
+            tx.connection,
+            account_id=account_id,
+            currency=currency,
+            gateway=gateway.name,
+            invoice_id=invoice_id,
+            limit=REFUNDS_MAX,
+        )
+        if isinstance(gateway, RefundingGateway)
+        else []
+    )
+    rest_minor = sum(minor for _, minor in refundable)
+    if rest_minor < amount_minor or owed_minor > 0:
+        amounts_minor = {"required": amount_minor, "refundable": rest_minor, "owed": owed_minor}
+        shown = {name: money.to_major(minor, currency) for name, minor in amounts_minor.items()}
+        raise PaymentsNotRefundable(details={**shown, "currency": currency})
+    started: list[Refund] = []
+    for payment_id, minor in rules.spread(amount_minor, refundable):
+        refund = Refund(
+            account_id=account_id,
+            refund_id=tx.new_id(),
+            payment_id=payment_id,
+            gateway=gateway.name,
+            currency=currency,
+            amount_minor=minor,
+            reason=reason,
+            status="pending",
+            failure_reason=None,
+            created_at=tx.now,
+            ended_at=None,
+            credit_note_id=credit_note_id,
+        )
+        await _set_aside(tx, refund)
+        started.append(refund)
+    return started
 
 
 async def _set_aside(tx: Tx, refund: Refund) -> None:

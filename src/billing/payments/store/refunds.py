@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from billing.core.errors import NotFound
+from billing.core.page import Page, PageRequest
 from billing.payments.model import Captured, Chargeback, Refund
 
 if TYPE_CHECKING:
@@ -39,8 +40,8 @@ async def insert_refund(connection: Connection, refund: Refund, *, next_check_at
     await connection.execute(
         """
         INSERT INTO refunds (account_id, refund_id, payment_id, gateway, currency, amount_minor, reason, status, created_at,
-            next_check_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+            next_check_at, credit_note_id)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
         """,
         refund.account_id,
         refund.refund_id,
@@ -52,6 +53,7 @@ async def insert_refund(connection: Connection, refund: Refund, *, next_check_at
         refund.status,
         refund.created_at,
         next_check_at,
+        refund.credit_note_id,
     )
 
 
@@ -60,7 +62,7 @@ async def find_refund(connection: Connection, *, account_id: UUID, refund_id: UU
     row = await connection.fetchrow(
         """
         SELECT account_id, refund_id, payment_id, gateway, currency, amount_minor, reason, status, failure_reason,
-            created_at, ended_at
+            created_at, ended_at, credit_note_id
         FROM refunds
         WHERE account_id = $1 AND refund_id = $2
         """,
@@ -79,27 +81,91 @@ async def get_refund(connection: Connection, *, account_id: UUID, refund_id: UUI
 
 
 async def list_refunds(
-    connection: Connection, *, account_id: UUID, payment_id: UUID, offset: int, limit: int
-) -> tuple[list[Refund], int]:
-    """A payment's refunds, newest first, and how many there are."""
-    total = await connection.fetchval(
-        "SELECT count(*) FROM refunds WHERE account_id = $1 AND payment_id = $2", account_id, payment_id
-    )
+    connection: Connection, *, account_id: UUID, payment_id: UUID, page: PageRequest
+) -> Page[Refund]:
+    """One page of a payment's refunds, newest first."""
     rows = await connection.fetch(
         """
-        SELECT account_id, refund_id, payment_id, gateway, currency, amount_minor, reason, status, failure_reason,
-            created_at, ended_at
-        FROM refunds
-        WHERE account_id = $1 AND payment_id = $2
-        ORDER BY created_at DESC, refund_id DESC
-        OFFSET $3 LIMIT $4
+        WITH matching AS NOT MATERIALIZED (
+            SELECT account_id, refund_id, payment_id, gateway, currency, amount_minor, reason, status, failure_reason,
+                created_at, ended_at, credit_note_id
+            FROM refunds
+            WHERE account_id = $1 AND payment_id = $2
+        )
+        SELECT page.*, counted.total
+        FROM (SELECT CASE WHEN $3::boolean THEN (SELECT count(*) FROM matching) END AS total) AS counted
+        LEFT JOIN (
+            SELECT * FROM matching
+            WHERE (created_at, refund_id) < (
+                coalesce($6::timestamptz, 'infinity'), coalesce($7::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+            ORDER BY created_at DESC, refund_id DESC
+            LIMIT $4 OFFSET $5
+        ) AS page ON true
+        ORDER BY page.created_at DESC, page.refund_id DESC
         """,
         account_id,
         payment_id,
-        offset,
+        page.is_counted,
+        page.limit,
+        page.offset,
+        *page.key(datetime, UUID),
+    )
+    found = [
+        Refund(**{name: value for name, value in row.items() if name != "total"})
+        for row in rows
+        if row["refund_id"] is not None
+    ]
+    return page.cut(found, total=rows[0]["total"], key=lambda refund: (refund.created_at, refund.refund_id))
+
+
+async def list_refunds_of_credit_note(
+    connection: Connection, *, account_id: UUID, credit_note_id: UUID
+) -> list[Refund]:
+    """The refunds that a credit note started, in their order."""
+    rows = await connection.fetch(
+        """
+        SELECT account_id, refund_id, payment_id, gateway, currency, amount_minor, reason, status, failure_reason,
+            created_at, ended_at, credit_note_id
+        FROM refunds
+        WHERE account_id = $1 AND credit_note_id = $2
+        ORDER BY created_at, refund_id
+        """,
+        account_id,
+        credit_note_id,
+    )
+    return [Refund(**dict(row)) for row in rows]
+
+
+async def list_refundable(
+    connection: Connection, *, account_id: UUID, currency: str, gateway: str, invoice_id: UUID, limit: int
+) -> list[tuple[UUID, int]]:
+    """(payment, minor units) of what a gateway may still give back: the payments of an invoice first, then the newest.
+
+    It stays so while the account's head is locked.
+    """
+    rows = await connection.fetch(
+        """
+        SELECT payment_id, rest_minor
+        FROM (
+            SELECT payment_id, created_at, invoice_id, amount_minor
+                - (SELECT coalesce(sum(refunds.amount_minor), 0)::bigint FROM refunds
+                   WHERE refunds.account_id = $1 AND refunds.payment_id = payments.payment_id AND refunds.status <> 'failed')
+                - (SELECT coalesce(sum(chargebacks.amount_minor), 0)::bigint FROM chargebacks
+                   WHERE chargebacks.account_id = $1 AND chargebacks.payment_id = payments.payment_id) AS rest_minor
+            FROM payments
+            WHERE account_id = $1 AND currency = $2 AND gateway = $3 AND status = 'completed' AND kind <> 'recorded'
+        ) AS captured
+        WHERE rest_minor > 0
+        ORDER BY invoice_id IS NOT DISTINCT FROM $4 DESC, created_at DESC, payment_id DESC
+        LIMIT $5
+        """,
+        account_id,
+        currency,
+        gateway,
+        invoice_id,
         limit,
     )
-    return [Refund(**dict(row)) for row in rows], total
+    return [(row["payment_id"], row["rest_minor"]) for row in rows]
 
 
 async def mark_refund_ended(
@@ -112,7 +178,7 @@ async def mark_refund_ended(
             ended_at = $4, next_check_at = NULL
         WHERE account_id = $1 AND refund_id = $2 AND status = 'pending'
         RETURNING account_id, refund_id, payment_id, gateway, currency, amount_minor, reason, status, failure_reason,
-            created_at, ended_at
+            created_at, ended_at, credit_note_id
         """,
         account_id,
         refund_id,

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from billing.core.period import Period
 from billing.kit.statements import load_statement
-from billing.rating.model import Charge, Line, QuantityKey, Share, Unpriced
+from billing.rating.model import Charge, DayWeight, Line, QuantityKey, Share, Unpriced
 
 if TYPE_CHECKING:
     from billing.kit.db import Connection
@@ -136,11 +136,37 @@ async def get_total(
 
 
 async def list_quantities(
-    connection: Connection, *, account_id: UUID, since: datetime, until: datetime
+    connection: Connection, *, account_id: UUID, since: datetime, until: datetime, as_of: datetime
 ) -> dict[QuantityKey, Decimal]:
-    """What each resource used of each price within some whole UTC days of one month."""
-    rows = await connection.fetch(_QUANTITIES, [account_id], since, until, until, False, timedelta(0))
+    """What each resource used of each price within some whole UTC days of one month, counted up to an instant."""
+    rows = await connection.fetch(_QUANTITIES, [account_id], since, until, as_of, False, timedelta(0))
     return {(row["price_id"], row["units"], row["resource_id"]): row["quantity"] for row in rows}
+
+
+async def list_day_weights(
+    connection: Connection, *, account_id: UUID, period: Period, since: datetime, until: datetime
+) -> dict[tuple[str, str], DayWeight]:
+    """By resource and meter (`max` and `last` alone), the sum of its daily aggregates on some days of a month, and on all."""
+    rows = await connection.fetch(
+        """
+        SELECT resource_id, meter, coalesce(sum(reading) FILTER (WHERE day >= $4 AND day < $5), 0) AS inside, sum(reading) AS whole
+        FROM (
+            SELECT day_rows_v.resource_id, day_rows_v.meter, day_rows_v.day,
+                CASE meters_v.aggregation WHEN 'max' THEN day_rows_v.highest ELSE day_rows_v.latest END AS reading
+            FROM day_rows_v
+            JOIN meters_v ON meters_v.meter = day_rows_v.meter AND meters_v.aggregation IN ('max', 'last')
+            WHERE day_rows_v.account_id = $1 AND NOT day_rows_v.is_gauge AND day_rows_v.day >= $2 AND day_rows_v.day < $3
+        ) AS readings
+        GROUP BY resource_id, meter
+        HAVING sum(reading) > 0
+        """,
+        account_id,
+        period.start_date,
+        period.end.date(),
+        since.date(),
+        until.date(),
+    )
+    return {(row["resource_id"], row["meter"]): DayWeight(row["inside"], row["whole"]) for row in rows}
 
 
 async def list_monthly_costs(connection: Connection, *, account_id: UUID, now: datetime) -> dict[str, int]:

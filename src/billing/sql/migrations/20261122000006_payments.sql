@@ -69,12 +69,14 @@ CREATE TABLE refunds (
     ended_at timestamptz,
     next_check_at timestamptz,
     checks integer NOT NULL DEFAULT 0,
+    credit_note_id uuid,  -- of a credit note that pays back; null: a top-up given back
     CONSTRAINT pk_refunds PRIMARY KEY (account_id, refund_id),
     CONSTRAINT ck_refunds_failed CHECK ((status = 'failed') = (failure_reason IS NOT NULL)),
     CONSTRAINT ck_refunds_ended CHECK ((status = 'pending') = (ended_at IS NULL)),
     CONSTRAINT fk_refunds_payment FOREIGN KEY (account_id, payment_id) REFERENCES payments
 );
 CREATE INDEX ix_refunds_payment ON refunds (account_id, payment_id);
+CREATE INDEX ix_refunds_credit_note ON refunds (account_id, credit_note_id) WHERE credit_note_id IS NOT NULL;
 CREATE INDEX ix_refunds_created ON refunds (account_id, created_at DESC, refund_id DESC);
 CREATE INDEX ix_refunds_unsettled ON refunds (next_check_at, account_id, refund_id) WHERE status = 'pending';
 GRANT SELECT, INSERT, UPDATE ON refunds TO lineserve_app;

@@ -157,7 +157,6 @@ CREATE TABLE invoice_states (
     credited_minor bigint NOT NULL DEFAULT 0 CONSTRAINT ck_invoice_states_credited CHECK (credited_minor >= 0),
     paid_at timestamptz,
     ended_at timestamptz,  -- when it was voided or written off
-    pdf_sha256 bytea,
     CONSTRAINT pk_invoice_states PRIMARY KEY (account_id, invoice_id),
     CONSTRAINT fk_invoice_states_invoice FOREIGN KEY (account_id, invoice_id) REFERENCES invoices
 );
@@ -168,17 +167,23 @@ CREATE TABLE credit_notes (
     account_id uuid NOT NULL,
     credit_note_id uuid NOT NULL,
     invoice_id uuid NOT NULL,
+    kind text NOT NULL CONSTRAINT ck_credit_notes_kind CHECK (kind IN ('credit', 'refund')),
     number text NOT NULL,
     currency text NOT NULL,
     net_minor bigint NOT NULL CONSTRAINT ck_credit_notes_net CHECK (net_minor >= 0),
     tax_minor bigint NOT NULL CONSTRAINT ck_credit_notes_tax CHECK (tax_minor >= 0),
     total_minor bigint NOT NULL,
-    returned_minor bigint NOT NULL CONSTRAINT ck_credit_notes_returned CHECK (returned_minor BETWEEN 0 AND total_minor),
+    restored_minor bigint NOT NULL CONSTRAINT ck_credit_notes_restored CHECK (restored_minor >= 0),  -- to promotional credits
+    returned_minor bigint NOT NULL CONSTRAINT ck_credit_notes_returned CHECK (returned_minor >= 0),  -- into the wallet
+    refunded_minor bigint NOT NULL CONSTRAINT ck_credit_notes_refunded CHECK (refunded_minor >= 0),  -- asked of gateways
     reason text NOT NULL,
     issued_at timestamptz NOT NULL,
+    parties jsonb NOT NULL,  -- as of an invoice
     CONSTRAINT pk_credit_notes PRIMARY KEY (account_id, credit_note_id),
     CONSTRAINT fk_credit_notes_invoice FOREIGN KEY (account_id, invoice_id) REFERENCES invoices,
-    CONSTRAINT ck_credit_notes_total CHECK (total_minor = net_minor + tax_minor AND total_minor > 0)
+    CONSTRAINT ck_credit_notes_total CHECK (total_minor = net_minor + tax_minor AND total_minor > 0),
+    CONSTRAINT ck_credit_notes_given_back CHECK (restored_minor + returned_minor + refunded_minor <= total_minor),
+    CONSTRAINT ck_credit_notes_way CHECK (CASE kind WHEN 'credit' THEN refunded_minor ELSE returned_minor END = 0)
 );
 CREATE INDEX ix_credit_notes_invoice ON credit_notes (account_id, invoice_id, issued_at);
 GRANT SELECT, INSERT ON credit_notes TO lineserve_app;
@@ -194,6 +199,30 @@ CREATE TABLE credit_note_lines (
     CONSTRAINT fk_credit_note_lines_note FOREIGN KEY (account_id, credit_note_id) REFERENCES credit_notes
 );
 GRANT SELECT, INSERT ON credit_note_lines TO lineserve_app;
+
+CREATE TABLE credit_note_taxes (
+    account_id uuid NOT NULL,
+    credit_note_id uuid NOT NULL,
+    ordinal integer NOT NULL,
+    name text NOT NULL,
+    percent numeric NOT NULL,
+    amount_minor bigint NOT NULL CONSTRAINT ck_credit_note_taxes_amount CHECK (amount_minor >= 0),
+    CONSTRAINT pk_credit_note_taxes PRIMARY KEY (account_id, credit_note_id, ordinal),
+    CONSTRAINT fk_credit_note_taxes_note FOREIGN KEY (account_id, credit_note_id) REFERENCES credit_notes
+);
+GRANT SELECT, INSERT ON credit_note_taxes TO lineserve_app;
+
+-- The PDF of an invoice or credit note as it was first made: from then on it is these bytes.
+CREATE TABLE document_pdfs (
+    account_id uuid NOT NULL,
+    document_id uuid NOT NULL,
+    sha256 bytea NOT NULL,
+    content bytea NOT NULL,
+    made_at timestamptz NOT NULL,
+    CONSTRAINT pk_document_pdfs PRIMARY KEY (account_id, document_id)
+);
+ALTER TABLE document_pdfs ALTER COLUMN content SET STORAGE EXTERNAL;  -- compressed already
+GRANT SELECT, INSERT ON document_pdfs TO lineserve_app;
 
 -- Money set against an invoice; each row has its transfer in the ledger.
 CREATE TABLE invoice_payments (

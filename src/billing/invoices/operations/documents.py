@@ -1,0 +1,170 @@
+"""The PDF of an invoice or credit note: made once, when it is first asked for, and kept."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from billing.core import ids
+from billing.invoices import pdf
+from billing.invoices.model import CreditNoteLine, InvoiceLine, InvoiceTax
+from billing.invoices.operations import reading
+from billing.invoices.operations.reading import WholeCreditNote, WholeInvoice
+from billing.invoices.store import credit_notes, document_pdfs
+
+if TYPE_CHECKING:
+    from billing.kit.db import Database, Tx
+
+
+@dataclass(frozen=True, slots=True)
+class Pdf:
+    """The PDF of a finalised document."""
+
+    number: str
+    content: bytes
+    sha256: bytes
+
+
+async def get_invoice_pdf(database: Database, *, account_id: UUID, invoice_id: UUID) -> Pdf:
+    """The PDF of a finalised invoice, the same bytes whenever it is asked for. Raises NotFound."""
+
+    async def read(tx: Tx) -> pdf.InvoiceDocument:
+        return document_of(await reading.get_whole(tx, account_id=account_id, invoice_id=invoice_id, lines_max=None))
+
+    return await _get_pdf(database, read, account_id=account_id, document_id=invoice_id, is_credit_note=False)
+
+
+async def get_credit_note_pdf(database: Database, *, account_id: UUID, credit_note_id: UUID) -> Pdf:
+    """The PDF of an operator's credit note, the same bytes whenever it is asked for. Raises NotFound."""
+
+    async def read(tx: Tx) -> pdf.InvoiceDocument:
+        whole = await reading.get_whole_credit_note(tx, account_id=account_id, credit_note_id=credit_note_id)
+        parties = await credit_notes.get_parties(tx.connection, account_id=account_id, credit_note_id=credit_note_id)
+        return _credit_note_document(whole, parties)
+
+    return await _get_pdf(database, read, account_id=account_id, document_id=credit_note_id, is_credit_note=True)
+
+
+async def _get_pdf(
+    database: Database,
+    read: Callable[[Tx], Awaitable[pdf.InvoiceDocument]],
+    *,
+    account_id: UUID,
+    document_id: UUID,
+    is_credit_note: bool,
+) -> Pdf:
+    key: dict[str, Any] = {"account_id": account_id, "document_id": document_id}
+    async with database.reading() as tx:
+        kept = await document_pdfs.get_pdf(tx.connection, **key, is_credit_note=is_credit_note)
+    if kept.content is None:
+        async with database.snapshot() as tx:
+            document = await read(tx)
+        content = await asyncio.to_thread(pdf.render, document)
+        digest = hashlib.sha256(content).digest()
+        async with database.transaction() as tx:
+            await document_pdfs.insert_pdf(tx.connection, **key, content=content, sha256=digest, now=tx.now)
+            kept = await document_pdfs.get_pdf(tx.connection, **key, is_credit_note=is_credit_note)
+    assert kept.content is not None, "one that is kept stays"
+    assert kept.sha256 is not None
+    return Pdf(kept.number, kept.content, kept.sha256)
+
+
+def document_of(whole: WholeInvoice) -> pdf.InvoiceDocument:
+    """What the PDF of an invoice says: everything as at issue; later payments are not on it."""
+    invoice = whole.invoice
+    sums_minor = accumulate(payment.amount_minor for payment in whole.payments)
+    at_issue = [
+        payment
+        for payment, sum_minor in zip(whole.payments, sums_minor, strict=True)
+        if sum_minor <= invoice.paid_at_issue_minor
+    ]
+    parties: dict[str, Any] = invoice.parties
+    return pdf.InvoiceDocument(
+        kind=invoice.kind,
+        number=invoice.number,
+        issuer=pdf.IssuerParty(**parties["issuer"]),
+        account=pdf.AccountParty(**parties["account"]),
+        issued_at=invoice.issued_at,
+        time_zone=parties["time_zone"],
+        currency=invoice.currency,
+        lines=tuple(_document_line(line) for line in whole.lines),
+        subtotal_minor=invoice.subtotal_minor,
+        total_minor=invoice.total_minor,
+        amount_due_minor=max(invoice.total_minor, 0) - invoice.paid_at_issue_minor,
+        taxes=tuple(_document_tax(tax) for tax in whole.taxes),
+        payments=tuple(
+            pdf.PaymentAtIssue(source=payment.source, amount_minor=payment.amount_minor) for payment in at_issue
+        ),
+        due_date=invoice.due_at.date() if invoice.kind == "invoice" else None,
+        period=invoice.period,
+        template_version=parties["template_version"],
+    )
+
+
+def _credit_note_document(whole: WholeCreditNote, parties: dict[str, Any]) -> pdf.InvoiceDocument:
+    """What the PDF of an operator's credit note says. Amounts are below 0, as on a credit note that a close makes."""
+    note = whole.note
+    return pdf.InvoiceDocument(
+        kind="credit_note",
+        number=note.number,
+        issuer=pdf.IssuerParty(**parties["issuer"]),
+        account=pdf.AccountParty(**parties["account"]),
+        issued_at=note.issued_at,
+        time_zone=parties["time_zone"],
+        currency=note.currency,
+        lines=tuple(_credited_line(line, whole) for line in whole.lines),
+        subtotal_minor=-note.net_minor,
+        total_minor=-note.total_minor,
+        amount_due_minor=0,
+        taxes=tuple(_document_tax(tax, sign=-1) for tax in whole.taxes),
+        period=whole.invoice.period,
+        corrects=whole.invoice.number,
+        reason=note.reason,
+        template_version=parties["template_version"],
+    )
+
+
+def _document_tax(tax: InvoiceTax, *, sign: int = 1) -> pdf.Tax:
+    return pdf.Tax(
+        name=tax.name,
+        percent=tax.percent,
+        base_minor=sign * tax.base_minor,
+        amount_minor=sign * tax.amount_minor,
+    )
+
+
+def _document_line(line: InvoiceLine) -> pdf.DocumentLine:
+    return pdf.DocumentLine(
+        kind="usage" if line.kind == "usage" else "other",
+        description=line.description,
+        service=line.service,
+        project=line.project_name,
+        project_id=ids.encode("proj", line.project_id),
+        region=line.region,
+        quantity=Decimal(line.quantity),
+        unit=line.unit,
+        unit_price=line.unit_price,
+        amount_minor=line.amount_minor,
+    )
+
+
+def _credited_line(line: CreditNoteLine, whole: WholeCreditNote) -> pdf.DocumentLine:
+    number = whole.invoice.number
+    return pdf.DocumentLine(
+        kind="other",
+        description=f"Credit for invoice {number}" if line.description is None else f"Credit: {line.description}",
+        service=line.service or "credit",
+        project=line.project_name or f"Invoice {number}",
+        project_id="" if line.project_id is None else ids.encode("proj", line.project_id),
+        region=line.region or "",
+        quantity=Decimal(1),
+        unit="credit",
+        unit_price=None,
+        amount_minor=-line.amount_minor,
+    )

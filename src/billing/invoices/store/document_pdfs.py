@@ -1,0 +1,62 @@
+"""The SQL of the PDFs of documents: each is kept as it was first made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from billing.core.errors import NotFound
+
+if TYPE_CHECKING:
+    from billing.kit.db import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentPdf:
+    """A document's number and its PDF, once that was made."""
+
+    number: str
+    content: bytes | None
+    sha256: bytes | None
+
+
+async def get_pdf(
+    connection: Connection, *, account_id: UUID, document_id: UUID, is_credit_note: bool = False
+) -> DocumentPdf:
+    """The PDF of a finalised invoice, or of an operator's credit note, as far as it was made. Raises NotFound."""
+    row = await connection.fetchrow(
+        """
+        SELECT documents.number, pdfs.content, pdfs.sha256
+        FROM (
+            SELECT number FROM invoices WHERE account_id = $1 AND invoice_id = $2 AND NOT $3::boolean
+            UNION ALL
+            SELECT number FROM credit_notes WHERE account_id = $1 AND credit_note_id = $2 AND $3
+        ) AS documents
+        LEFT JOIN document_pdfs AS pdfs ON pdfs.account_id = $1 AND pdfs.document_id = $2
+        """,
+        account_id,
+        document_id,
+        is_credit_note,
+    )
+    if row is None:
+        raise NotFound
+    return DocumentPdf(**dict(row))
+
+
+async def insert_pdf(
+    connection: Connection, *, account_id: UUID, document_id: UUID, content: bytes, sha256: bytes, now: datetime
+) -> None:
+    """Keep a document's PDF; one that was kept before stays."""
+    await connection.execute(
+        """
+        INSERT INTO document_pdfs (account_id, document_id, sha256, content, made_at) VALUES ($1, $2, $3, $4, $5)
+        ON CONFLICT (account_id, document_id) DO NOTHING
+        """,
+        account_id,
+        document_id,
+        sha256,
+        content,
+        now,
+    )
