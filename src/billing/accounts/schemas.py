@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from functools import partial
@@ -81,6 +81,8 @@ class CheckedText(str):
 
     reason: ClassVar[Callable[[str], str | None]]
     """Why a text is refused, or None."""
+    wire_schema: ClassVar[Mapping[str, object]]
+    """The same in JSON Schema, as far as it can say it."""
 
     @classmethod
     def read(cls, value: object) -> str:
@@ -98,6 +100,7 @@ class ShortText(CheckedText):
     __slots__ = ()
 
     reason = staticmethod(partial(rules.text_reason, longest=rules.SHORT_LONGEST))
+    wire_schema = values.text_schema(longest=rules.SHORT_LONGEST)
 
 
 class LongText(CheckedText):
@@ -106,6 +109,7 @@ class LongText(CheckedText):
     __slots__ = ()
 
     reason = staticmethod(partial(rules.text_reason, longest=rules.LONG_LONGEST, lines=True))
+    wire_schema = values.text_schema(longest=rules.LONG_LONGEST, lines=True)
 
 
 class Email(CheckedText):
@@ -114,6 +118,7 @@ class Email(CheckedText):
     __slots__ = ()
 
     reason = staticmethod(rules.email_reason)
+    wire_schema: ClassVar = {"type": "string", "pattern": rules.EMAIL_PATTERN, "maxLength": rules.EMAIL_LONGEST}
 
 
 class Phone(CheckedText):
@@ -122,6 +127,7 @@ class Phone(CheckedText):
     __slots__ = ()
 
     reason = staticmethod(rules.phone_reason)
+    wire_schema: ClassVar = {"type": "string", "pattern": rules.PHONE_PATTERN}
 
 
 class Country(CheckedText):
@@ -130,6 +136,7 @@ class Country(CheckedText):
     __slots__ = ()
 
     reason = staticmethod(rules.country_reason)
+    wire_schema: ClassVar = {"type": "string", "enum": sorted(rules.COUNTRIES)}
 
 
 class Timezone(CheckedText):
@@ -138,6 +145,7 @@ class Timezone(CheckedText):
     __slots__ = ()
 
     reason = staticmethod(rules.timezone_reason)
+    wire_schema: ClassVar = {"type": "string", "format": "iana-time-zone", "maxLength": 100}
 
 
 class CurrencyCode(CheckedText):
@@ -146,6 +154,7 @@ class CurrencyCode(CheckedText):
     __slots__ = ()
 
     reason = staticmethod(rules.currency_reason)
+    wire_schema: ClassVar = {"type": "string", "pattern": rules.CURRENCY_PATTERN}
 
 
 class AccountOpen(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

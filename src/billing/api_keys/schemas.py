@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import msgspec
 from msgspec import Struct
@@ -69,6 +69,7 @@ class IpRange(accounts.CheckedText):
     __slots__ = ()
 
     reason = staticmethod(rules.range_reason)
+    wire_schema: ClassVar = {"type": "string", "format": "ip-range", "minLength": 2, "maxLength": 43}
 
 
 class KeyCreate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal
+from typing import ClassVar, Literal
 
 from msgspec import UNSET, Struct, UnsetType, structs
 
@@ -127,6 +127,8 @@ class Units(Decimal):
     """How many of a plan a resource is."""
 
     __slots__ = ()
+
+    wire_schema: ClassVar = values.decimal_schema(exclusiveMinimum=0, maximum=int(rules.UNITS_MAX))
 
     @classmethod
     def read(cls, value: object) -> Decimal:

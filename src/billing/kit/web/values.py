@@ -16,6 +16,8 @@ from billing.kit.web.reading import NotANumber, NumberText
 TEXT_LONGEST = 500
 INTEGER_MAX = 2**63 - 1
 
+_CONTROLS = r"\u0000-\u001f\u007f-\u009f"
+_CONTROLS_BUT_BREAKS = r"\u0000-\u0009\u000b\u000c\u000e-\u001f\u007f-\u009f"
 _WHOLE_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _INSTANT = re.compile(
@@ -40,6 +42,18 @@ def text_fault(value: str) -> str | None:
     if not value.isascii() and any("\ud800" <= symbol <= "\udfff" for symbol in value):
         return "must be valid Unicode, without half of a surrogate pair"
     return None
+
+
+def text_schema(*, longest: int, lines: bool = False) -> dict[str, object]:
+    """How a description tells of a text that people read: not blank, bounded, without control characters."""
+    controls = _CONTROLS_BUT_BREAKS if lines else _CONTROLS
+    pattern = rf"^[^{controls}]*[^\s{controls}][^{controls}]*$"
+    return {"type": "string", "minLength": 1, "maxLength": longest, "pattern": pattern}
+
+
+def decimal_schema(**bounds: object) -> dict[str, object]:
+    """How a description tells of a number above or from 0 that may come as a text too."""
+    return {"type": ["number", "string"], "pattern": r"^[0-9]{1,40}(\.[0-9]{1,40})?$", **bounds}
 
 
 def read_integer(value: object) -> int:

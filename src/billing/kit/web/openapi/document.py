@@ -106,8 +106,7 @@ class _Writer:
         return Description(renamed(document, names), self._all_missing(), self._unused())
 
     def _all_missing(self) -> list[str]:
-        errors = {f"the error {code}" for code in self._failures.missing}
-        return sorted(self._missing | self._words.missing | errors)
+        return sorted(self._missing | self._words.missing)
 
     def _unused(self) -> list[str]:
         return sorted(set(self._book.members) - self._words.used)
@@ -155,7 +154,7 @@ class _Writer:
         told = self._book.examples.get(operation.id, Example()).query
         found: list[Schema] = []
         for name, (schema, is_required) in self._shapes.members(query, "in").items():
-            word = self._words.of(query.__name__, name)
+            word = self._words.of(query, name)
             shape = _of_text(schema)
             says = shape.pop("description", "")
             example = told.get(name, word.example)

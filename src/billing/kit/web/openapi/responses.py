@@ -77,9 +77,8 @@ _ERROR_SCHEMA: Schema = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """What is told of an error beside its code: when it comes, and an example of its message and details."""
+    """An example of an error whose class does not say it all: its message and details."""
 
-    when: str
     message: str | None = None
     details: Mapping[str, Any] | None = None
 
@@ -89,7 +88,6 @@ class Failures:
 
     def __init__(self, told: Mapping[str, Failure]) -> None:
         self._told = told
-        self.missing: set[str] = set()
         self.shared: dict[str, Schema] = {}
 
     def response(self, status: int, errors: Sequence[type[BillingError]], *, is_shared: bool) -> Schema:
@@ -102,32 +100,25 @@ class Failures:
         return {"$ref": f"#/components/responses/{name}"}
 
     def _response(self, status: int, errors: Sequence[type[BillingError]]) -> Schema:
-        told = {wire_code(error): self._of(error) for error in errors}
-        narrowed = {"properties": {"error": {"properties": {"code": {"enum": list(told)}}}}}
+        when = {wire_code(error): _when(error) for error in errors}
+        narrowed = {"properties": {"error": {"properties": {"code": {"enum": list(when)}}}}}
         return {
             "description": "\n".join(
-                [f"{HTTPStatus(status).phrase}.", "", *(f"- `{code}`: {one.when}" for code, one in told.items())]
+                [f"{HTTPStatus(status).phrase}.", "", *(f"- `{code}`: {text}" for code, text in when.items())]
             ),
             "headers": _headers_of(errors),
             "content": {
                 JSON: {
                     "schema": {"allOf": [{"$ref": f"#/components/schemas/{ERROR}"}, narrowed]},
                     "examples": {
-                        wire_code(error): {"summary": told[wire_code(error)].when, "value": self._example(error)}
-                        for error in errors
+                        wire_code(error): {"summary": _when(error), "value": self._example(error)} for error in errors
                     },
                 }
             },
         }
 
-    def _of(self, error: type[BillingError]) -> Failure:
-        code = wire_code(error)
-        if code not in self._told:
-            self.missing.add(code)
-        return self._told.get(code, Failure(when=(error.__doc__ or "").strip()))
-
     def _example(self, error: type[BillingError]) -> Schema:
-        told = self._of(error)
+        told = self._told.get(wire_code(error), Failure())
         return {
             "error": {
                 "code": wire_code(error),
@@ -135,6 +126,11 @@ class Failures:
                 "details": dict(told.details or {}),
             }
         }
+
+
+def _when(error: type[BillingError]) -> str:
+    """When an error comes, as its class says."""
+    return (error.__doc__ or "").strip().partition("\n")[0]
 
 
 def error_schema() -> Schema:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, Literal, cast
 
 import msgspec
@@ -79,17 +80,17 @@ class Shapes:
             wanted.setdefault(_short_name(self._classes[key]), []).append(key)
         names: dict[tuple[str, Direction], str] = {}
         for name, keys in wanted.items():
-            for key in keys:
-                names[key] = name if len(keys) == 1 else self._long_name(key, keys)
+            names[keys[0]] = name  # the first that the document refers to
+            names |= {key: self._long_name(key, keys[0]) for key in keys[1:]}
         renamed = {_provisional(key): REFERENCE + name for key, name in names.items()}
         return {
             names[key]: schema for key, schema in sorted(self._made.items(), key=lambda one: names[one[0]])
         }, renamed
 
-    def _long_name(self, key: tuple[str, Direction], among: list[tuple[str, Direction]]) -> str:
+    def _long_name(self, key: tuple[str, Direction], first: tuple[str, Direction]) -> str:
         cls, direction = self._classes[key], key[1]
         slice_name = "".join(part.capitalize() for part in cls.__module__.split(".")[1].split("_"))
-        is_same_type = len({qualified for qualified, _ in among}) == 1
+        is_same_type = key[0] == first[0]
         return ("" if is_same_type else slice_name) + _short_name(cls) + ("Given" if direction == "in" else "")
 
     def _reference(self, fields: _Fields, direction: Direction) -> Schema:
@@ -114,11 +115,11 @@ class Shapes:
         return shape
 
     def _member(self, owner: type[Any], name: str, one: inspect.Field, direction: Direction) -> Schema:
-        word = self.words.of(owner.__name__, name)
+        word = self.words.of(owner, name)
         described = one.type if word.shape is None else inspect.type_info(word.shape)
         shape = self._nullable(described, direction, word.schema() if word.says else {})
         if direction == "in" and one.default not in (NODEFAULT, None, msgspec.UNSET):
-            shape["default"] = one.default
+            shape["default"] = Decimal(one.default) if isinstance(one.default, Decimal) else one.default
         return shape
 
     def _nullable(self, described: inspect.Type, direction: Direction, extra: Schema) -> Schema:
@@ -136,6 +137,8 @@ class Shapes:
         match described:
             case inspect.Metadata():
                 shape = {**self._shape(described.type, direction), **cast("Schema", described.extra_json_schema or {})}
+            case inspect.CustomType() | inspect.DataclassType() if hasattr(described.cls, "wire_schema"):
+                shape = dict(cast("Any", described.cls).wire_schema)
             case inspect.StructType() | inspect.DataclassType():
                 shape = self._reference(_fields_of(described), direction)
             case inspect.ListType() | inspect.VarTupleType() | inspect.CollectionType():
@@ -145,8 +148,8 @@ class Shapes:
             case inspect.DictType():
                 members = self._nullable(described.value_type, direction, {})
                 shape = {"type": "object", "additionalProperties": members or True}
-            case inspect.CustomType():
-                shape = dict(cast("Any", described.cls).wire_schema)
+            case inspect.CustomType() if described.cls is object:
+                shape = {}
             case _:
                 shape = _scalar(described, direction)
         return shape
@@ -156,7 +159,7 @@ class Shapes:
         return {name: value for name, value in found.items() if value is not NOTHING}
 
     def _example(self, owner: type[Any], name: str, one: inspect.Field, direction: Direction) -> Any:
-        word: Member = self.words.of(owner.__name__, name)
+        word: Member = self.words.of(owner, name)
         if word.example is not NOTHING:
             return word.example
         described = one.type if word.shape is None else inspect.type_info(word.shape)

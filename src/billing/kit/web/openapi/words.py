@@ -28,17 +28,17 @@ class Member:
 
 @dataclass(slots=True)
 class Words:
-    """The members that are known, by `Schema.member` or by `member` alone; what was asked for in vain is remembered."""
+    """The members that are known, by `Schema.member` or by `member` alone; those that are not are remembered."""
 
     members: Mapping[str, Member]
     missing: set[str] = field(default_factory=set[str])
     used: set[str] = field(default_factory=set[str])
 
-    def of(self, owner: str, name: str) -> Member:
-        """What a member of a schema means."""
-        for key in (f"{owner}.{name}", name):
+    def of(self, owner: type[Any], name: str) -> Member:
+        """What a member of a schema means: as the schema has it, as one has it that it derives from, or as all do."""
+        for key in (*(f"{cls.__name__}.{name}" for cls in owner.__mro__), name):
             if key in self.members:
                 self.used.add(key)
                 return self.members[key]
-        self.missing.add(f"{owner}.{name}")
+        self.missing.add(f"{owner.__name__}.{name}")
         return Member("")

@@ -1,0 +1,13 @@
+"""The words for every member of a body, query or answer: one table, by `Schema.member` or by `member` alone.
+
+A member is looked up under the name of its own schema, then of the schemas that it derives from, then alone.
+"""
+
+from billing.app.reference.members.catalogue import CATALOGUE
+from billing.app.reference.members.common import COMMON
+from billing.app.reference.members.money import MONEY
+from billing.app.reference.members.running import RUNNING
+
+MEMBERS = {**COMMON, **MONEY, **CATALOGUE, **RUNNING}
+
+__all__ = ["MEMBERS"]
