@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @get(
     "/accounts/{account_id:str}/alerts",
-    opt={DESCRIBED: Described(summary="List an account's alerts", section="Alerts", query=PageQuery)},
+    opt={DESCRIBED: Described(summary="List an account's alerts", section="Alerts and Notifications", query=PageQuery)},
 )
 async def list_alerts(
     *, accounts_operator: Operator, account_id: str, query: RawQuery, db: Database, wallet_settings: WalletSettings
@@ -45,7 +45,11 @@ async def list_alerts(
     "/accounts/{account_id:str}/alerts/{alert_id:str}/test",
     opt={
         DESCRIBED: Described(
-            summary="Try an alert out", section="Alerts", answer=TrialAnswer, statuses=(201,), errors=(PhoneMissing,)
+            summary="Try an alert out",
+            section="Alerts and Notifications",
+            answer=TrialAnswer,
+            statuses=(201,),
+            errors=(PhoneMissing,),
         )
     },
 )

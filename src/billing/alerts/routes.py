@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @get(
     "/account/alerts",
-    opt={DESCRIBED: Described(summary="List alerts", section="Alerts", query=PageQuery)},
+    opt={DESCRIBED: Described(summary="List alerts", section="Alerts and Notifications", query=PageQuery)},
 )
 async def list_alerts(reader: Caller, query: RawQuery, db: Database, wallet_settings: WalletSettings) -> AlertsAnswer:
     """The account's alerts as they stand now, oldest first, and the newest 100 crossings that were told."""
@@ -46,7 +46,7 @@ async def list_alerts(reader: Caller, query: RawQuery, db: Database, wallet_sett
     opt={
         DESCRIBED: Described(
             summary="Create an alert",
-            section="Alerts",
+            section="Alerts and Notifications",
             answer=AlertAnswer,
             statuses=(201,),
             body=AlertIn,
@@ -82,7 +82,7 @@ async def create_alert(writer: Caller, body: RawBody, command: Command, wallet_s
 
 @get(
     "/account/alerts/{alert_id:str}",
-    opt={DESCRIBED: Described(summary="Get an alert", section="Alerts", is_extension=True)},
+    opt={DESCRIBED: Described(summary="Get an alert", section="Alerts and Notifications", is_extension=True)},
 )
 async def show_alert(reader: Caller, alert_id: str, db: Database, wallet_settings: WalletSettings) -> AlertAnswer:
     """One alert as it stands now."""
@@ -97,7 +97,7 @@ async def show_alert(reader: Caller, alert_id: str, db: Database, wallet_setting
     opt={
         DESCRIBED: Described(
             summary="Update an alert",
-            section="Alerts",
+            section="Alerts and Notifications",
             answer=AlertAnswer,
             body=AlertUpdate,
             errors=(PhoneMissing,),
@@ -126,7 +126,11 @@ async def update_alert(
 @delete(
     "/account/alerts/{alert_id:str}",
     status_code=200,
-    opt={DESCRIBED: Described(summary="Delete an alert", section="Alerts", statuses=(204,), is_extension=True)},
+    opt={
+        DESCRIBED: Described(
+            summary="Delete an alert", section="Alerts and Notifications", statuses=(204,), is_extension=True
+        )
+    },
 )
 async def delete_alert(writer: Caller, alert_id: str, command: Command) -> Answer:
     """Remove an alert; what it told stays in the list of notifications."""

@@ -107,7 +107,7 @@ def struct_reader(schema: type[msgspec.Struct]) -> Reader:
 @cache
 def from_text_readers(schema: type[msgspec.Struct]) -> dict[str, FromText]:
     """How the text of each query parameter becomes what a body would hold."""
-    return {field.encode_name: _from_text(alternatives(field.type)[0]) for field in _fields_of(schema)}
+    return {field.encode_name: _from_text(_alternatives(field.type)[0]) for field in _fields_of(schema)}
 
 
 def _fields_of(schema: type[msgspec.Struct]) -> tuple[inspect.Field, ...]:
@@ -117,7 +117,7 @@ def _fields_of(schema: type[msgspec.Struct]) -> tuple[inspect.Field, ...]:
     return described.fields
 
 
-def alternatives(described: inspect.Type) -> tuple[inspect.Type, bool]:
+def _alternatives(described: inspect.Type) -> tuple[inspect.Type, bool]:
     """The one type of a field and whether null is allowed beside it."""
     if not isinstance(described, inspect.UnionType):
         return described, False
@@ -128,7 +128,7 @@ def alternatives(described: inspect.Type) -> tuple[inspect.Type, bool]:
 
 
 def _field_reader(described: inspect.Type) -> Reader:
-    alone, is_nullable = alternatives(described)
+    alone, is_nullable = _alternatives(described)
     return _NullableReader(_reader_of(alone), is_nullable)
 
 

@@ -3,11 +3,12 @@
 A member is looked up under the name of its own schema, then of the schemas that it derives from, then alone.
 """
 
+from billing.app.reference.members.analysis import ANALYSIS
 from billing.app.reference.members.catalogue import CATALOGUE
 from billing.app.reference.members.common import COMMON
 from billing.app.reference.members.money import MONEY
 from billing.app.reference.members.running import RUNNING
 
-MEMBERS = {**COMMON, **MONEY, **CATALOGUE, **RUNNING}
+MEMBERS = {**COMMON, **MONEY, **ANALYSIS, **CATALOGUE, **RUNNING}
 
 __all__ = ["MEMBERS"]

@@ -49,6 +49,27 @@ _TRANSACTION_TYPES = ("charge", "payment", "refund", "adjustment", "credit", "ch
 _TRANSACTION_STATUSES = ("completed", "pending", "failed")
 _INVOICE_STATUSES = ("paid", "pending", "overdue", "draft", "void", "uncollectible")
 
+SERVICES_EXAMPLE: dict[str, object] = {
+    "compute": {
+        "cost": D("80.00"),
+        "resources": [{"type": "vps", "id": "vps_123456", "name": "web-server", "cost": D("50.00"), "hours": 744}],
+    },
+    "storage": {
+        "cost": D("25.75"),
+        "resources": [
+            {
+                "type": "object_storage",
+                "bucket": "my-app-storage",
+                "cost": D("15.00"),
+                "storage_gb": 100,
+                "bandwidth_gb": 50,
+                "id": "bucket_42",
+                "name": "my-app-storage",
+            }
+        ],
+    },
+    "messaging": {"cost": D("20.00"), "messages_sent": 400, "cost_per_message": D("0.05"), "resources": []},
+}
 MONEY: dict[str, Member] = {
     # Wallets
     "wallet": M("The wallet as it is now."),
@@ -163,29 +184,7 @@ MONEY: dict[str, Member] = {
     "total_cost": amount("What it all costs so far, before tax.", "125.75"),
     "UsageShown.services": M(
         "By service: always `compute`, `storage` and `messaging`, and others that are used.",
-        {
-            "compute": {
-                "cost": D("80.00"),
-                "resources": [
-                    {"type": "vps", "id": "vps_123456", "name": "web-server", "cost": D("50.00"), "hours": 744}
-                ],
-            },
-            "storage": {
-                "cost": D("25.75"),
-                "resources": [
-                    {
-                        "type": "object_storage",
-                        "bucket": "my-app-storage",
-                        "cost": D("15.00"),
-                        "storage_gb": 100,
-                        "bandwidth_gb": 50,
-                        "id": "bucket_42",
-                        "name": "my-app-storage",
-                    }
-                ],
-            },
-            "messaging": {"cost": D("20.00"), "messages_sent": 400, "cost_per_message": D("0.05"), "resources": []},
-        },
+        SERVICES_EXAMPLE,
         {},
         dict[str, ServiceUsage],
     ),
@@ -254,17 +253,34 @@ MONEY: dict[str, Member] = {
     "destination": M("The ledger account that it came to.", "wallet:cash"),
     # Credit notes
     "credit_note": M("The credit note."),
+    "credit_notes": M("The credit notes of this page."),
+    "InvoiceDetails.credit_notes": M("The credit notes that take back part of the invoice.", []),
+    "CreditNoteBrief.id": id_of("cn", "The credit note's id."),
+    "CreditNoteBrief.number": M("The number of the document.", "CN-2024-001"),
+    "CreditNoteBrief.kind": M("Where what had been paid went: into the wallet, or back the way it came."),
     "CreditNoteShown.id": id_of("cn", "The credit note's id."),
     "CreditNoteShown.number": M("The number of the document.", "CN-2024-001"),
+    "CreditNoteShown.kind": M("Where what had been paid went: into the wallet, or back the way it came."),
+    "CreditNoteShown.reason": M("Why, as the document says it.", "Service was down"),
     "net": amount("What it takes back, before tax.", "10.00"),
     "CreditNoteShown.tax": amount("The tax that it takes back.", "1.60"),
     "CreditNoteShown.amount": amount("What it takes back, tax included.", "11.60"),
+    "lowered": amount("The part that had not been paid.", "11.60"),
+    "restored": amount("The part that went back to promotional credit.", "0.00"),
     "returned": amount("The part that went into the wallet.", "0.00"),
-    "CreditNoteShown.kind": M("Where what was paid goes."),
-    "CreditNoteIn.kind": M("Where what was paid goes: `credit` into the wallet."),
+    "refunded": amount("The part that was asked of gateways to give back.", "0.00"),
+    "CreditNoteDetails.lines": M("What it takes back, line by line."),
+    "CreditNoteDetails.refunds": M("The refunds that it started.", []),
+    "CreditedLineShown.line": part_id("line", "The line of the invoice; null for a part of the whole."),
+    "CreditedLineShown.description": M("What the line is for.", "VPS usage - January 2024"),
+    "CreditedLineShown.amount": amount("How much is taken back of it, before tax.", "10.00"),
+    "CreditNoteIn.kind": M("Where what had been paid goes: into the wallet, or back the way it came."),
     "CreditNoteIn.reason": M("Why, as the document says it.", "Service was down"),
     "CreditNoteIn.amount": M("How much to take back, tax included; not together with `lines`.", D("11.60"), AMOUNT),
     "CreditNoteIn.lines": M("Which lines to take back, and how much of each; not together with `amount`.", None),
     "CreditNoteLineIn.line": part_id("line", "A line of the invoice."),
     "CreditNoteLineIn.amount": amount("How much to take back of it, before tax.", "10.00", is_given=True),
+    # Paying an invoice
+    "PayIn.payment_method": id_of("pm", "The payment method to charge; without it the default one."),
+    "PaidAnswer.transaction": M("What was charged; null if credit and wallet paid it all."),
 }

@@ -15,8 +15,9 @@ import msgspec
 from msgspec import NODEFAULT, inspect
 
 from billing.kit.web import values
+from billing.kit.web.openapi import types
 from billing.kit.web.openapi.words import NOTHING, Member, Words
-from billing.kit.web.schemas import ACCEPTS_UNKNOWN, alternatives
+from billing.kit.web.schemas import ACCEPTS_UNKNOWN
 
 Schema = dict[str, Any]
 Direction = Literal["in", "out"]
@@ -60,18 +61,18 @@ class Shapes:
 
     def reference(self, schema: type[Any], direction: Direction) -> Schema:
         """A reference to a schema's component."""
-        return self._reference(_fields_of(inspect.type_info(schema)), direction)
+        return self._reference(_fields_of(types.type_info(schema)), direction)
 
     def members(self, schema: type[Any], direction: Direction) -> dict[str, tuple[Schema, bool]]:
         """Each member with its schema and whether it is required, for parameters."""
-        fields = _fields_of(inspect.type_info(schema))
+        fields = _fields_of(types.type_info(schema))
         return {
             name: (self._member(fields.cls, name, one, direction), one.required) for name, one in fields.fields.items()
         }
 
     def example(self, schema: type[Any], direction: Direction) -> dict[str, Any]:
         """An example of a whole schema, from those of its members."""
-        return self._struct_example(_fields_of(inspect.type_info(schema)), direction)
+        return self._struct_example(_fields_of(types.type_info(schema)), direction)
 
     def components(self) -> tuple[dict[str, Schema], dict[str, str]]:
         """Every component by its name, and how references are to be renamed."""
@@ -105,7 +106,9 @@ class Shapes:
         properties = {name: self._member(fields.cls, name, one, direction) for name, one in fields.fields.items()}
         shows_defaults = not getattr(getattr(fields.cls, "__struct_config__", None), "omit_defaults", False)
         required = [
-            name for name, one in fields.fields.items() if one.required or (direction == "out" and shows_defaults)
+            name
+            for name, one in fields.fields.items()
+            if one.required or (direction == "out" and shows_defaults and one.default is not msgspec.UNSET)
         ]
         shape: Schema = {"type": "object", "properties": properties}
         if required:
@@ -116,14 +119,14 @@ class Shapes:
 
     def _member(self, owner: type[Any], name: str, one: inspect.Field, direction: Direction) -> Schema:
         word = self.words.of(owner, name)
-        described = one.type if word.shape is None else inspect.type_info(word.shape)
+        described = one.type if word.shape is None else types.type_info(word.shape)
         shape = self._nullable(described, direction, word.schema() if word.says else {})
         if direction == "in" and one.default not in (NODEFAULT, None, msgspec.UNSET):
             shape["default"] = Decimal(one.default) if isinstance(one.default, Decimal) else one.default
         return shape
 
     def _nullable(self, described: inspect.Type, direction: Direction, extra: Schema) -> Schema:
-        alone, is_nullable = alternatives(described)
+        alone, is_nullable = types.apart(described)
         shape = self._shape(alone, direction)
         if not is_nullable:
             return {**shape, **extra}
@@ -141,6 +144,8 @@ class Shapes:
                 shape = dict(cast("Any", described.cls).wire_schema)
             case inspect.StructType() | inspect.DataclassType():
                 shape = self._reference(_fields_of(described), direction)
+            case types.Either():
+                shape = {"anyOf": [self._shape(one, direction) for one in described.types]}
             case inspect.ListType() | inspect.VarTupleType() | inspect.CollectionType():
                 bounds = {"minItems": described.min_length, "maxItems": described.max_length}
                 items = self._nullable(described.item_type, direction, {})
@@ -162,8 +167,8 @@ class Shapes:
         word: Member = self.words.of(owner, name)
         if word.example is not NOTHING:
             return word.example
-        described = one.type if word.shape is None else inspect.type_info(word.shape)
-        alone, is_nullable = alternatives(described)
+        described = one.type if word.shape is None else types.type_info(word.shape)
+        alone, is_nullable = types.apart(described)
         if "enum" in word.keywords:
             return word.keywords["enum"][0]
         value = self._type_example(alone, direction)
@@ -181,6 +186,8 @@ class Shapes:
                 return self._type_example(described.type, direction)
             case inspect.StructType() | inspect.DataclassType():
                 return self._struct_example(_fields_of(described), direction)
+            case types.Either():
+                return self._type_example(described.types[0], direction)
             case inspect.ListType() | inspect.VarTupleType() | inspect.CollectionType():
                 item = self._type_example(described.item_type, direction)
                 return NOTHING if item is NOTHING else [item]
