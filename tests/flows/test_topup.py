@@ -16,6 +16,7 @@ import pytest_asyncio
 
 from billing import accounts, ledger, payments, wallets
 from billing.core.errors import NotFound, Unavailable
+from billing.core.page import PageRequest
 from billing.kit.db import Database, open_pool
 from billing.payments import operations, rules, store
 from billing.payments.model import (
@@ -495,8 +496,8 @@ class TestMethods:
         async with world.database.transaction() as tx:
             await operations.delete_method(tx, account_id=world.account_id, payment_method_id=third.payment_method_id)
         async with world.database.reading() as reading:
-            left = await store.list_methods(reading.connection, account_id=world.account_id, offset=0, limit=10)
-        assert [(method.brand, method.is_default) for method in left] == [("amex", True), ("visa", False)]
+            left = await store.list_methods(reading.connection, account_id=world.account_id, page=PageRequest())
+        assert [(method.brand, method.is_default) for method in left.items] == [("amex", True), ("visa", False)]
 
     async def test_stay_while_invoices_are_open(self, world: World) -> None:
         only = await world.add("tok_visa")

@@ -10,7 +10,7 @@ import pytest_asyncio
 from billing import accounts, wallets
 from billing.accounts import operator_routes, routes
 from billing.onboarding import operator_routes as opening_routes
-from tests.support.house import STRANGER, House, open_house
+from tests.support.house import STRANGER, House, counted, open_house
 
 SHOWN = ["id", "email", "name", "company", "status", "created_at", "verified", "currency", "timezone"]
 DETAILS = [*SHOWN, "phone", "address", "tax_id"]
@@ -195,7 +195,7 @@ class TestOperatorListAccounts:
         await house.suspend(residents[1])
         page = await house.operate("GET", "/accounts?q=@LIST.example&per_page=2")
         assert page.status == 200
-        assert page.body["meta"] == {"total": 3, "page": 1, "per_page": 2, "pages": 2}
+        assert counted(page.body["meta"]) == {"total": 3, "page": 1, "per_page": 2, "pages": 2}
         assert len(page.body["accounts"]) == 2
         assert list(page.body["accounts"][0]) == OPERATOR_MEMBERS
         suspended = await house.operate("GET", "/accounts?q=@list.example&status=suspended")

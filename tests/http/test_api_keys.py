@@ -47,7 +47,7 @@ class TestListKeys:
         )
         answer = await house.call("GET", "/v1/account/api-keys", key=resident.key)
         assert answer.status == 200
-        assert answer.body["meta"] == {"total": 2, "page": 1, "per_page": 25, "pages": 1}
+        assert answer.body["meta"] == {"total": 2, "page": 1, "per_page": 25, "pages": 1, "next_cursor": None}
         newest = answer.body["api_keys"][0]
         assert list(newest) == LISTED
         assert newest["id"] == made.body["api_key"]["id"]

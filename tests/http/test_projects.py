@@ -43,7 +43,7 @@ class TestListProjects:
         resident = await house.open_account(currency="KES")
         answer = await house.call("GET", "/v1/projects", key=resident.key)
         assert answer.status == 200
-        assert answer.body["meta"] == {"total": 1, "page": 1, "per_page": 25, "pages": 1}
+        assert answer.body["meta"] == {"total": 1, "page": 1, "per_page": 25, "pages": 1, "next_cursor": None}
         [project] = answer.body["projects"]
         assert list(project) == LISTED
         assert project == {

@@ -224,7 +224,7 @@ class TestListResources:
         await report(house, resident, units=2)
         answer = await listed(house, resident)
         assert answer.status == 200
-        assert answer.body["meta"] == {"total": 1, "page": 1, "per_page": 25, "pages": 1}
+        assert answer.body["meta"] == {"total": 1, "page": 1, "per_page": 25, "pages": 1, "next_cursor": None}
         [resource] = answer.body["resources"]
         assert list(resource) == LISTED
         assert (resource["id"], resource["monthly_cost"]) == ("vps_1", Decimal("100.00"))
@@ -272,7 +272,7 @@ class TestListResources:
         pages = [await listed(house, resident, f"?page={page}&per_page=2") for page in (1, 2, 3, 4)]
         shown = [resource["id"] for page in pages for resource in page.body["resources"]]
         assert shown == [f"vps_{number}" for number in range(5)]
-        assert pages[3].body["meta"] == {"total": 5, "page": 4, "per_page": 2, "pages": 3}
+        assert pages[3].body["meta"] == {"total": 5, "page": 4, "per_page": 2, "pages": 3, "next_cursor": None}
 
     @pytest.mark.parametrize(
         ("query", "faults"),

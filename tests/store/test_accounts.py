@@ -15,7 +15,7 @@ from billing import accounts, api_keys, onboarding, projects
 from billing.api_keys import operations as key_operations
 from billing.api_keys import store as key_store
 from billing.core.errors import Forbidden, InvalidParameter, IpNotAllowed, NotFound, Unauthorized
-from billing.core.page import PageRequest
+from billing.core.page import Page, PageRequest
 from billing.kit.db import Database, open_pool
 
 if TYPE_CHECKING:
@@ -107,31 +107,31 @@ class TestListAccounts:
     async def test_pages_newest_first_with_the_total(self, tx: Tx):
         made = [await opened(tx, email=f"p{number}@pages.example") for number in range(5)]
         newest_first = sorted(made, key=lambda account: account.account_id, reverse=True)
-        first, total = await accounts.list_accounts(tx.connection, page=PageRequest(1, 2), text="@pages.example")
-        last, _ = await accounts.list_accounts(tx.connection, page=PageRequest(3, 2), text="@pages.example")
-        assert (first, last, total) == (newest_first[:2], newest_first[4:], 5)
+        first = await accounts.list_accounts(tx.connection, page=PageRequest(1, 2), text="@pages.example")
+        last = await accounts.list_accounts(tx.connection, page=PageRequest(3, 2), text="@pages.example")
+        assert (first.items, last.items, first.total) == (newest_first[:2], newest_first[4:], 5)
 
     async def test_counts_beyond_the_last_page(self, tx: Tx):
         await opened(tx, email="one@beyond.example")
         page = PageRequest(9, 25)
-        assert await accounts.list_accounts(tx.connection, page=page, text="@beyond.example") == ([], 1)
+        assert await accounts.list_accounts(tx.connection, page=page, text="@beyond.example") == Page([], 1, None)
 
     async def test_looks_for_the_text_as_it_is(self, tx: Tx):
         account = await opened(tx, name="100% Wool_Co")
         await opened(tx, name="100x WoolxCo")
-        found, total = await accounts.list_accounts(tx.connection, page=PageRequest(), text="100% wool_")
-        assert (found, total) == ([account], 1)
+        found = await accounts.list_accounts(tx.connection, page=PageRequest(), text="100% wool_")
+        assert found == Page([account], 1, None)
 
     async def test_filters_by_status(self, tx: Tx):
         account = await opened(tx, email="s@status.example")
         suspended = await accounts.suspend(tx, account_id=account.account_id)
-        listed, _ = await accounts.list_accounts(
+        listed = await accounts.list_accounts(
             tx.connection, page=PageRequest(), status="suspended", text="@status.example"
         )
-        active, _ = await accounts.list_accounts(
+        active = await accounts.list_accounts(
             tx.connection, page=PageRequest(), status="active", text="@status.example"
         )
-        assert (listed, active) == ([suspended], [])
+        assert (listed.items, active.items) == ([suspended], [])
 
 
 async def issued(
@@ -215,8 +215,8 @@ class TestRevoke:
         account = await opened(tx)
         kept, revoked = await issued(tx, account), await issued(tx, account)
         await api_keys.revoke(tx, account_id=account.account_id, key_id=revoked.key_id)
-        listed, total = await key_store.list_keys(tx.connection, account_id=account.account_id, page=PageRequest())
-        assert (listed, total) == ([kept.key], 1)
+        listed = await key_store.list_keys(tx.connection, account_id=account.account_id, page=PageRequest())
+        assert listed == Page([kept.key], 1, None)
         with pytest.raises(NotFound):
             await api_keys.revoke(tx, account_id=account.account_id, key_id=revoked.key_id)
 

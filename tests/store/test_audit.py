@@ -75,23 +75,24 @@ async def broken(connection: Connection) -> set[str]:
 
 
 async def numbers(connection: Connection, wanted: Filter | None = None) -> list[int]:
-    records, total = await audit.list_records(connection, page=PageRequest(per_page=100), wanted=wanted or Filter())
-    assert len(records) == total
-    return [record.number for record in records]
+    found = await audit.list_records(connection, page=PageRequest(per_page=100), wanted=wanted or Filter())
+    assert len(found.items) == found.total
+    return [record.number for record in found.items]
 
 
 class TestWrite:
     async def test_keeps_what_it_is_given(self, tx: Tx):
         assert await audit.write(tx, ACTION, status=202) == 1
-        ((record,), total) = await audit.list_records(tx.connection, page=PageRequest(), wanted=Filter())
+        found = await audit.list_records(tx.connection, page=PageRequest(), wanted=Filter())
+        (record,) = found.items
         assert (record.action, record.status, record.occurred_at, record.number) == (ACTION, 202, tx.now, 1)
         assert await audit.get_head(tx.connection) == audit.Head(1, record.chain_hash)
-        assert total == 1
+        assert found.total == 1
 
     async def test_keeps_what_a_command_does_without_address_and_outcome(self, tx: Tx):
         action = Action(actor=Actor.program("billing close"), action="run.requested")
         await audit.write(tx, action)
-        ((record,), _) = await audit.list_records(tx.connection, page=PageRequest(), wanted=Filter())
+        (record,) = (await audit.list_records(tx.connection, page=PageRequest(), wanted=Filter())).items
         assert (record.action, record.status) == (action, None)
 
     async def test_is_undone_with_its_transaction(self, database: Database):
@@ -256,8 +257,8 @@ class TestListRecords:
             await audit.list_records(tx.connection, page=PageRequest(page=page, per_page=2), wanted=Filter())
             for page in (1, 2, 3, 4)
         ]
-        assert [[record.number for record in records] for records, _ in pages] == [[5, 4], [3, 2], [1], []]
-        assert {total for _, total in pages} == {5}
+        assert [[record.number for record in page.items] for page in pages] == [[5, 4], [3, 2], [1], []]
+        assert {page.total for page in pages} == {5}
 
     async def _furnish(self, tx: Tx) -> None:
         await audit.write(tx, ACTION)

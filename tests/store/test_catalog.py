@@ -22,7 +22,7 @@ from billing.catalog.model import (
 )
 from billing.catalog.store import billed_items, meters, rate_cards, tax_rates
 from billing.core.errors import InvalidParameter, NotFound
-from billing.core.page import PageRequest
+from billing.core.page import Page, PageRequest
 from billing.kit.db import Database, open_pool
 
 if TYPE_CHECKING:
@@ -278,10 +278,13 @@ class TestListRateCards:
         ]
         newest_first = sorted(cards, key=lambda card: card.rate_card_id, reverse=True)
         page = PageRequest(page=1, per_page=2)
-        assert await rate_cards.list_rate_cards(tx.connection, page=page) == (newest_first[:2], 3)
-        assert await rate_cards.list_rate_cards(tx.connection, page=PageRequest(page=3, per_page=2)) == ([], 3)
-        assert await rate_cards.list_rate_cards(tx.connection, page=page, account_id=account_id) == ([cards[1]], 1)
-        assert await rate_cards.list_rate_cards(tx.connection, page=page, currency="KES") == ([cards[2]], 1)
+        first = await rate_cards.list_rate_cards(tx.connection, page=page)
+        assert (first.items, first.total) == (newest_first[:2], 3)
+        third = await rate_cards.list_rate_cards(tx.connection, page=PageRequest(page=3, per_page=2))
+        assert third == Page([], 3, None)
+        of_account = await rate_cards.list_rate_cards(tx.connection, page=page, account_id=account_id)
+        assert of_account == Page([cards[1]], 1, None)
+        assert await rate_cards.list_rate_cards(tx.connection, page=page, currency="KES") == Page([cards[2]], 1, None)
 
 
 class TestDefineMeter:
@@ -313,7 +316,7 @@ class TestDefineMeter:
     async def test_pages_meters_by_name(self, tx: Tx):
         made = [await catalog.define_meter(tx, meter=replace(self.METER, meter=name)) for name in ("c", "a", "b")]
         page = PageRequest(page=1, per_page=2)
-        assert await meters.list_meters_page(tx.connection, page=page) == ([made[1], made[2]], 3)
+        assert await meters.list_meters_page(tx.connection, page=page) == Page([made[1], made[2]], 3, ("b",))
         assert await catalog.list_meters(tx.connection) == [made[1], made[2], made[0]]
 
     async def test_knows_no_other_meters(self, tx: Tx):

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from billing import catalog, metering
+from billing.core.page import PageRequest
 from billing.kit.db import Tx
 from tests.conftest import NOW
 from tests.support.cloud import at, event, find_broken, open_account, open_cloud, price, publish, report
@@ -66,8 +67,8 @@ async def day_rows(connection: Connection, account_id: UUID) -> dict[tuple[date,
 
 
 async def open_quarantine(tx: Tx, account_id: UUID) -> dict[str, str]:
-    held = await metering.list_quarantined(tx.connection, limit=10_000, account_id=account_id)
-    return {one.event.event_id: one.reason for one in held}
+    held = await metering.list_quarantined(tx.connection, page=PageRequest(per_page=10_000), account_id=account_id)
+    return {one.event.event_id: one.reason for one in held.items}
 
 
 class TestIngest:

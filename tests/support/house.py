@@ -43,6 +43,12 @@ class Clock:
         self.now += delta
 
 
+def counted(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """The `meta` of a page that others follow, without the cursor that leads there."""
+    assert meta["next_cursor"]
+    return {name: value for name, value in meta.items() if name != "next_cursor"}
+
+
 @dataclass(frozen=True)
 class Reply:
     """An answer with its body read exactly."""

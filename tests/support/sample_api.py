@@ -31,7 +31,6 @@ from billing.kit.web import (
     RawQuery,
     build_app,
     meta,
-    page_of,
     window_of,
 )
 
@@ -135,11 +134,12 @@ class Gateway:
 
 @get("/things")
 async def list_things(*, reader: Caller, query: RawQuery) -> dict[str, Any]:
-    wanted = query.read(ThingsQuery)
-    page = page_of(wanted)
+    wanted, page = query.read_page(ThingsQuery)
     start, end = window_of(wanted.from_date, wanted.to_date)
     shown = {"kind": wanted.kind, "detailed": wanted.detailed, "start": start, "end": end}
-    return {"things": [shown], "meta": meta(page, total=60)}
+    numbers = range(1, 61)
+    found = page.of_whole(numbers, types=(int,), key=lambda number: (number,))
+    return {"things": [shown], "numbers": found.items, "meta": meta(page, found)}
 
 
 @get("/things/{thing_id:str}")

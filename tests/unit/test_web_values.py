@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billing.core.errors import BillingError, Fault, InvalidParameter, NotFound, Refused, Unavailable
-from billing.core.page import PageRequest
+from billing.core.page import Page, PageRequest
 from billing.kit.idempotency import fingerprint
 from billing.kit.web import DateFilter, RawBody, RawQuery, encode, meta, window_of
 from billing.kit.web.card_numbers import holds_card_number, is_card_number
@@ -283,6 +283,6 @@ class TestLinks:
         ],
     )
     def test_stay_within_the_list(self, page: int, total: int, expected: dict[str, int]):
-        header = link_header("/v1/x", "q=a%26b&page=7", meta(PageRequest(page=page), total=total))
+        header = link_header("/v1/x", "q=a%26b&page=7", meta(PageRequest(page=page), Page((), total, None)))
         links = [f'</v1/x?q=a%26b&page={number}&per_page=25>; rel="{name}"' for name, number in expected.items()]
         assert header == ", ".join(links)

@@ -12,7 +12,7 @@ from billing.accounts.schemas import AccountsQuery, OperatorAccountAnswer, Opera
 from billing.core import ids
 from billing.kit.auth import Operator
 from billing.kit.db import Database
-from billing.kit.web import DESCRIBED, Answer, Command, Described, RawBody, RawQuery, meta, page_of
+from billing.kit.web import DESCRIBED, Answer, Command, Described, RawBody, RawQuery, meta
 
 if TYPE_CHECKING:
     from billing.kit.db import Tx
@@ -21,12 +21,11 @@ if TYPE_CHECKING:
 @get("/accounts", opt={DESCRIBED: Described(summary="List accounts", section="Accounts", query=AccountsQuery)})
 async def list_accounts(accounts_operator: Operator, query: RawQuery, db: Database) -> OperatorAccountsAnswer:
     """All accounts, newest first, by `status` and by a text in e-mail, name or company."""
-    wanted = query.read(AccountsQuery)
-    page = page_of(wanted)
+    wanted, page = query.read_page(AccountsQuery)
     async with db.reading() as reading:
-        found, total = await store.list_accounts(reading.connection, page=page, status=wanted.status, text=wanted.q)
-    shown = [schemas.show_to_operator(account) for account in found]
-    return OperatorAccountsAnswer(accounts=shown, meta=meta(page, total=total))
+        found = await store.list_accounts(reading.connection, page=page, status=wanted.status, text=wanted.q)
+    shown = [schemas.show_to_operator(account) for account in found.items]
+    return OperatorAccountsAnswer(accounts=shown, meta=meta(page, found))
 
 
 @get("/accounts/{account_id:str}", opt={DESCRIBED: Described(summary="Get an account", section="Accounts")})

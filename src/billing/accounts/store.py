@@ -8,7 +8,7 @@ from uuid import UUID
 
 from billing.accounts.model import Account, AccountStatus
 from billing.core.errors import NotFound
-from billing.core.page import PageRequest
+from billing.core.page import Page, PageRequest
 
 if TYPE_CHECKING:
     import asyncpg
@@ -95,11 +95,11 @@ async def list_unknown(connection: Connection, *, account_ids: Sequence[UUID]) -
 
 async def list_accounts(
     connection: Connection, *, page: PageRequest, status: AccountStatus | None = None, text: str | None = None
-) -> tuple[Sequence[Account], int]:
-    """A page of all accounts, newest first, and how many there are; `text` is sought in e-mail, name and company."""
+) -> Page[Account]:
+    """A page of all accounts, newest first; `text` is sought in e-mail, name and company."""
     records = await connection.fetch(
         """
-        WITH matching AS (
+        WITH matching AS NOT MATERIALIZED (
             SELECT *
             FROM accounts
             WHERE ($1::text IS NULL OR status = $1)
@@ -107,16 +107,24 @@ async def list_accounts(
                    OR strpos(lower(concat_ws(E'\n', email, name, company)), lower($2)) > 0)
         )
         SELECT page.*, counted.total
-        FROM (SELECT count(*) AS total FROM matching) AS counted
-        LEFT JOIN (SELECT * FROM matching ORDER BY account_id DESC LIMIT $3 OFFSET $4) AS page ON true
+        FROM (SELECT CASE WHEN $3::boolean THEN (SELECT count(*) FROM matching) END AS total) AS counted
+        LEFT JOIN (
+            SELECT * FROM matching
+            WHERE account_id < coalesce($6::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+            ORDER BY account_id DESC
+            LIMIT $4 OFFSET $5
+        ) AS page ON true
         ORDER BY page.account_id DESC
         """,
         status,
         text,
-        page.per_page,
+        page.is_counted,
+        page.limit,
         page.offset,
+        *page.key(UUID),
     )
-    return [_account(record) for record in records if record["account_id"] is not None], records[0]["total"]
+    found = [_account(record) for record in records if record["account_id"] is not None]
+    return page.cut(found, total=records[0]["total"], key=lambda account: (account.account_id,))
 
 
 def _found(record: asyncpg.Record | None) -> Account:

@@ -34,7 +34,7 @@ from billing.core import ids
 from billing.core.errors import NotFound
 from billing.kit.auth import Caller
 from billing.kit.db import Database
-from billing.kit.web import DESCRIBED, Described, RawQuery, meta, page_of, window_of
+from billing.kit.web import DESCRIBED, Described, RawQuery, meta, window_of
 
 
 @get(
@@ -49,14 +49,13 @@ async def list_history(reader: Caller, query: RawQuery, db: Database) -> History
 
     Adjustments, credits and chargebacks are listed too when no `type` is asked for.
     """
-    wanted = query.read(HistoryQuery)
-    page = page_of(wanted)
+    wanted, page = query.read_page(HistoryQuery)
     since, until = window_of(wanted.from_date, wanted.to_date)
     async with db.reading() as reading:
-        found, total = await store.list_transactions(
+        found = await store.list_transactions(
             reading.connection, account_id=reader.account_id, type=wanted.type, since=since, until=until, page=page
         )
-    return HistoryOut(transactions=[schemas.show(one) for one in found], meta=meta(page, total=total))
+    return HistoryOut(transactions=[schemas.show(one) for one in found.items], meta=meta(page, found))
 
 
 @get(

@@ -12,7 +12,7 @@ from billing.api_keys.schemas import KeyAnswer, KeyCreate, KeyIssuedAnswer, Keys
 from billing.core import ids
 from billing.kit.auth import Caller
 from billing.kit.db import Database
-from billing.kit.web import DESCRIBED, Answer, Command, Described, PageQuery, RawBody, RawQuery, meta, page_of
+from billing.kit.web import DESCRIBED, Answer, Command, Described, PageQuery, RawBody, RawQuery, meta
 
 if TYPE_CHECKING:
     from billing.kit.db import Tx
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 @get("/account/api-keys", opt={DESCRIBED: Described(summary="List API keys", section="API Keys", query=PageQuery)})
 async def list_keys(reader: Caller, query: RawQuery, db: Database) -> KeysAnswer:
     """The account's keys that are not revoked, newest first. Their secrets are not shown."""
-    page = page_of(query.read(PageQuery))
+    _, page = query.read_page(PageQuery)
     async with db.reading() as reading:
-        keys, total = await store.list_keys(reading.connection, account_id=reader.account_id, page=page)
-    return KeysAnswer(api_keys=[schemas.show(key) for key in keys], meta=meta(page, total=total))
+        found = await store.list_keys(reading.connection, account_id=reader.account_id, page=page)
+    return KeysAnswer(api_keys=[schemas.show(key) for key in found.items], meta=meta(page, found))
 
 
 @get(

@@ -11,7 +11,7 @@ from uuid import UUID
 from billing.api_keys import rules
 from billing.api_keys.model import ApiKey, Scope
 from billing.core.errors import NotFound
-from billing.core.page import PageRequest
+from billing.core.page import Page, PageRequest
 from billing.kit.auth import Permission
 
 if TYPE_CHECKING:
@@ -135,25 +135,34 @@ async def find_key_for_share(connection: Connection, *, account_id: UUID, key_id
     return None if record is None else _key(record)
 
 
-async def list_keys(connection: Connection, *, account_id: UUID, page: PageRequest) -> tuple[Sequence[ApiKey], int]:
-    """One page of the account's keys that are not revoked, newest first, and how many there are."""
+async def list_keys(connection: Connection, *, account_id: UUID, page: PageRequest) -> Page[ApiKey]:
+    """One page of the account's keys that are not revoked, newest first."""
     records = await connection.fetch(
         """
-        WITH live AS (
+        WITH live AS NOT MATERIALIZED (
             SELECT account_id, key_id, name, prefix, permissions, ip_whitelist, created_at, expires_at, last_used_at
             FROM api_keys
             WHERE account_id = $1 AND revoked_at IS NULL
         )
         SELECT page.*, counted.total
-        FROM (SELECT count(*) AS total FROM live) AS counted
-        LEFT JOIN (SELECT * FROM live ORDER BY created_at DESC, key_id DESC LIMIT $2 OFFSET $3) AS page ON true
+        FROM (SELECT CASE WHEN $2::boolean THEN (SELECT count(*) FROM live) END AS total) AS counted
+        LEFT JOIN (
+            SELECT * FROM live
+            WHERE (created_at, key_id) < (
+                coalesce($5::timestamptz, 'infinity'), coalesce($6::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+            ORDER BY created_at DESC, key_id DESC
+            LIMIT $3 OFFSET $4
+        ) AS page ON true
         ORDER BY page.created_at DESC, page.key_id DESC
         """,
         account_id,
-        page.per_page,
+        page.is_counted,
+        page.limit,
         page.offset,
+        *page.key(datetime, UUID),
     )
-    return [_key(record) for record in records if record["key_id"] is not None], records[0]["total"]
+    found = [_key(record) for record in records if record["key_id"] is not None]
+    return page.cut(found, total=records[0]["total"], key=lambda key: (key.created_at, key.key_id))
 
 
 async def mark_revoked(connection: Connection, *, account_id: UUID, key_id: UUID, now: datetime) -> None:

@@ -15,7 +15,7 @@ from billing.kit import audit
 from billing.kit.audit import ActorKind, AuditRecord, Head
 from billing.kit.auth import Operator
 from billing.kit.db import Database
-from billing.kit.web import DESCRIBED, DateFilter, Described, Meta, PageQuery, RawQuery, meta, page_of, window_of
+from billing.kit.web import DESCRIBED, DateFilter, Described, Meta, PageQuery, RawQuery, meta, window_of
 
 _ACTOR_PREFIXES: dict[ActorKind, str] = {"operator": "op", "account_key": "key"}
 _KINDS: tuple[ActorKind, ...] = get_args(ActorKind)
@@ -74,13 +74,12 @@ class AuditAnswer(msgspec.Struct, frozen=True, kw_only=True):
 @get("/audit", opt={DESCRIBED: Described(summary="List the audit trail", section="Checks and audit", query=AuditQuery)})
 async def list_audit(audit_operator: Operator, query: RawQuery, db: Database) -> AuditAnswer:  # noqa: ARG001  the permission
     """Who did what to what, when and from where, newest first, with the end of its chain of hashes."""
-    wanted = query.read(AuditQuery)
-    page = page_of(wanted)
+    wanted, page = query.read_page(AuditQuery)
     chosen = read_filter(wanted)
     async with db.snapshot() as tx:
-        records, total = await audit.list_records(tx.connection, page=page, wanted=chosen)
+        found = await audit.list_records(tx.connection, page=page, wanted=chosen)
         head = await audit.get_head(tx.connection)
-    return AuditAnswer(records=[_show(one) for one in records], head=_show_head(head), meta=meta(page, total=total))
+    return AuditAnswer(records=[_show(one) for one in found.items], head=_show_head(head), meta=meta(page, found))
 
 
 def read_filter(wanted: AuditQuery) -> audit.Filter:

@@ -20,11 +20,12 @@ from billing.catalog.schemas import (
     RateCardUpdate,
     TaxRateGiven,
     TaxRatesAnswer,
+    TaxRatesListed,
 )
 from billing.catalog.store import meters, rate_cards, tax_rates
 from billing.kit.auth import Operator
 from billing.kit.db import Database
-from billing.kit.web import DESCRIBED, Answer, Batch, Command, Described, PageQuery, RawBody, RawQuery, meta, page_of
+from billing.kit.web import DESCRIBED, Answer, Batch, Command, Described, PageQuery, RawBody, RawQuery, meta
 
 if TYPE_CHECKING:
     from billing.kit.db import Tx
@@ -71,14 +72,13 @@ async def publish_rate_card(
 @get("/rate-cards", opt={DESCRIBED: Described(summary="List rate cards", section="Catalogue", query=RateCardsQuery)})
 async def list_rate_cards(catalog_operator: Operator, query: RawQuery, db: Database) -> RateCardsAnswer:
     """Rate cards, newest first, without their prices."""
-    wanted = query.read(RateCardsQuery)
-    page = page_of(wanted)
+    wanted, page = query.read_page(RateCardsQuery)
     account_id = schemas.account_id_of(wanted.account_id)
     async with db.reading() as reading:
-        cards, total = await rate_cards.list_rate_cards(
+        found = await rate_cards.list_rate_cards(
             reading.connection, page=page, account_id=account_id, currency=wanted.currency
         )
-    return schemas.show_rate_cards(cards, meta(page, total=total))
+    return schemas.show_rate_cards(found.items, meta(page, found))
 
 
 @get("/rate-cards/{rate_card_id:str}", opt={DESCRIBED: Described(summary="Get a rate card", section="Catalogue")})
@@ -119,10 +119,10 @@ async def end_rate_card(catalog_operator: Operator, rate_card_id: str, body: Raw
 @get("/meters", opt={DESCRIBED: Described(summary="List meters", section="Catalogue", query=PageQuery)})
 async def list_meters(catalog_operator: Operator, query: RawQuery, db: Database) -> MetersAnswer:
     """All meters by name."""
-    page = page_of(query.read(PageQuery))
+    _, page = query.read_page(PageQuery)
     async with db.reading() as reading:
-        found, total = await meters.list_meters_page(reading.connection, page=page)
-    return MetersAnswer(meters=[schemas.show_meter(meter) for meter in found], meta=meta(page, total=total))
+        found = await meters.list_meters_page(reading.connection, page=page)
+    return MetersAnswer(meters=[schemas.show_meter(meter) for meter in found.items], meta=meta(page, found))
 
 
 @get("/meters/{meter:path}", opt={DESCRIBED: Described(summary="Get a meter", section="Catalogue")})
@@ -151,11 +151,13 @@ async def define_meter(catalog_operator: Operator, meter: str, body: RawBody, co
     return await command.run(work)
 
 
-@get("/tax-rates", opt={DESCRIBED: Described(summary="List tax rates", section="Catalogue")})
-async def list_tax_rates(catalog_operator: Operator, db: Database) -> TaxRatesAnswer:
-    """All tax rates, past and future ones too."""
+@get("/tax-rates", opt={DESCRIBED: Described(summary="List tax rates", section="Catalogue", query=PageQuery)})
+async def list_tax_rates(catalog_operator: Operator, query: RawQuery, db: Database) -> TaxRatesListed:
+    """All tax rates, past and future ones too, by country, name and start."""
+    _, page = query.read_page(PageQuery)
     async with db.reading() as reading:
-        return schemas.show_tax_rates(await tax_rates.list_all_tax_rates(reading.connection))
+        found = await tax_rates.list_tax_rates_page(reading.connection, page=page)
+    return schemas.show_tax_rates_page(found.items, meta(page, found))
 
 
 @put(

@@ -166,6 +166,12 @@ class TaxRatesAnswer(Struct, frozen=True, kw_only=True):
     tax_rates: list[TaxRateShown]
 
 
+class TaxRatesListed(TaxRatesAnswer, frozen=True, kw_only=True):
+    """GET /tax-rates."""
+
+    meta: Meta
+
+
 def meter_of(meter: str, given: MeterUpdate) -> Meter:
     """The meter that a path and a body describe. Raises InvalidParameter for its name."""
     reason = rules.item_reason(meter)
@@ -228,6 +234,11 @@ def show_meter(meter: Meter) -> MeterShown:
 def show_tax_rates(rates: Sequence[TaxRate]) -> TaxRatesAnswer:
     """All tax rates."""
     return TaxRatesAnswer(tax_rates=[msgspec.convert(asdict(rate), TaxRateShown) for rate in rates])
+
+
+def show_tax_rates_page(rates: Sequence[TaxRate], meta: Meta) -> TaxRatesListed:
+    """A page of tax rates."""
+    return TaxRatesListed(tax_rates=show_tax_rates(rates).tax_rates, meta=meta)
 
 
 def _show_price(price: Price) -> PriceShown:

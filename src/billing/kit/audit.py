@@ -14,10 +14,10 @@ from uuid import UUID
 
 import msgspec
 
-from billing.core.page import PageRequest
+from billing.core.page import Page, PageRequest
 from billing.kit import checks
 from billing.kit.auth import Caller, Operator
-from billing.kit.checks import Check
+from billing.kit.checks import EVERYTHING, Check, Scope
 
 if TYPE_CHECKING:
     import asyncpg
@@ -111,13 +111,11 @@ async def write(tx: Tx, action: Action, *, status: int | None = None) -> int:
     )
 
 
-async def list_records(
-    connection: Connection, *, page: PageRequest, wanted: Filter
-) -> tuple[Sequence[AuditRecord], int]:
-    """One page of the records that a filter lets through, newest first, and how many there are."""
+async def list_records(connection: Connection, *, page: PageRequest, wanted: Filter) -> Page[AuditRecord]:
+    """One page of the records that a filter lets through, newest first."""
     rows = await connection.fetch(
         """
-        WITH matching AS (
+        WITH matching AS NOT MATERIALIZED (
             SELECT *
             FROM audit_records
             WHERE ($1::uuid IS NULL OR account_id = $1)
@@ -128,8 +126,13 @@ async def list_records(
               AND ($6::timestamptz IS NULL OR occurred_at < $6)
         )
         SELECT page.*, counted.total
-        FROM (SELECT count(*) AS total FROM matching) AS counted
-        LEFT JOIN (SELECT * FROM matching ORDER BY number DESC LIMIT $7 OFFSET $8) AS page ON true
+        FROM (SELECT CASE WHEN $7::boolean THEN (SELECT count(*) FROM matching) END AS total) AS counted
+        LEFT JOIN (
+            SELECT * FROM matching
+            WHERE number < coalesce($10::bigint, 9223372036854775807)
+            ORDER BY number DESC
+            LIMIT $8 OFFSET $9
+        ) AS page ON true
         ORDER BY page.number DESC
         """,
         wanted.account_id,
@@ -138,10 +141,13 @@ async def list_records(
         wanted.action,
         wanted.start,
         wanted.end,
-        page.per_page,
+        page.is_counted,
+        page.limit,
         page.offset,
+        *page.key(int),
     )
-    return [_record(row) for row in rows if row["number"] is not None], rows[0]["total"]
+    found = [_record(row) for row in rows if row["number"] is not None]
+    return page.cut(found, total=rows[0]["total"], key=lambda record: (record.number,))
 
 
 async def get_head(connection: Connection) -> Head:
@@ -157,14 +163,14 @@ async def list_broken(connection: Connection, *, limit: int) -> Sequence[int]:
     return [row["number"] for row in rows]
 
 
-async def run_checks(connection: Connection) -> list[Check]:
+async def run_checks(connection: Connection, scope: Scope = EVERYTHING) -> list[Check]:
     """The invariants of the trail."""
     return await checks.run_checks(
         connection,
         """
         SELECT 'audit chain holds' AS name, count(*) AS violations
         FROM (
-            SELECT FROM broken_audit_records()
+            SELECT FROM broken_audit_records($1)
             UNION ALL
             SELECT FROM audit_head
             WHERE chain_hash <> coalesce(
@@ -179,6 +185,7 @@ async def run_checks(connection: Connection) -> list[Check]:
             HAVING last_number IS NULL OR count(number) <> last_number OR coalesce(max(number), 0) <> last_number
         ) AS broken
         """,
+        scope,
     )
 
 

@@ -28,9 +28,9 @@ from billing.metering.store.periods import (
 )
 from billing.metering.store.resources import (
     count_live_resources,
-    count_resources,
     find_resource,
     list_resources,
+    list_resources_page,
     list_spans,
 )
 
@@ -48,7 +48,6 @@ __all__ = [
     "UsageEvent",
     "count_live_resources",
     "count_quarantined",
-    "count_resources",
     "find_resource",
     "has_storable_decimals",
     "ingest",
@@ -57,6 +56,7 @@ __all__ = [
     "list_open_periods",
     "list_quarantined",
     "list_resources",
+    "list_resources_page",
     "list_spans",
     "list_unrated_before",
     "list_versions",

@@ -10,7 +10,7 @@ from billing import accounts
 from billing.core import ids
 from billing.kit.auth import Operator
 from billing.kit.db import Database
-from billing.kit.web import DESCRIBED, Answer, Batch, Command, Described, RawBody, RawQuery, meta, page_of
+from billing.kit.web import DESCRIBED, Answer, Batch, Command, Described, RawBody, RawQuery, meta
 from billing.metering import operations, schemas
 from billing.metering.model import IngestResult, UsageEvent
 from billing.metering.schemas import (
@@ -70,15 +70,11 @@ async def ingest_events(metering_operator: Operator, body: RawBody, query: RawQu
 )
 async def list_quarantine(metering_operator: Operator, query: RawQuery, db: Database) -> QuarantineOut:
     """Events that were understood but cannot be billed yet, oldest first, with reasons."""
-    wanted = query.read(QuarantineQuery)
-    page = page_of(wanted)
+    wanted, page = query.read_page(QuarantineQuery)
     account_id = schemas.read_account(wanted.account_id)
     async with db.snapshot() as tx:
-        total = await store.count_quarantined(tx.connection, account_id=account_id)
-        held = await store.list_quarantined(
-            tx.connection, account_id=account_id, limit=page.per_page, offset=page.offset
-        )
-    return QuarantineOut(events=[schemas.show_quarantined(one) for one in held], meta=meta(page, total=total))
+        found = await store.list_quarantined(tx.connection, account_id=account_id, page=page)
+    return QuarantineOut(events=[schemas.show_quarantined(one) for one in found.items], meta=meta(page, found))
 
 
 @post(

@@ -13,7 +13,7 @@ from billing.core import ids
 from billing.core.errors import NotFound
 from billing.kit.auth import Operator
 from billing.kit.db import Database
-from billing.kit.web import DESCRIBED, Answer, Command, Described, PageQuery, RawBody, RawQuery, meta, page_of
+from billing.kit.web import DESCRIBED, Answer, Command, Described, PageQuery, RawBody, RawQuery, meta
 from billing.ledger import InsufficientBalance
 from billing.payments import operations, schemas, store
 from billing.payments.adapters.sandbox import SandboxGateway
@@ -147,17 +147,13 @@ async def refund_payment(
 async def list_refunds(payments_operator: Operator, payment_id: str, query: RawQuery, db: Database) -> RefundsOut:
     """The refunds of a payment, newest first: to see what became of a pending one."""
     identifier = _decoded("pay", payment_id)
-    page = page_of(query.read(PageQuery))
+    _, page = query.read_page(PageQuery)
     async with db.snapshot() as snapshot:
         payment = await _get_payment(snapshot.connection, identifier)
-        refunds, total = await store.list_refunds(
-            snapshot.connection,
-            account_id=payment.account_id,
-            payment_id=payment.payment_id,
-            offset=page.offset,
-            limit=page.per_page,
+        found = await store.list_refunds(
+            snapshot.connection, account_id=payment.account_id, payment_id=payment.payment_id, page=page
         )
-    return RefundsOut(refunds=[schemas.show_refund(refund) for refund in refunds], meta=meta(page, total=total))
+    return RefundsOut(refunds=[schemas.show_refund(refund) for refund in found.items], meta=meta(page, found))
 
 
 @post(

@@ -12,7 +12,7 @@ from billing.accounts import CurrencyNotSupported
 from billing.core import ids
 from billing.kit.auth import Caller
 from billing.kit.db import Database
-from billing.kit.web import DESCRIBED, Answer, Command, Described, PageQuery, RawBody, RawQuery, meta, page_of
+from billing.kit.web import DESCRIBED, Answer, Command, Described, PageQuery, RawBody, RawQuery, meta
 from billing.payments import operations, schemas, store
 from billing.payments.model import (
     AmountOutOfRange,
@@ -112,14 +112,11 @@ async def top_up(
 )
 async def list_methods(reader: Caller, query: RawQuery, db: Database) -> PaymentMethodsOut:
     """The saved payment methods, newest first."""
-    page = page_of(query.read(PageQuery))
+    _, page = query.read_page(PageQuery)
     async with db.reading() as reading:
-        total = await store.count_methods(reading.connection, account_id=reader.account_id)
-        methods = await store.list_methods(
-            reading.connection, account_id=reader.account_id, offset=page.offset, limit=page.per_page
-        )
+        found = await store.list_methods(reading.connection, account_id=reader.account_id, page=page)
     return PaymentMethodsOut(
-        payment_methods=[schemas.show_method(method) for method in methods], meta=meta(page, total=total)
+        payment_methods=[schemas.show_method(method) for method in found.items], meta=meta(page, found)
     )
 
 

@@ -11,7 +11,7 @@ from billing.core import ids
 from billing.core.errors import InvalidParameter
 from billing.kit.auth import Caller
 from billing.kit.db import Database
-from billing.kit.web import DESCRIBED, Answer, Command, Described, PageQuery, RawBody, RawQuery, meta, page_of
+from billing.kit.web import DESCRIBED, Answer, Command, Described, PageQuery, RawBody, RawQuery, meta
 from billing.projects import operations, rules, schemas, store
 from billing.projects.schemas import (
     ProjectAnswer,
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
 )
 async def list_projects(reader: Caller, query: RawQuery, db: Database) -> ProjectsAnswer:
     """The account's projects, oldest first, with what is in them now."""
-    page = page_of(query.read(PageQuery))
+    _, page = query.read_page(PageQuery)
     async with db.snapshot() as reading:
-        found, total = await store.list_projects(reading.connection, account_id=reader.account_id, page=page)
+        found = await store.list_projects(reading.connection, account_id=reader.account_id, page=page)
         summaries = await operations.summarize(
-            reading.connection, account_id=reader.account_id, projects=found, now=reading.now
+            reading.connection, account_id=reader.account_id, projects=found.items, now=reading.now
         )
     shown = [schemas.show(summary, currency=reader.currency) for summary in summaries]
-    return ProjectsAnswer(projects=shown, meta=meta(page, total=total))
+    return ProjectsAnswer(projects=shown, meta=meta(page, found))
 
 
 @post(
@@ -116,8 +116,7 @@ async def update_project(writer: Caller, project_id: str, body: RawBody, command
 )
 async def list_resources(reader: Caller, project_id: str, query: RawQuery, db: Database) -> ResourcesAnswer:
     """A project's resources, oldest first. Deleted ones are listed only when `status` asks for them."""
-    wanted = query.read(ResourcesQuery)
-    page = page_of(wanted)
+    wanted, page = query.read_page(ResourcesQuery)
     identifier = ids.expect(schemas.PROJECT_PREFIX, project_id)
     statuses = operations.LIVE if wanted.status is None else (wanted.status,)
     account_id = reader.account_id
@@ -126,22 +125,18 @@ async def list_resources(reader: Caller, project_id: str, query: RawQuery, db: D
         await store.get_project(connection, account_id=account_id, project_id=identifier)
         if wanted.service is not None:
             await _refuse_unknown_service(connection, wanted.service)
-        found = await metering.list_resources(
+        found = await metering.list_resources_page(
             connection,
             account_id=account_id,
             at=now,
             project_id=identifier,
             service=wanted.service,
             statuses=statuses,
-            limit=page.per_page,
-            offset=page.offset,
+            page=page,
         )
-        total = await metering.count_resources(
-            connection, account_id=account_id, at=now, project_id=identifier, service=wanted.service, statuses=statuses
-        )
-        priced = await operations.price_resources(connection, account_id=account_id, resources=found, now=now)
+        priced = await operations.price_resources(connection, account_id=account_id, resources=found.items, now=now)
     shown = [schemas.show_resource(one, currency=reader.currency) for one in priced]
-    return ResourcesAnswer(resources=shown, meta=meta(page, total=total))
+    return ResourcesAnswer(resources=shown, meta=meta(page, found))
 
 
 async def _refuse_unknown_service(connection: Connection, service: str) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from billing.core.errors import NotFound
-from billing.core.page import PageRequest
+from billing.core.page import Page, PageRequest
 from billing.projects.model import Project, ResourceDeletion
 
 if TYPE_CHECKING:
@@ -65,25 +65,32 @@ async def get_default_project(connection: Connection, *, account_id: UUID) -> Pr
     return _found(record)
 
 
-async def list_projects(
-    connection: Connection, *, account_id: UUID, page: PageRequest
-) -> tuple[Sequence[Project], int]:
-    """A page of the account's projects, oldest first, and how many there are."""
+async def list_projects(connection: Connection, *, account_id: UUID, page: PageRequest) -> Page[Project]:
+    """A page of the account's projects, oldest first."""
     records = await connection.fetch(
         """
-        WITH live AS (
+        WITH live AS NOT MATERIALIZED (
             SELECT * FROM projects WHERE account_id = $1 AND deleted_at IS NULL
         )
         SELECT page.*, counted.total
-        FROM (SELECT count(*) AS total FROM live) AS counted
-        LEFT JOIN (SELECT * FROM live ORDER BY created_at, project_id LIMIT $2 OFFSET $3) AS page ON true
+        FROM (SELECT CASE WHEN $2::boolean THEN (SELECT count(*) FROM live) END AS total) AS counted
+        LEFT JOIN (
+            SELECT * FROM live
+            WHERE (created_at, project_id) > (
+                coalesce($5::timestamptz, '-infinity'), coalesce($6::uuid, '00000000-0000-0000-0000-000000000000'))
+            ORDER BY created_at, project_id
+            LIMIT $3 OFFSET $4
+        ) AS page ON true
         ORDER BY page.created_at, page.project_id
         """,
         account_id,
-        page.per_page,
+        page.is_counted,
+        page.limit,
         page.offset,
+        *page.key(datetime, UUID),
     )
-    return [_project(record) for record in records if record["project_id"] is not None], records[0]["total"]
+    found = [_project(record) for record in records if record["project_id"] is not None]
+    return page.cut(found, total=records[0]["total"], key=lambda project: (project.created_at, project.project_id))
 
 
 async def update_project(connection: Connection, *, project: Project) -> None:
@@ -236,7 +243,9 @@ async def mark_confirmed(connection: Connection, *, account_id: UUID, resource_i
     )
 
 
-async def mark_alarmed(connection: Connection, *, asked_before: datetime, now: datetime, limit: int) -> list[tuple[UUID, str, datetime]]:
+async def mark_alarmed(
+    connection: Connection, *, asked_before: datetime, now: datetime, limit: int
+) -> list[tuple[UUID, str, datetime]]:
     """(account, resource, asked at) of deletions of any account that are unconfirmed for too long; each is told once."""
     rows = await connection.fetch(
         """

@@ -11,7 +11,7 @@ from billing.accounts import CurrencyNotSupported
 from billing.core import ids
 from billing.kit.auth import Operator
 from billing.kit.db import Database
-from billing.kit.web import DESCRIBED, Answer, Command, Described, PageQuery, RawBody, RawQuery, meta, page_of
+from billing.kit.web import DESCRIBED, Answer, Command, Described, PageQuery, RawBody, RawQuery, meta
 from billing.ledger import InsufficientBalance
 from billing.wallets import operations, schemas
 from billing.wallets.model import CaptureAboveHold, HoldNotOpen, HoldReferenceReused
@@ -167,20 +167,20 @@ async def release_hold(payments_operator: Operator, hold_id: str, body: RawBody,
 async def show_ledger(billing_operator: Operator, account_id: str, query: RawQuery, db: Database) -> LedgerOut:
     """The account's books: every balance, and its transfers, newest first."""
     identifier = ids.expect("acc", account_id)
-    page = page_of(query.read(PageQuery))
+    _, page = query.read_page(PageQuery)
     async with db.snapshot() as snapshot:
         await accounts.get_account(snapshot.connection, account_id=identifier)
         balances_minor = await ledger.list_balances(snapshot.connection, account_id=identifier)
         newest = await ledger.list_transfers(snapshot.connection, account_id=identifier, limit=1)
         # Transfers are numbered without holes: the newest one's number is how many there are, and where a page starts.
         total = newest[0].number if newest else 0
+        (after,) = page.key(int)
+        before_number = after if isinstance(after, int) else max(total - page.offset, 0) + 1
         transfers = await ledger.list_transfers(
-            snapshot.connection,
-            account_id=identifier,
-            limit=page.per_page,
-            before_number=max(total - page.offset, 0) + 1,
+            snapshot.connection, account_id=identifier, limit=page.limit, before_number=before_number
         )
-    return schemas.show_books(balances_minor, transfers, meta=meta(page, total=total))
+    found = page.cut(transfers, total=total, key=lambda transfer: (transfer.number,))
+    return schemas.show_books(balances_minor, found.items, meta=meta(page, found))
 
 
 HANDLERS = [grant_credit, place_hold, capture_hold, release_hold, show_ledger]

@@ -6,7 +6,7 @@ from litestar import get
 
 from billing.kit.auth import Caller
 from billing.kit.db import Database
-from billing.kit.web import DESCRIBED, Described, PageQuery, RawQuery, meta, page_of
+from billing.kit.web import DESCRIBED, Described, PageQuery, RawQuery, meta
 from billing.wallets import operations, schemas
 from billing.wallets.operations import WalletSettings
 from billing.wallets.schemas import WalletsOut
@@ -25,7 +25,7 @@ async def list_wallets(reader: Caller, query: RawQuery, db: Database, wallet_set
     `total_balance` is the sum of the other three. Only `available_balance` can be spent: `pending_balance` has not arrived
     yet, `reserved_balance` is kept for usage that is not invoiced yet and for money on its way out.
     """
-    page = page_of(query.read(PageQuery))
+    _, page = query.read_page(PageQuery)
     async with db.snapshot() as snapshot:
         wallets = await operations.list_wallets(
             snapshot.connection,
@@ -34,8 +34,10 @@ async def list_wallets(reader: Caller, query: RawQuery, db: Database, wallet_set
             now=snapshot.now,
             reserve=wallet_settings.reserve,
         )
-    shown = [schemas.show_wallet(wallet) for wallet in wallets[page.offset : page.offset + page.per_page]]
-    return WalletsOut(wallets=shown, meta=meta(page, total=len(wallets)))
+    found = page.of_whole(
+        wallets, types=(int, str), key=lambda wallet: (int(wallet.currency != reader.currency), wallet.currency)
+    )
+    return WalletsOut(wallets=[schemas.show_wallet(wallet) for wallet in found.items], meta=meta(page, found))
 
 
 HANDLERS = [list_wallets]

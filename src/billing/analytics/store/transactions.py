@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from billing.analytics.model import PartKind, Transaction, TransactionType
 from billing.core.errors import NotFound
-from billing.core.page import PageRequest
+from billing.core.page import Page, PageRequest
+from billing.kit.statements import load_statement
 
 if TYPE_CHECKING:
     import asyncpg
 
     from billing.kit.db import Connection
+
+
+_HISTORY = load_statement(Path(__file__).parent.parent / "sql" / "history.sql")
+_EVER = (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC))
+_BEGINNING = (_EVER[1], UUID(int=2**128 - 1), 2**31 - 1, 2**31 - 1)  # the key before the newest
 
 
 async def list_transactions(
@@ -25,48 +32,27 @@ async def list_transactions(
     since: datetime | None,
     until: datetime | None,
     page: PageRequest,
-) -> tuple[list[Transaction], int]:
-    """Transactions from `since` to before `until`, newest first, then by wire id descending; and how many there are.
+) -> Page[Transaction]:
+    """One page of the transactions from `since` to before `until`, newest first, then by wire id descending.
 
     The order is that of the ids as text: a part's begins with its source's.
     """
+    after = page.key(datetime, UUID, int, int)
     rows = await connection.fetch(
-        """
-        WITH shown AS (
-            SELECT payment_id AS source_id, 0 AS part_kind, 0 AS ordinal, type, amount_minor, currency, description, status,
-                created_at, service, resource_id
-            FROM payment_transactions_v
-            WHERE account_id = $1 AND ($2::text IS NULL OR type = $2)
-                AND created_at >= coalesce($3::timestamptz, '-infinity') AND created_at < coalesce($4::timestamptz, 'infinity')
-            UNION ALL
-            SELECT invoice_id, part_kind, ordinal, type, amount_minor, currency, description, 'completed',
-                created_at, service, resource_id
-            FROM invoice_transactions_v
-            WHERE account_id = $1 AND ($2::text IS NULL OR type = $2)
-                AND created_at >= coalesce($3::timestamptz, '-infinity') AND created_at < coalesce($4::timestamptz, 'infinity')
-            UNION ALL
-            SELECT source_id, part_kind, 0, type, amount_minor, currency, description, 'completed', created_at, NULL, NULL
-            FROM wallet_transactions_v
-            WHERE account_id = $1 AND ($2::text IS NULL OR type = $2)
-                AND created_at >= coalesce($3::timestamptz, '-infinity') AND created_at < coalesce($4::timestamptz, 'infinity')
-        ), listed AS (
-            SELECT * FROM shown
-            ORDER BY created_at DESC, source_id DESC, part_kind DESC, ordinal DESC
-            LIMIT $5 OFFSET $6
-        )
-        SELECT listed.*, counted.total
-        FROM (SELECT count(*) AS total FROM shown) AS counted
-        LEFT JOIN listed ON true
-        ORDER BY created_at DESC, source_id DESC, part_kind DESC, ordinal DESC
-        """,
+        _HISTORY,
         account_id,
         type,
-        since,
-        until,
-        page.per_page,
+        since or _EVER[0],
+        until or _EVER[1],
+        page.is_counted,
+        page.limit,
         page.offset,
+        *(_BEGINNING if None in after else after),
     )
-    return [_transaction(row) for row in rows if row["source_id"] is not None], rows[0]["total"]
+    found = [_transaction(row) for row in rows if row["source_id"] is not None]
+    return page.cut(
+        found, total=rows[0]["total"], key=lambda one: (one.created_at, one.source_id, one.part_kind, one.ordinal)
+    )
 
 
 async def get_part(

@@ -57,8 +57,8 @@ async def _wants_history(installed: Installation) -> bool:
     if installed.settings.demo_months == 0:
         return False
     async with installed.database.snapshot() as tx:
-        found, _ = await accounts.list_accounts(tx.connection, page=PageRequest(page=1, per_page=1))
-    return not found
+        found = await accounts.list_accounts(tx.connection, page=PageRequest(per_page=1))
+    return not found.items
 
 
 async def _open_account(installed: Installation) -> str:

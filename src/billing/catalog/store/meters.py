@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from billing.catalog.model import Meter
 from billing.core.errors import NotFound
-from billing.core.page import PageRequest
+from billing.core.page import Page, PageRequest
 
 if TYPE_CHECKING:
     import asyncpg
@@ -91,20 +91,24 @@ async def list_meters_for_share(connection: Connection, *, names: Collection[str
     return [_meter(record) for record in records]
 
 
-async def list_meters_page(connection: Connection, *, page: PageRequest) -> tuple[list[Meter], int]:
-    """One page of all meters by name, and how many there are."""
+async def list_meters_page(connection: Connection, *, page: PageRequest) -> Page[Meter]:
+    """One page of all meters by name."""
     records = await connection.fetch(
         """
         SELECT page.*, counted.total
-        FROM (SELECT count(*) AS total FROM meters) AS counted
-        LEFT JOIN (SELECT * FROM meters ORDER BY meter LIMIT $1 OFFSET $2) AS page ON true
+        FROM (SELECT CASE WHEN $1::boolean THEN (SELECT count(*) FROM meters) END AS total) AS counted
+        LEFT JOIN (
+            SELECT * FROM meters WHERE meter > coalesce($4::text, '') ORDER BY meter LIMIT $2 OFFSET $3
+        ) AS page ON true
         ORDER BY page.meter
         """,
-        page.per_page,
+        page.is_counted,
+        page.limit,
         page.offset,
+        *page.key(str),
     )
-    meters = [_meter(record) for record in records if record["meter"] is not None]
-    return meters, records[0]["total"]
+    found = [_meter(record) for record in records if record["meter"] is not None]
+    return page.cut(found, total=records[0]["total"], key=lambda meter: (meter.meter,))
 
 
 async def is_metered(connection: Connection, *, meter: str) -> bool:

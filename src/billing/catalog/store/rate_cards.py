@@ -14,7 +14,7 @@ import msgspec
 
 from billing.catalog.model import CompiledPrice, Price, PriceDefinition, RateCard
 from billing.core.errors import NotFound
-from billing.core.page import PageRequest
+from billing.core.page import Page, PageRequest
 
 if TYPE_CHECKING:
     import asyncpg
@@ -156,27 +156,35 @@ async def list_prices(connection: Connection, *, rate_card_id: UUID) -> list[Pri
 
 async def list_rate_cards(
     connection: Connection, *, page: PageRequest, account_id: UUID | None = None, currency: str | None = None
-) -> tuple[list[RateCard], int]:
-    """One page of the rate cards, newest first, and how many there are; with `account_id`, of its contracts alone."""
+) -> Page[RateCard]:
+    """One page of the rate cards, newest first; with `account_id`, of its contracts alone."""
     records = await connection.fetch(
         """
-        WITH matching AS (
+        WITH matching AS NOT MATERIALIZED (
             SELECT *
             FROM rate_cards
             WHERE ($1::uuid IS NULL OR account_id = $1) AND ($2::text IS NULL OR currency = $2)
         )
         SELECT page.*, counted.total,
                (SELECT count(*) FROM prices WHERE prices.rate_card_id = page.rate_card_id) AS prices_total
-        FROM (SELECT count(*) AS total FROM matching) AS counted
-        LEFT JOIN (SELECT * FROM matching ORDER BY rate_card_id DESC LIMIT $3 OFFSET $4) AS page ON true
+        FROM (SELECT CASE WHEN $3::boolean THEN (SELECT count(*) FROM matching) END AS total) AS counted
+        LEFT JOIN (
+            SELECT * FROM matching
+            WHERE rate_card_id < coalesce($6::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+            ORDER BY rate_card_id DESC
+            LIMIT $4 OFFSET $5
+        ) AS page ON true
         ORDER BY page.rate_card_id DESC
         """,
         account_id,
         currency,
-        page.per_page,
+        page.is_counted,
+        page.limit,
         page.offset,
+        *page.key(UUID),
     )
-    return [_rate_card(record) for record in records if record["rate_card_id"] is not None], records[0]["total"]
+    found = [_rate_card(record) for record in records if record["rate_card_id"] is not None]
+    return page.cut(found, total=records[0]["total"], key=lambda card: (card.rate_card_id,))
 
 
 async def list_services(connection: Connection) -> list[str]:

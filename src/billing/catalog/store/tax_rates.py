@@ -7,6 +7,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from billing.catalog.model import TaxRate
+from billing.core.page import Page, PageRequest
 
 if TYPE_CHECKING:
     from billing.kit.db import Connection
@@ -49,6 +50,34 @@ async def list_tax_rates(
         None if countries is None else list(countries),
     )
     return [TaxRate(**dict(record)) for record in records]
+
+
+async def list_tax_rates_page(connection: Connection, *, page: PageRequest) -> Page[TaxRate]:
+    """One page of every rate, past and future ones too, by country, name and start."""
+    records = await connection.fetch(
+        """
+        SELECT page.*, counted.total
+        FROM (SELECT CASE WHEN $1::boolean THEN (SELECT count(*) FROM tax_rates) END AS total) AS counted
+        LEFT JOIN (
+            SELECT country, name, percent, valid_from
+            FROM tax_rates
+            WHERE (country, name, valid_from) > (coalesce($4::text, ''), coalesce($5::text, ''), coalesce($6::date, '-infinity'))
+            ORDER BY country, name, valid_from
+            LIMIT $2 OFFSET $3
+        ) AS page ON true
+        ORDER BY page.country, page.name, page.valid_from
+        """,
+        page.is_counted,
+        page.limit,
+        page.offset,
+        *page.key(str, str, date),
+    )
+    found = [
+        TaxRate(**{name: value for name, value in record.items() if name != "total"})
+        for record in records
+        if record["country"] is not None
+    ]
+    return page.cut(found, total=records[0]["total"], key=lambda rate: (rate.country, rate.name, rate.valid_from))
 
 
 async def list_all_tax_rates(connection: Connection) -> list[TaxRate]:

@@ -5,7 +5,7 @@ from billing.kit.web.app import build_app, unguarded_routes
 from billing.kit.web.bodies import BatchItem, RawBody
 from billing.kit.web.commands import Command
 from billing.kit.web.openapi import DESCRIBED, Batch, Described, Media
-from billing.kit.web.paging import Meta, PageQuery, meta, page_of
+from billing.kit.web.paging import Meta, PageQuery, meta
 from billing.kit.web.queries import RawQuery
 from billing.kit.web.values import DateFilter, window_of
 
@@ -25,7 +25,6 @@ __all__ = [
     "build_app",
     "encode",
     "meta",
-    "page_of",
     "unguarded_routes",
     "window_of",
 ]

@@ -217,7 +217,9 @@ async def _database(call: Call) -> Database:
 
 async def _query(call: Call) -> RawQuery:
     declared = UNDECLARED if call.described is None else Declared(call.described.query)
-    return RawQuery(_query_string(call.request), declared=declared)
+    owner = call.who.account_id if isinstance(call.who, Caller) else ""
+    place = f"{call.request.scope['path']} {owner}"  # a cursor is good for this list of this account
+    return RawQuery(_query_string(call.request), place=place, declared=declared)
 
 
 def _body_source(plane: Plane) -> Source:

@@ -8,19 +8,23 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from billing.core.errors import InvalidParameter
+from billing.core.page import PageRequest
+from billing.kit.web.paging import PageQuery, page_request
 from billing.kit.web.reading import Members
 from billing.kit.web.schemas import UNDECLARED, Declared, Faults, from_text_readers, struct_reader
 
 Schema = TypeVar("Schema", bound=msgspec.Struct)
+ListSchema = TypeVar("ListSchema", bound=PageQuery)
 
 PARAMETERS_MAX = 100
 
 
 class RawQuery:
-    """The query string of a request as it came."""
+    """The query string of a request as it came; `place` is the list that it stands at, if it does."""
 
-    def __init__(self, query_string: str, *, declared: Declared = UNDECLARED) -> None:
+    def __init__(self, query_string: str, *, place: str = "", declared: Declared = UNDECLARED) -> None:
         self.query_string = query_string
+        self._place = place
         self._declared = declared
 
     def read(self, schema: type[Schema]) -> Schema:
@@ -32,6 +36,11 @@ class RawQuery:
         value = struct_reader(schema)(tree, "", faults)
         faults.refuse()
         return cast("Schema", value)
+
+    def read_page(self, schema: type[ListSchema]) -> tuple[ListSchema, PageRequest]:
+        """The parameters of a list, and which part of it they ask for. Raises InvalidParameter with every fault."""
+        wanted = self.read(schema)
+        return wanted, page_request(wanted, place=self._place)
 
     def refuse_any(self) -> None:
         """For a path that takes no parameters. Raises InvalidParameter for each."""

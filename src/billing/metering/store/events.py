@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from billing.core.page import Page, PageRequest
 from billing.core.period import Period
 from billing.metering.model import IngestResult, QuarantinedEvent, UsageEvent, VoidOutcome
 
@@ -58,22 +59,41 @@ async def set_aside(
 
 
 async def list_quarantined(
-    connection: Connection, *, limit: int, offset: int = 0, account_id: UUID | None = None
-) -> list[QuarantinedEvent]:
-    """Events still in quarantine, oldest first."""
+    connection: Connection, *, page: PageRequest, account_id: UUID | None = None
+) -> Page[QuarantinedEvent]:
+    """One page of the events still in quarantine, oldest first."""
     rows = await connection.fetch(
         """
-        SELECT account_id, source, event_id, resource_id, meter, quantity, occurred_at, reason, recorded_at
-        FROM quarantined_events
-        WHERE resolved_at IS NULL AND ($1::uuid IS NULL OR account_id = $1)
-        ORDER BY recorded_at, account_id, source, event_id
-        LIMIT $2 OFFSET $3
+        WITH matching AS NOT MATERIALIZED (
+            SELECT account_id, source, event_id, resource_id, meter, quantity, occurred_at, reason, recorded_at
+            FROM quarantined_events
+            WHERE resolved_at IS NULL AND ($1::uuid IS NULL OR account_id = $1)
+        )
+        SELECT page.*, counted.total
+        FROM (SELECT CASE WHEN $2::boolean THEN (SELECT count(*) FROM matching) END AS total) AS counted
+        LEFT JOIN (
+            SELECT * FROM matching
+            WHERE (recorded_at, account_id, source, event_id) > (coalesce($5::timestamptz, '-infinity'),
+                coalesce($6::uuid, '00000000-0000-0000-0000-000000000000'), coalesce($7::text, ''), coalesce($8::text, ''))
+            ORDER BY recorded_at, account_id, source, event_id
+            LIMIT $3 OFFSET $4
+        ) AS page ON true
+        ORDER BY page.recorded_at, page.account_id, page.source, page.event_id
         """,
         account_id,
-        limit,
-        offset,
+        page.is_counted,
+        page.limit,
+        page.offset,
+        *page.key(datetime, UUID, str, str),
     )
-    return [QuarantinedEvent(_event(row), row["reason"], row["recorded_at"]) for row in rows]
+    found = [
+        QuarantinedEvent(_event(row), row["reason"], row["recorded_at"]) for row in rows if row["event_id"] is not None
+    ]
+    return page.cut(
+        found,
+        total=rows[0]["total"],
+        key=lambda held: (held.recorded_at, held.event.account_id, held.event.source, held.event.event_id),
+    )
 
 
 async def list_waiting_of(

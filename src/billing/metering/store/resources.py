@@ -7,9 +7,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from billing.core.page import Page, PageRequest
 from billing.metering.model import Resource, Span, StateReport, Status
 
 if TYPE_CHECKING:
+    import asyncpg
+
     from billing.kit.db import Connection
 
 
@@ -35,8 +38,6 @@ async def list_resources(
     resource_id: str | None = None,
     service: str | None = None,
     statuses: Sequence[Status] | None = None,
-    limit: int | None = None,
-    offset: int = 0,
 ) -> list[Resource]:
     """An account's resources with their state at an instant, oldest first."""
     rows = await connection.fetch(
@@ -46,7 +47,6 @@ async def list_resources(
         WHERE ($3::uuid IS NULL OR project_id = $3) AND ($4::text IS NULL OR resource_id = $4)
             AND ($5::text IS NULL OR service = $5) AND ($6::text[] IS NULL OR status = ANY ($6))
         ORDER BY created_at, resource_id
-        LIMIT $7 OFFSET $8
         """,
         account_id,
         at,
@@ -54,33 +54,50 @@ async def list_resources(
         resource_id,
         service,
         None if statuses is None else list(statuses),
-        limit,
-        offset,
     )
-    return [Resource(**dict(row)) for row in rows]
+    return [_resource(row) for row in rows]
 
 
-async def count_resources(
+async def list_resources_page(
     connection: Connection,
     *,
     account_id: UUID,
     at: datetime,
     project_id: UUID,
-    service: str | None = None,
-    statuses: Sequence[Status] | None = None,
-) -> int:
-    """How many resources `list_resources` has with the same filters."""
-    return await connection.fetchval(
+    service: str | None,
+    statuses: Sequence[Status],
+    page: PageRequest,
+) -> Page[Resource]:
+    """One page of a project's resources with their state at an instant, oldest first."""
+    rows = await connection.fetch(
         """
-        SELECT count(*) FROM resource_states_v($1, $2)
-        WHERE project_id = $3 AND ($4::text IS NULL OR service = $4) AND ($5::text[] IS NULL OR status = ANY ($5))
+        WITH matching AS NOT MATERIALIZED (
+            SELECT account_id, resource_id, project_id, type, service, name, region, created_at, status, plan, units
+            FROM resource_states_v($1, $2)
+            WHERE project_id = $3 AND ($4::text IS NULL OR service = $4) AND status = ANY ($5::text[])
+        )
+        SELECT page.*, counted.total
+        FROM (SELECT CASE WHEN $6::boolean THEN (SELECT count(*) FROM matching) END AS total) AS counted
+        LEFT JOIN (
+            SELECT * FROM matching
+            WHERE (created_at, resource_id) > (coalesce($9::timestamptz, '-infinity'), coalesce($10::text, ''))
+            ORDER BY created_at, resource_id
+            LIMIT $7 OFFSET $8
+        ) AS page ON true
+        ORDER BY page.created_at, page.resource_id
         """,
         account_id,
         at,
         project_id,
         service,
-        None if statuses is None else list(statuses),
+        list(statuses),
+        page.is_counted,
+        page.limit,
+        page.offset,
+        *page.key(datetime, str),
     )
+    found = [_resource(row) for row in rows if row["resource_id"] is not None]
+    return page.cut(found, total=rows[0]["total"], key=lambda one: (one.created_at, one.resource_id))
 
 
 async def count_live_resources(connection: Connection, *, account_id: UUID, at: datetime) -> dict[UUID, int]:
@@ -299,3 +316,7 @@ async def settle_shortened(connection: Connection, *, account_id: UUID, resource
         resource_id,
         now,
     )
+
+
+def _resource(row: asyncpg.Record) -> Resource:
+    return Resource(**{name: value for name, value in row.items() if name != "total"})

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from billing import ledger
 from billing.core.errors import Unavailable
+from billing.core.page import PageRequest
 from billing.payments import store
 from billing.payments.model import (
     Gateway,
@@ -104,11 +105,8 @@ async def delete_method(tx: Tx, *, account_id: UUID, payment_method_id: UUID) ->
     """
     await ledger.lock_head(tx.connection, account_id=account_id)
     method = await store.get_method(tx.connection, account_id=account_id, payment_method_id=payment_method_id)
-    remaining = [
-        other
-        for other in await store.list_methods(tx.connection, account_id=account_id, offset=0, limit=2)
-        if other.payment_method_id != payment_method_id
-    ]
+    two = await store.list_methods(tx.connection, account_id=account_id, page=PageRequest(per_page=2))
+    remaining = [other for other in two.items if other.payment_method_id != payment_method_id]
     if not remaining and await _owes(tx, account_id=account_id):
         raise PaymentMethodInUse
     await store.mark_method_deleted(

@@ -7,28 +7,44 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from billing.core.errors import NotFound
+from billing.core.page import Page, PageRequest
 from billing.payments.model import PaymentMethod
 
 if TYPE_CHECKING:
+    import asyncpg
+
     from billing.kit.db import Connection
 
 
-async def list_methods(connection: Connection, *, account_id: UUID, offset: int, limit: int) -> list[PaymentMethod]:
-    """The account's payment methods, newest first."""
+async def list_methods(connection: Connection, *, account_id: UUID, page: PageRequest) -> Page[PaymentMethod]:
+    """One page of the account's payment methods, newest first."""
     rows = await connection.fetch(
         """
-        SELECT account_id, payment_method_id, type, gateway, gateway_reference, brand, bank_name, last4, exp_month,
-            exp_year, is_default, created_at
-        FROM payment_methods
-        WHERE account_id = $1 AND deleted_at IS NULL
-        ORDER BY created_at DESC, payment_method_id DESC
-        OFFSET $2 LIMIT $3
+        WITH live AS NOT MATERIALIZED (
+            SELECT account_id, payment_method_id, type, gateway, gateway_reference, brand, bank_name, last4, exp_month,
+                exp_year, is_default, created_at
+            FROM payment_methods
+            WHERE account_id = $1 AND deleted_at IS NULL
+        )
+        SELECT page.*, counted.total
+        FROM (SELECT CASE WHEN $2::boolean THEN (SELECT count(*) FROM live) END AS total) AS counted
+        LEFT JOIN (
+            SELECT * FROM live
+            WHERE (created_at, payment_method_id) < (
+                coalesce($5::timestamptz, 'infinity'), coalesce($6::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+            ORDER BY created_at DESC, payment_method_id DESC
+            LIMIT $3 OFFSET $4
+        ) AS page ON true
+        ORDER BY page.created_at DESC, page.payment_method_id DESC
         """,
         account_id,
-        offset,
-        limit,
+        page.is_counted,
+        page.limit,
+        page.offset,
+        *page.key(datetime, UUID),
     )
-    return [PaymentMethod(**dict(row)) for row in rows]
+    found = [_method(row) for row in rows if row["payment_method_id"] is not None]
+    return page.cut(found, total=rows[0]["total"], key=lambda method: (method.created_at, method.payment_method_id))
 
 
 async def count_methods(connection: Connection, *, account_id: UUID) -> int:
@@ -134,3 +150,7 @@ async def mark_method_deleted(
         payment_method_id,
         now,
     )
+
+
+def _method(row: asyncpg.Record) -> PaymentMethod:
+    return PaymentMethod(**{name: value for name, value in row.items() if name != "total"})

@@ -1,8 +1,11 @@
 -- What other slices may read of invoices: what each one charged, by line (part_kind 1) and by tax (2), as the history shows it. A part
 -- of 0 is not there; one below 0 is an adjustment. A credit note, whose total is below 0, is one adjustment (5), and so is the voiding
--- of an invoice (6), and an operator's credit note (7, by its own id). An invoice is a row of
--- `invoices` from its finalisation on; the lines of a draft are not seen.
-CREATE OR REPLACE VIEW invoice_transactions_v AS
+-- of an invoice (6), and an operator's credit note (7, by its own id). An invoice is a row of `invoices` from its finalisation on; the
+-- lines of a draft are not seen. Each kind is a view of its own, so that a list can read each in its order.
+CREATE OR REPLACE VIEW issued_invoices_v AS
+SELECT account_id, invoice_id, issued_at FROM invoices;
+
+CREATE OR REPLACE VIEW invoice_line_transactions_v AS
 SELECT
     invoices.account_id, invoices.invoice_id, 1 AS part_kind, lines.ordinal,
     CASE WHEN lines.amount_minor < 0 THEN 'adjustment' ELSE 'charge' END AS type, abs(lines.amount_minor) AS amount_minor,
@@ -10,35 +13,57 @@ SELECT
     invoices.issued_at AS created_at, lines.service, nullif(lines.charge_resource_id, '') AS resource_id
 FROM invoices
 JOIN invoice_lines AS lines ON lines.account_id = invoices.account_id AND lines.invoice_id = invoices.invoice_id
-WHERE lines.amount_minor <> 0 AND invoices.total_minor >= 0
-UNION ALL
+WHERE lines.amount_minor <> 0 AND invoices.total_minor >= 0;
+
+CREATE OR REPLACE VIEW invoice_tax_transactions_v AS
 SELECT
-    invoices.account_id, invoices.invoice_id, 2, taxes.ordinal,
-    CASE WHEN taxes.amount_minor < 0 THEN 'adjustment' ELSE 'charge' END, abs(taxes.amount_minor),
-    invoices.currency, taxes.name || ' ' || trim_scale(taxes.percent) || '%' || to_char(invoices.period, '" - "FMMonth YYYY'),
-    invoices.issued_at, NULL, NULL
+    invoices.account_id, invoices.invoice_id, 2 AS part_kind, taxes.ordinal,
+    CASE WHEN taxes.amount_minor < 0 THEN 'adjustment' ELSE 'charge' END AS type, abs(taxes.amount_minor) AS amount_minor,
+    invoices.currency,
+    taxes.name || ' ' || trim_scale(taxes.percent) || '%' || to_char(invoices.period, '" - "FMMonth YYYY') AS description,
+    invoices.issued_at AS created_at, NULL::text AS service, NULL::text AS resource_id
 FROM invoices
 JOIN invoice_taxes AS taxes ON taxes.account_id = invoices.account_id AND taxes.invoice_id = invoices.invoice_id
-WHERE taxes.amount_minor <> 0 AND invoices.total_minor >= 0
-UNION ALL
+WHERE taxes.amount_minor <> 0 AND invoices.total_minor >= 0;
+
+CREATE OR REPLACE VIEW negative_invoice_transactions_v AS
 SELECT
-    account_id, invoice_id, 5, 0, 'adjustment', -total_minor, currency,
-    'Credit note ' || number || to_char(period, '" - "FMMonth YYYY'), issued_at, NULL, NULL
+    account_id, invoice_id, 5 AS part_kind, 0 AS ordinal, 'adjustment'::text AS type, -total_minor AS amount_minor, currency,
+    'Credit note ' || number || to_char(period, '" - "FMMonth YYYY') AS description, issued_at AS created_at,
+    NULL::text AS service, NULL::text AS resource_id
 FROM invoices
-WHERE total_minor < 0
-UNION ALL
+WHERE total_minor < 0;
+
+CREATE OR REPLACE VIEW voiding_transactions_v AS
 SELECT
-    invoices.account_id, invoices.invoice_id, 6, 0, 'adjustment', invoices.total_minor, invoices.currency,
-    'Invoice ' || invoices.number || ' voided', states.ended_at, NULL, NULL
+    invoices.account_id, invoices.invoice_id, 6 AS part_kind, 0 AS ordinal, 'adjustment'::text AS type,
+    invoices.total_minor AS amount_minor, invoices.currency, 'Invoice ' || invoices.number || ' voided' AS description,
+    states.ended_at AS created_at, NULL::text AS service, NULL::text AS resource_id
 FROM invoices
 JOIN invoice_states AS states ON states.account_id = invoices.account_id AND states.invoice_id = invoices.invoice_id
-WHERE states.status = 'void' AND invoices.total_minor > 0
-UNION ALL
+WHERE states.status = 'void' AND invoices.total_minor > 0;
+
+CREATE OR REPLACE VIEW credit_note_transactions_v AS
 SELECT
-    notes.account_id, notes.credit_note_id, 7, 0, 'adjustment', notes.total_minor, notes.currency,
-    'Credit note ' || notes.number || ' for invoice ' || invoices.number, notes.issued_at, NULL, NULL
+    notes.account_id, notes.credit_note_id AS invoice_id, 7 AS part_kind, 0 AS ordinal, 'adjustment'::text AS type,
+    notes.total_minor AS amount_minor, notes.currency,
+    'Credit note ' || notes.number || ' for invoice ' || invoices.number AS description, notes.issued_at AS created_at,
+    NULL::text AS service, NULL::text AS resource_id
 FROM credit_notes AS notes
 JOIN invoices ON invoices.account_id = notes.account_id AND invoices.invoice_id = notes.invoice_id;
+
+CREATE OR REPLACE VIEW invoice_transactions_v AS
+SELECT * FROM invoice_line_transactions_v
+UNION ALL
+SELECT * FROM invoice_tax_transactions_v
+UNION ALL
+SELECT * FROM negative_invoice_transactions_v
+UNION ALL
+SELECT * FROM voiding_transactions_v
+UNION ALL
+SELECT * FROM credit_note_transactions_v;
+GRANT SELECT ON issued_invoices_v, invoice_line_transactions_v, invoice_tax_transactions_v, negative_invoice_transactions_v,
+    voiding_transactions_v, credit_note_transactions_v TO lineserve_app;
 GRANT SELECT ON invoice_transactions_v TO lineserve_app;
 
 -- What was billed of each service month, corrections in the month that they correct: lines of finalised documents that stand. A voided

@@ -8,13 +8,25 @@ LEFT JOIN balances_v AS balances ON balances.account_id = promotional_credits.ac
 GRANT SELECT ON promotional_credits_v TO lineserve_app;
 
 -- What the history shows of wallets: captured holds as charges (part_kind 3), promotional credits as they were granted (4).
-CREATE OR REPLACE VIEW wallet_transactions_v AS
+CREATE OR REPLACE VIEW hold_transactions_v AS
 SELECT
     account_id, hold_id AS source_id, 3 AS part_kind, 'charge'::text AS type, captured_minor AS amount_minor, currency,
     'Captured hold, ' || reference AS description, ended_at AS created_at
 FROM holds
-WHERE status = 'captured'
-UNION ALL
-SELECT account_id, credit_id, 4, 'credit', amount_minor, currency, 'Promotional credit, ' || reason, granted_at
+WHERE status = 'captured';
+
+CREATE OR REPLACE VIEW credit_transactions_v AS
+SELECT account_id, credit_id AS source_id, 4 AS part_kind, 'credit'::text AS type, amount_minor, currency,
+    'Promotional credit, ' || reason AS description, granted_at AS created_at
 FROM promotional_credits;
-GRANT SELECT ON wallet_transactions_v TO lineserve_app;
+
+CREATE OR REPLACE VIEW wallet_transactions_v AS
+SELECT * FROM hold_transactions_v
+UNION ALL
+SELECT * FROM credit_transactions_v;
+GRANT SELECT ON hold_transactions_v, credit_transactions_v, wallet_transactions_v TO lineserve_app;
+
+-- The holds that still stand in `wallet:held`.
+CREATE OR REPLACE VIEW open_holds_v AS
+SELECT account_id, hold_id, currency, amount_minor FROM holds WHERE status = 'open';
+GRANT SELECT ON open_holds_v TO lineserve_app;
