@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 COMMAND = "billing demo"
 _CLOSABLE_AFTER = timedelta(hours=3)
-_BUDGETS = {"Production": Decimal("1.2"), "Staging": Decimal("0.9"), "Analytics": Decimal(2)}
-"""A project's monthly budget as a multiple of what it costs in a month: one of them will not last."""
+_BUDGETS = {"Production": Decimal("1.7"), "Staging": Decimal("1.12"), "Analytics": Decimal("2.4")}
+"""A project's monthly budget as a multiple of what the running month has cost so far: one of them is nearly used up."""
 _PROJECTS = {
     "Production": ("Main production infrastructure", "nairobi"),
     "Staging": ("Testing and staging infrastructure", "nairobi"),
@@ -57,7 +57,7 @@ async def seed(installed: Installation) -> str:
     told = _under(installed, clock)
     async with open_api(told, command=COMMAND) as api:
         await _furnish(api, first)
-        actors = await _open(api, first)
+        actors = await _open(api, clock, first)
         steps = steps_of(first=first, until=until, account_id=actors.account_id, months=months)
         with progress("Making the demo", total=len(steps)) as step_done:
             await _play(told, clock, actors, steps, on_step=step_done)
@@ -88,7 +88,7 @@ async def _furnish(api: Api, first: Period) -> None:
     await api.operate("POST", "/rate-cards", {**card, "prices": catalogue.LIST_PRICES})
 
 
-async def _open(api: Api, first: Period) -> Actors:
+async def _open(api: Api, clock: StoryClock, first: Period) -> Actors:
     """The account with its profile, contract and projects."""
     opened = await api.operate("POST", "/accounts", catalogue.ACCOUNT)
     account_id, api.account_key = opened["account"]["id"], opened["api_key"]["key"]
@@ -98,6 +98,7 @@ async def _open(api: Api, first: Period) -> Actors:
     listed = await api.ask("GET", "/projects")
     projects = {project["name"]: project["id"] for project in listed["projects"]}
     for name, (description, region) in _PROJECTS.items():
+        clock.now += timedelta(minutes=1)
         body = {"name": name, "description": description, "region": region}
         projects[name] = (await api.ask("POST", "/projects", body))["project"]["id"]
     return Actors(api, account_id, projects, {})
@@ -110,7 +111,7 @@ async def _play(
     for step in steps:
         clock.now = step.at
         await step.act(actors)
-        if step.moves_money:
+        if step.wakes_jobs:
             await _run(jobs, told.database)
         on_step()
 
@@ -124,5 +125,5 @@ async def _run(jobs: Sequence[Job], database: Database) -> None:
 async def _set_budgets(actors: Actors) -> None:
     for name, multiple in _BUDGETS.items():
         path = f"/projects/{actors.projects[name]}"
-        monthly_cost = (await actors.api.ask("GET", path))["project"]["monthly_cost"]
-        await actors.api.ask("PUT", path, {"budget_limit": max(round(monthly_cost * multiple), 1)})
+        used = (await actors.api.ask("GET", f"{path}/usage"))["usage"]["total_cost"]
+        await actors.api.ask("PUT", path, {"budget_limit": max(round(used * multiple), 1)})

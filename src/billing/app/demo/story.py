@@ -21,6 +21,7 @@ Act = Callable[["Actors"], Awaitable[None]]
 
 _LATE_DAYS = 5  # of the end of a month: what is learnt late of them comes after the close
 _OVERDUE_MONTH = 8  # of the story: nobody fills the wallet, and its invoice is paid late
+_LOOKED_AT = (1, 4)  # weekdays on which the jobs run, which look at alerts
 _ROUND = Decimal(50)  # top-ups are round
 
 
@@ -30,7 +31,7 @@ class Step:
 
     at: datetime
     act: Act
-    moves_money: bool = False
+    wakes_jobs: bool = False
 
 
 @dataclass(slots=True)
@@ -74,6 +75,7 @@ def _beginnings(first: Period) -> Iterator[Step]:
     opening: list[tuple[datetime, Act]] = [
         (at(0, 1, 9), partial(_add_method, name="visa", type="card", token="tok_visa", is_default=True)),  # noqa: S106  the sandbox's name of a card
         (at(0, 1, 10), partial(_add_key, name="CI/CD Pipeline Key", permissions=["read", "write"])),
+        (at(1, 2, 12), _create_alerts),
         (at(1, 6, 8), partial(_add_method, name="bank", type="bank_account", token="ba_bank")),  # noqa: S106
         (at(2, 15, 11), _grant_credit),
         (at(3, 26, 9), partial(_add_method, name="declining", type="card", token="tok_insufficient_funds")),  # noqa: S106
@@ -82,7 +84,7 @@ def _beginnings(first: Period) -> Iterator[Step]:
         (at(7, 28, 16), _buy_a_domain),
         (at(10, 9, 10), _credit_an_outage),
     ]
-    yield from (Step(instant, act, moves_money=True) for instant, act in opening)
+    yield from (Step(instant, act, wakes_jobs=True) for instant, act in opening)
 
 
 def _reports(first: Period) -> Iterator[Step]:
@@ -108,7 +110,7 @@ def _usage(first: Period, until: datetime, account_id: str) -> Iterator[Step]:
             sent_at[arrives].append(event)
         day += timedelta(days=1)
     for instant, events in sent_at.items():
-        yield Step(instant, partial(_send, events=events))
+        yield Step(instant, partial(_send, events=events), wakes_jobs=instant.weekday() in _LOOKED_AT)
 
 
 def _money(first: Period, months: int) -> Iterator[Step]:
@@ -116,17 +118,17 @@ def _money(first: Period, months: int) -> Iterator[Step]:
     for index in range(months + 1):
         period = month_of(first, index)
         if index not in (_OVERDUE_MONTH, _OVERDUE_MONTH + 1):
-            yield Step(period.start + timedelta(days=1, hours=10), _prepay, moves_money=True)
+            yield Step(period.start + timedelta(days=1, hours=10), _prepay, wakes_jobs=True)
         if index != _OVERDUE_MONTH:
-            yield Step(period.start + timedelta(days=27, hours=14), partial(_cover, period=period), moves_money=True)
+            yield Step(period.start + timedelta(days=27, hours=14), partial(_cover, period=period), wakes_jobs=True)
         if index < months:
-            yield Step(period.end + timedelta(hours=2), partial(_close, period=period), moves_money=True)
+            yield Step(period.end + timedelta(hours=2), partial(_close, period=period), wakes_jobs=True)
     by_mistake = month_of(first, 4).start + timedelta(days=1, hours=11)
-    yield Step(by_mistake, partial(_top_up_and_refund, amount=Decimal(200)), moves_money=True)
+    yield Step(by_mistake, partial(_top_up_and_refund, amount=Decimal(200)), wakes_jobs=True)
     shillings = month_of(first, 6).start + timedelta(days=4, hours=9)
-    yield Step(shillings, partial(_top_up, amount=Decimal(9_500), method="visa", currency="KES"), moves_money=True)
+    yield Step(shillings, partial(_top_up, amount=Decimal(9_500), method="visa", currency="KES"), wakes_jobs=True)
     reminder = month_of(first, _OVERDUE_MONTH + 1).start + timedelta(days=23, hours=10)
-    yield Step(reminder, _pay_late, moves_money=True)
+    yield Step(reminder, _pay_late, wakes_jobs=True)
 
 
 async def _add_method(actors: Actors, *, name: str, type: str, token: str, is_default: bool = False) -> None:
@@ -138,6 +140,15 @@ async def _add_method(actors: Actors, *, name: str, type: str, token: str, is_de
 async def _add_key(actors: Actors, *, name: str, permissions: list[str]) -> None:
     body = {"name": name, "permissions": permissions, "ip_whitelist": ["10.0.0.0/8", "192.168.1.100"]}
     await actors.api.ask("POST", "/account/api-keys", body)
+
+
+async def _create_alerts(actors: Actors) -> None:
+    alerts: list[dict[str, Any]] = [
+        {"type": "budget", "threshold": 800, "condition": "greater_than", "notification_methods": ["email", "sms"]},
+        {"type": "balance", "threshold": 100, "condition": "less_than", "notification_methods": ["email"]},
+    ]
+    for alert in alerts:
+        await actors.api.ask("POST", "/account/alerts", alert)
 
 
 async def _grant_credit(actors: Actors) -> None:
