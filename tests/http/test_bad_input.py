@@ -17,8 +17,9 @@ import pytest_asyncio
 
 from tests.support import attacks
 from tests.support.attacks import Attack, refused
-from tests.support.every_route import NOTHING, TABLE, Route, World, fresh, open_world, routes
+from tests.support.every_route import NOTHING, TABLE, Route, fresh, routes
 from tests.support.house import Reply
+from tests.support.world import World, open_world
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

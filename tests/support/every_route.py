@@ -1,18 +1,15 @@
-"""Every route of the API with a right call of it, over a house that has one of everything, for two accounts."""
+"""Every route of the API with a right call of it; `tests/support/world.py` has what the calls name."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-import httpx2
 import msgspec
 
-from billing import accounts, api_keys, invoices, onboarding, payments, wallets
 from billing.accounts import schemas as account_schemas
 from billing.alerts import schemas as alert_schemas
 from billing.api_keys import schemas as key_schemas
@@ -21,15 +18,12 @@ from billing.catalog import schemas as catalog_schemas
 from billing.core import ids
 from billing.invoices import schemas as invoice_schemas
 from billing.invoices.schemas import credit_notes as credit_note_schemas
-from billing.kit.db import Database, open_pool
-from billing.kit.web import build_app
 from billing.kit.web.endpoints import BASES
 from billing.metering import schemas as metering_schemas
 from billing.payments import schemas as payment_schemas
 from billing.projects import schemas as project_schemas
 from billing.rating import schemas as rating_schemas
 from billing.wallets import schemas as wallet_schemas
-from tests.support.house import Clock, House, Resident
 
 if TYPE_CHECKING:
     from litestar.handlers import HTTPRouteHandler
@@ -71,31 +65,6 @@ class Route:
         return re.findall(r"{(\w+):\w+}", self.template)
 
 
-@dataclass(frozen=True)
-class World:
-    """A house with everything in it."""
-
-    house: House
-    jane: Resident
-    bob: Resident
-    mine: Names
-    others: Names
-    lesser_keys: Names
-
-    def lesser_key(self, route: Route) -> str:
-        """A key of the right plane without the permission that the route needs."""
-        if route.is_public:
-            return self.lesser_keys["write" if route.method == "GET" else "read"]
-        return self.lesser_keys["metering" if route.template.endswith(("/check", "/audit")) else "audit"]
-
-    @property
-    def unknown(self) -> Names:
-        """Names like Jane's that stand for nothing."""
-        prefixes = {name: value.rpartition("_")[0] for name, value in self.mine.items()}
-        parts = {"transaction_id": f"txn_{NOTHING}"}
-        return {name: f"{prefix}_{NOTHING}" for name, prefix in prefixes.items()} | parts
-
-
 def fresh() -> str:
     """A word that was not used before."""
     return f"fresh-{next(_fresh)}"
@@ -115,152 +84,14 @@ def routes() -> list[str]:
     return [*of(BASES["public"], PUBLIC), *of(BASES["operator"], OPERATOR)]
 
 
-@asynccontextmanager
-async def open_world(dsn: str) -> AsyncIterator[World]:
-    """The whole application over a database, with one of everything in it."""
-    clock = Clock()
-    pool, sandbox_pool = await open_pool(dsn, size=4), await open_pool(dsn, size=2)
-    database = Database(pool, clock)
-    keyring = api_keys.Keyring(database)
-    sandbox = payments.SandboxGateway(sandbox_pool, clock)
-    currencies = accounts.CURRENCIES_DEFAULT
-    try:
-        async with database.transaction() as tx:
-            operator_key = (await api_keys.create_operator_key(tx, name="Test", scopes=["*"])).secret
-        app: Any = build_app(
-            database=database,
-            read_caller=keyring.read_caller,
-            read_operator=keyring.read_operator,
-            public=PUBLIC,
-            operator=OPERATOR,
-            values={
-                "currencies": currencies,
-                "payment_settings": payments.PaymentSettings(sandbox, payments.topup_ranges(currencies)),
-                "wallet_settings": wallets.WalletSettings(wallets.reserve_for_usage, currencies),
-                "sandbox": sandbox,
-            },
-        )
-        transport = httpx2.ASGITransport(app=app, client=("127.0.0.1", 50_000))
-        async with httpx2.AsyncClient(transport=transport, base_url="http://billing.test") as client:
-            yield await _furnish(House(client, database, keyring, clock, operator_key))
-        await keyring.close()
-    finally:
-        await sandbox_pool.close()
-        await pool.close()
-
-
-async def _furnish(house: House) -> World:
-    prices = [
-        {"service": "compute", "plan": "small", "model": "hourly", "hourly_price": 0.05},
-        {"service": "messaging", "meter": "sms", "model": "per_unit", "unit_price": 0.01},
-    ]
-    card = {"name": "List", "currency": "USD", "valid_from": "2024-01-01", "prices": prices}
-    card_id = (await _post(house, "/operator/v1/rate-cards", card))["rate_card"]["id"]
-    jane, bob = await house.open_account(), await house.open_account()
-    mine, others = await _own(house, jane), await _own(house, bob)
-    spare = {name: await house.open_account() for name in ("void_invoice_id", "lost_invoice_id", "credited_invoice_id")}
-    for resident in spare.values():
-        await _run_server(house, resident)
-    run_id = await _close(house)
-    for name, resident in spare.items():
-        mine[name] = await _invoice_of(house, resident)
-    for resident, names in ((jane, mine), (bob, others)):
-        names |= {"rate_card_id": card_id, "run_id": run_id, "invoice_id": await _invoice_of(house, resident)}
-        credit = {"amount": "0.01", "reason": "a mistake"}
-        path = f"/operator/v1/invoices/{names['invoice_id']}/credit-notes"
-        names["credit_note_id"] = (await _post(house, path, credit))["credit_note"]["id"]
-    lesser_keys = {
-        "read": await house.issue(jane, "read"),
-        "write": await house.issue(jane, "write"),
-        "audit": await house.issue_operator("audit"),
-        "metering": await house.issue_operator("metering"),
-    }
-    return World(house, jane, bob, mine, others, lesser_keys)
-
-
-async def _own(house: House, resident: Resident) -> Names:
-    """One of everything for an account; what a path's parameters may name."""
-    account = f"/operator/v1/accounts/{resident.id}"
-    await _run_server(house, resident)
-    batch = [_event(resident.id, "e1")]
-    await _post(house, "/operator/v1/events", batch, media_type=EVENTS)
-    public: list[tuple[str, str, dict[str, Any]]] = [
-        ("project_id", "/v1/projects", {"name": "Mine"}),
-        ("spare_project_id", "/v1/projects", {"name": "Spare"}),
-        ("lost_project_id", "/v1/projects", {"name": "Lost"}),
-        ("key_id", "/v1/account/api-keys", {"name": "Shown", "permissions": ["read"]}),
-        *((name, "/v1/account/alerts", _ALERT) for name in ("alert_id", "spare_alert_id")),
-        ("spare_key_id", "/v1/account/api-keys", {"name": "Spare", "permissions": ["read"]}),
-        ("spare_method_id", "/v1/account/payment-methods", {"type": "card", "token": "tok_amex"}),
-        ("slow_method_id", "/v1/account/payment-methods", {"type": "card", "token": "tok_pending"}),
-        (
-            "payment_method_id",
-            "/v1/account/payment-methods",
-            {"type": "card", "token": "tok_visa", "set_default": True},
-        ),
-    ]
-    names = {"account_id": resident.id, "resource_id": "vps_1", "meter": "sms", "source": "platform", "event_id": "e1"}
-    for name, path, body in public:
-        (made,) = (await _post(house, path, body, key=resident.key)).values()
-        names[name] = made["id"]
-    for name, method in (
-        ("transaction_id", "payment_method_id"),
-        ("payment_id", "slow_method_id"),
-        ("other_payment_id", "slow_method_id"),
-    ):
-        body = {"amount": 100, "currency": "USD", "payment_method": names[method]}
-        transaction = (await _post(house, "/v1/account/wallets/topup", body, key=resident.key))["transaction"]
-        names[name] = transaction["id"] if name == "transaction_id" else transaction["payment_id"]
-        names.setdefault("captured_id", transaction["payment_id"])
-    for name in ("hold_id", "other_hold_id"):
-        hold = {"amount": 5, "currency": "USD", "reference": name, "expires_at": "2024-03-01T00:00:00Z"}
-        names[name] = (await _post(house, f"{account}/holds", hold))["hold"]["id"]
-    async with house.database.transaction() as tx:
-        spare = await onboarding.open_account(tx, email=f"{fresh()}@example.com", name="Spare", currency="USD")
-    await house.call("DELETE", f"/v1/projects/{names['lost_project_id']}", key=resident.key)
-    names["spare_account_id"] = ids.encode("acc", spare.account.account_id)
-    return names
-
-
-async def _run_server(house: House, resident: Resident) -> None:
-    path = f"/operator/v1/accounts/{resident.id}/resources/vps_1"
-    await _post(house, path, {**_STATE, "effective_at": "2024-01-10T00:00:00Z"}, method="PUT")
-
-
-async def _invoice_of(house: House, resident: Resident) -> str:
-    return (await house.call("GET", "/v1/account/invoices", key=resident.key)).body["invoices"][0]["id"]
-
-
-async def _close(house: House) -> str:
-    run_id = (await _post(house, "/operator/v1/runs", {"kind": "close", "period": "2024-01"}))["run"]["id"]
-    decoded = ids.decode("run", run_id)
-    assert decoded is not None
-    await invoices.advance(house.database, run_id=decoded)
-    return run_id
-
-
-async def _post(
-    house: House,
-    path: str,
-    body: object,
-    *,
-    key: str | None = None,
-    method: str = "POST",
-    media_type: str = "application/json",
-) -> dict[str, Any]:
-    headers = {"Idempotency-Key": fresh(), "Content-Type": media_type}
-    reply = await house.call(method, path, key=key or house.operator_key, body=body, headers=headers)
-    assert reply.status < 300, f"{path}: {reply.text}"
-    return reply.body
-
-
-def _event(account_id: str, event_id: str) -> dict[str, Any]:
+def event(account_id: str, event_id: str) -> dict[str, Any]:
+    """A usage event as the platform sends it."""
     data = {"account_id": account_id, "meter": "sms", "quantity": 10}
     event = {"specversion": "1.0", "id": event_id, "source": "platform", "type": "usage", "subject": "vps_1"}
     return {**event, "time": "2024-01-15T12:00:00Z", "data": data}
 
 
-_STATE = {
+STATE = {
     "type": "vps",
     "service": "compute",
     "name": "w",
@@ -268,7 +99,7 @@ _STATE = {
     "status": "running",
     "plan": "small",
 }
-_ALERT = {"type": "budget", "threshold": 200, "condition": "greater_than", "notification_methods": ["email"]}
+ALERT = {"type": "budget", "threshold": 200, "condition": "greater_than", "notification_methods": ["email"]}
 PAGE = {"page": "1", "per_page": "25"}
 _PROFILE = {
     "name": "Jane",
@@ -312,7 +143,7 @@ def _quote(names: Names) -> Any:
 
 
 def _resource(names: Names) -> Any:
-    return {**_STATE, "effective_at": "2024-01-20T00:00:00Z", "project_id": names["project_id"], "units": 2}
+    return {**STATE, "effective_at": "2024-01-20T00:00:00Z", "project_id": names["project_id"], "units": 2}
 
 
 def _call(
@@ -410,7 +241,7 @@ _PUBLIC = [
         "POST /account/alerts",
         schema=alert_schemas.AlertIn,
         body=lambda names: {
-            **_ALERT,
+            **ALERT,
             "threshold": 200.25,
             "notification_methods": ["email", "webhook"],
             "currency": "USD",
@@ -475,7 +306,7 @@ _OPERATOR = [
     _call(
         "POST /events",
         schema=metering_schemas.UsageEventIn,
-        body=lambda names: [_event(names["account_id"], fresh())],
+        body=lambda names: [event(names["account_id"], fresh())],
         query={"backfill": "true"},
     ),
     _call("GET /events/quarantine", query={**PAGE, "account_id": f"acc_{NOTHING}"}),

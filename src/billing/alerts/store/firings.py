@@ -81,13 +81,13 @@ async def list_told(connection: Connection, *, account_id: UUID, limit: int) -> 
             SELECT account_id, firing_id, subject_id, percent, kind, currency, is_quantity, value, threshold, created_at
             FROM alert_firings
             WHERE account_id = $1
-            ORDER BY created_at DESC, firing_id DESC
+            ORDER BY created_at DESC, percent DESC, firing_id DESC
             LIMIT $2
         ) AS newest
         LEFT JOIN deliveries_v ON deliveries_v.account_id = newest.account_id AND deliveries_v.notification_id = newest.firing_id
         GROUP BY newest.account_id, newest.firing_id, newest.subject_id, newest.percent, newest.kind, newest.currency,
             newest.is_quantity, newest.value, newest.threshold, newest.created_at
-        ORDER BY newest.created_at DESC, newest.firing_id DESC
+        ORDER BY newest.created_at DESC, newest.percent DESC, newest.firing_id DESC
         """,
         account_id,
         limit,

@@ -83,7 +83,7 @@ CREATE TABLE alert_firings (
     CONSTRAINT pk_alert_firings PRIMARY KEY (account_id, firing_id),
     CONSTRAINT uq_alert_firings_once UNIQUE (account_id, subject_id, percent, revision, occasion, kind)
 );
-CREATE INDEX ix_alert_firings_created ON alert_firings (account_id, created_at DESC, firing_id DESC);
+CREATE INDEX ix_alert_firings_created ON alert_firings (account_id, created_at DESC, percent DESC, firing_id DESC);
 GRANT SELECT, INSERT ON alert_firings TO lineserve_app;
 
 -- migrate:down
