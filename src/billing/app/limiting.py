@@ -27,10 +27,8 @@ if TYPE_CHECKING:
 LOCK_KEY = 7_302_646_011_907  # of the advisory lock
 # A process that was killed a moment ago, or is just ending, still holds it.
 _WAIT_S = 3
-_LOOKS_EVERY_S = 5.0
-_AGAIN_S = 1.0
+_LOOKS_EVERY_S = 2.0
 _STOP_LIMIT_S = 5.0
-_LOST = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 _ANY = (Limit("general", 1),)
 _log = structlog.get_logger("billing.ratelimit")
 
@@ -45,7 +43,7 @@ async def rate_limits(installed: Installation, *, serves_public: bool) -> AsyncI
     url = settings.rate_limit_url
     memory = MemoryWindows(clock)
     windows = memory if url is None else SharedWindows(url.get_secret_value(), spare=memory)
-    lock = _Lock(installed.dsn, is_shared=url is not None)
+    lock = ServingLock(installed.dsn, is_shared=url is not None)
     if serves_public:
         await lock.take()
     await windows.peek("start", _ANY)  # so that the log tells at once when the address is wrong
@@ -73,12 +71,13 @@ def _calls(settings: Settings) -> dict[str, int]:
     }
 
 
-class _Lock:
+class ServingLock:
     """The advisory lock, over a session of its own."""
 
-    def __init__(self, dsn: str, *, is_shared: bool) -> None:
+    def __init__(self, dsn: str, *, is_shared: bool, looks_every_s: float = _LOOKS_EVERY_S) -> None:
         self._dsn = dsn
         self._is_shared = is_shared
+        self._looks_every_s = looks_every_s
         self._session: Connection | None = None
 
     async def take(self) -> None:
@@ -99,7 +98,7 @@ class _Lock:
     async def keep(self) -> None:
         """See that it is still held, and take it anew once the database is back."""
         while True:
-            await asyncio.sleep(_LOOKS_EVERY_S if self._session is not None else _AGAIN_S)
+            await asyncio.sleep(self._looks_every_s)
             try:
                 if self._session is None:
                     await self.take()
@@ -107,7 +106,7 @@ class _Lock:
                     await self._session.execute("SELECT 1")
             except CommandError as error:
                 _log.error("rate_limits_not_shared", reason=str(error))
-            except _LOST:
+            except Exception:  # a driver says many things of a session that died; this goes on
                 await self.release()
 
     async def release(self) -> None:
