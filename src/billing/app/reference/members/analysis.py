@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import msgspec
 
-from billing.app.reference.members.forms import CURRENCY, D, M, amount, id_of, one_of
+from billing.app.reference.members.forms import CURRENCY, D, M, amount, id_of, one_of, part_id
 from billing.app.reference.members.money import SERVICES_EXAMPLE, ResourceUsage
 from billing.kit.web.openapi.words import Member
 from billing.kit.web.values import decimal_schema
@@ -108,4 +108,28 @@ ANALYSIS: dict[str, Member] = {
     "notification": M("The message."),
     "TrialOut.id": id_of("ntf", "The notification's id."),
     "TrialOut.kind": M("Always `test`."),
+    # Explanations of credit notes
+    "ExplainQuery.credit_note": M("The id of a credit note; not together with the others.", None),
+    "ExplanationOut.credit_note": M("The credit note that is explained; null if none was asked for.", None),
+    "CreditNoteOut.id": id_of("cn", "The credit note's id."),
+    "CreditNoteOut.number": M("The number of the document.", "CN-2024-001"),
+    "CreditNoteOut.kind": one_of(
+        "Where what had been paid went: into the wallet, or back the way it came.", "credit", "refund"
+    ),
+    "CreditNoteOut.reason": M("Why, as the document says it.", "Service was down"),
+    "invoiced": amount("What the invoice had asked for.", "125.75"),
+    "credited_before": amount("What its credit notes before had taken back.", "0.00"),
+    "CreditNoteOut.lines": M("What it takes back, line by line."),
+    "CreditNoteOut.taxes": M("The taxes that it takes back."),
+    "CreditNoteOut.tax": amount("The sum of those taxes.", "1.60"),
+    "CreditNoteOut.amount": amount("What it takes back, tax included.", "11.60"),
+    "CreditNoteOut.transfers": M("The transfers of the books for it."),
+    "CreditedOut.line": part_id("line", "The line of the invoice; null for a part of the whole."),
+    "CreditedOut.description": M("What the line is for.", "VPS usage - January 2024"),
+    "CreditedOut.amount": amount("How much is taken back of it, before tax.", "10.00"),
+    "given_back": M("Where what had been paid went."),
+    "GivenBackOut.to": M("Back to the payment that it came with, to a promotional credit, or into the wallet."),
+    "GivenBackOut.id": M("The id of the refund or of the credit; null for the wallet.", None),
+    "GivenBackOut.amount": amount("How much.", "0.50"),
+    "GivenBackOut.status": one_of("Whether it has arrived.", "completed", "pending", "failed"),
 }

@@ -65,6 +65,9 @@ RUNNING: dict[str, Member] = {
     "ParkedShown.reason": M("Why.", "total_unusual"),
     "accept_totals": M("Whether to bill unusual totals after all.", False),
     # Checks and audit
+    "incremental": M(
+        "Read what was written since the last check, and a part of the rest; without it everything.", False
+    ),
     "ok": M("Whether all hold.", True),
     "checks": M("The invariants."),
     "Check.name": M("The invariant.", "a wallet is never below zero"),
