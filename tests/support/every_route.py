@@ -219,6 +219,12 @@ _PUBLIC = [
     _call("GET /account/invoices/{invoice_id:str}"),
     _call("GET /account/invoices/{invoice_id:str}/lines", query=PAGE),
     _call("GET /account/invoices/{invoice_id:str}/pdf"),
+    _call("GET /account/invoices/{invoice_id:str}/csv"),
+    _call(
+        "POST /account/invoices/{invoice_id:str}/pay",
+        schema=invoice_schemas.PayIn,
+        body=lambda names: {"payment_method": names["payment_method_id"]},
+    ),
     _call("GET /account/credit-notes/{credit_note_id:str}"),
     _call("GET /account/credit-notes/{credit_note_id:str}/pdf"),
     _call(

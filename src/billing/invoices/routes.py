@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -9,8 +10,9 @@ from litestar import get, post
 
 from billing import ledger, payments
 from billing.core import ids
+from billing.core.page import PageRequest
 from billing.invoices import schemas
-from billing.invoices.model import InvoiceNotPayable
+from billing.invoices.model import InvoiceKey, InvoiceNotPayable
 from billing.invoices.operations import documents, paying, reading
 from billing.invoices.schemas import (
     CREDIT_NOTE_PREFIX,
@@ -23,6 +25,7 @@ from billing.invoices.schemas import (
     LinesOut,
     PaidAnswer,
     PayIn,
+    exports,
 )
 from billing.invoices.store import invoices as store
 from billing.kit.auth import Caller
@@ -160,6 +163,7 @@ async def download_credit_note_pdf(reader: Caller, credit_note_id: str, db: Data
     "/account/invoices/{invoice_id:str}/pay",
     status_code=200,
     opt={
+        "rate_class": "billing",
         DESCRIBED: Described(
             summary="Pay an invoice",
             section="Invoices",
@@ -173,7 +177,7 @@ async def download_credit_note_pdf(reader: Caller, credit_note_id: str, db: Data
     },
 )
 async def pay_invoice(
-    writer: Caller, invoice_id: str, body: RawBody, db: Database, command: Command, payment_settings: PaymentSettings
+    *, writer: Caller, invoice_id: str, body: RawBody, db: Database, command: Command, payment_settings: PaymentSettings
 ) -> Answer:
     """Pay what an invoice asks for: promotional credit, then the wallet, then a payment method for the rest.
 
@@ -214,12 +218,13 @@ async def pay_invoice(
 @get(
     "/account/invoices/{invoice_id:str}/csv",
     opt={
+        "rate_class": "billing",
         DESCRIBED: Described(
             summary="Download an invoice as CSV",
             section="Invoices",
             answer=Media(media_type=CSV_TYPE, says="A row for each line and each tax, under a header (RFC 4180)."),
             is_extension=True,
-        )
+        ),
     },
 )
 async def download_csv(reader: Caller, invoice_id: str, db: Database) -> Answer:
@@ -227,12 +232,18 @@ async def download_csv(reader: Caller, invoice_id: str, db: Database) -> Answer:
 
     Amounts are exact. A text that a spreadsheet would take for a formula begins with an apostrophe.
     """
+    key: InvoiceKey = {"account_id": reader.account_id, "invoice_id": ids.expect(INVOICE_PREFIX, invoice_id)}
+    content = bytearray(exports.header())
     async with db.snapshot() as tx:
-        number, content = await export_csv(
-            tx, account_id=reader.account_id, invoice_id=ids.expect(INVOICE_PREFIX, invoice_id)
-        )
-    headers = {"Content-Disposition": f'attachment; filename="{number}.csv"'}
-    return Answer(body=content, media_type=CSV_TYPE, headers=headers)
+        invoice = await store.get_invoice(tx.connection, **key)
+        page = PageRequest(per_page=CSV_CHUNK, after=())  # by parts: of very many lines only the text is held
+        while page.after is not None:
+            found = await store.list_lines_page(tx.connection, **key, page=page)
+            content += exports.line_rows(invoice, found.items)
+            page = replace(page, after=found.next_key)
+        content += exports.tax_rows(invoice, await store.list_taxes(tx.connection, **key))
+    headers = {"Content-Disposition": f'attachment; filename="{invoice.number}.csv"'}
+    return Answer(body=bytes(content), media_type=CSV_TYPE, headers=headers)
 
 
 async def _shown(db: Database, *, account_id: UUID, invoice_id: UUID) -> InvoiceAnswer:

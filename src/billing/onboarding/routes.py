@@ -20,12 +20,13 @@ if TYPE_CHECKING:
     "/projects/{project_id:str}",
     status_code=200,
     opt={
+        "rate_class": "project",
         DESCRIBED: Described(
             summary="Delete a project",
             section="Projects",
             statuses=(204,),
             errors=(projects.ProjectProtected,),
-        )
+        ),
     },
 )
 async def delete_project(writer: Caller, project_id: str, command: Command) -> Answer:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from billing import ledger
 from billing.core import ids
+from billing.invoices import rules
+from billing.invoices.model import InvoicePayment, OpenInvoice, PaymentSource
 from billing.invoices.store import invoices as store
+from billing.invoices.store import paying
 from billing.kit import outbox
 
 if TYPE_CHECKING:
@@ -18,42 +22,67 @@ MONEY_ARRIVED = ("payment.succeeded", WALLET_CREDITED)
 
 
 async def collect(tx: Tx, *, account_id: UUID, currency: str) -> int:
-    """Pay what is owed, then the open invoices, the one due first first, as far as the wallet goes; minor units used."""
+    """Pay what is owed, then with each payment the invoice that it was made for, then the open invoices, the one due first
+    first, as far as the wallet goes; minor units used.
+    """
     await ledger.lock_head(tx.connection, account_id=account_id)
-    balances_minor = await ledger.list_balances(tx.connection, account_id=account_id)
-    cash_minor = balances_minor.get((currency, ledger.WALLET_CASH), 0)
-    used_minor = await _pay_owed(tx, account_id, currency, cash_minor, -balances_minor.get((currency, ledger.OWED), 0))
+    before_minor = cash_minor = await get_cash(tx, account_id=account_id, currency=currency)
+    cash_minor -= await pay_owed(tx, account_id=account_id, currency=currency)
+    cash_minor -= await collect_made_for_invoices(tx, account_id=account_id, currency=currency)
     for invoice in await store.list_open_invoices(tx.connection, account_id=account_id, currency=currency):
-        amount_minor = min(cash_minor - used_minor, invoice.due_minor)
+        amount_minor = min(cash_minor, invoice.due_minor)
         if amount_minor <= 0:
             break
-        used_minor += amount_minor
-        transfer = ledger.invoice_paid_from_cash(
-            account_id=account_id,
-            invoice_id=invoice.invoice_id,
-            ordinal=invoice.next_ordinal,
-            currency=currency,
-            amount_minor=amount_minor,
-            at=tx.now,
+        cash_minor -= amount_minor
+        await set_against(
+            tx, account_id=account_id, currency=currency, invoice=invoice, source="wallet", amount_minor=amount_minor
         )
-        await ledger.post(tx.connection, transfer, recorded_at=tx.now)
-        is_paid = await store.insert_cash_payment(
-            tx.connection,
-            account_id=account_id,
-            invoice_id=invoice.invoice_id,
-            ordinal=invoice.next_ordinal,
-            amount_minor=amount_minor,
-            now=tx.now,
-        )
-        if is_paid:
-            invoice_id = ids.encode("inv", invoice.invoice_id)
-            await outbox.publish(tx, account_id=account_id, type="invoice.paid", object_id=invoice_id, payload={})
-    return used_minor
+    return before_minor - cash_minor
 
 
-async def _pay_owed(tx: Tx, account_id: UUID, currency: str, cash_minor: int, owed_minor: int) -> int:
+async def get_cash(tx: Tx, *, account_id: UUID, currency: str) -> int:
+    """The cash of a wallet in minor units. The account's head must be locked."""
+    balances_minor = await ledger.list_balances(tx.connection, account_id=account_id)
+    return balances_minor.get((currency, ledger.WALLET_CASH), 0)
+
+
+async def set_against(
+    tx: Tx,
+    *,
+    account_id: UUID,
+    currency: str,
+    invoice: OpenInvoice,
+    source: PaymentSource,
+    amount_minor: int,
+    source_id: UUID | None = None,
+) -> OpenInvoice:
+    """Set money against an invoice and answer what it still asks for; `source_id` is the credit or the payment that pays."""
+    transfer = rules.payment_transfer(
+        account_id=account_id,
+        invoice_id=invoice.invoice_id,
+        ordinal=invoice.next_ordinal,
+        source=source,
+        source_id=source_id,
+        currency=currency,
+        amount_minor=amount_minor,
+        at=tx.now,
+    )
+    await ledger.post(tx.connection, transfer, recorded_at=tx.now)
+    payment = InvoicePayment(invoice.next_ordinal, source, source_id, amount_minor, tx.now)
+    is_paid = await store.insert_payment(
+        tx.connection, account_id=account_id, invoice_id=invoice.invoice_id, payment=payment
+    )
+    if is_paid:
+        invoice_id = ids.encode("inv", invoice.invoice_id)
+        await outbox.publish(tx, account_id=account_id, type="invoice.paid", object_id=invoice_id, payload={})
+    return replace(invoice, due_minor=invoice.due_minor - amount_minor, next_ordinal=invoice.next_ordinal + 1)
+
+
+async def pay_owed(tx: Tx, *, account_id: UUID, currency: str) -> int:
     """Pay what chargebacks left owing before any invoice, as far as the cash goes; minor units used."""
-    amount_minor = min(cash_minor, owed_minor)
+    balances_minor = await ledger.list_balances(tx.connection, account_id=account_id)
+    cash_minor = balances_minor.get((currency, ledger.WALLET_CASH), 0)
+    amount_minor = min(cash_minor, -balances_minor.get((currency, ledger.OWED), 0))
     if amount_minor <= 0:
         return 0
     transfer = ledger.owed_paid(
@@ -61,6 +90,31 @@ async def _pay_owed(tx: Tx, account_id: UUID, currency: str, cash_minor: int, ow
     )
     await ledger.post(tx.connection, transfer, recorded_at=tx.now)
     return amount_minor
+
+
+async def collect_made_for_invoices(tx: Tx, *, account_id: UUID, currency: str) -> int:
+    """Set what payments brought against the invoices that they were made for, as far as the cash goes; minor units used.
+
+    What an invoice that was paid meanwhile does not take stays in the wallet. The account's head must be locked.
+    """
+    cash_minor = await get_cash(tx, account_id=account_id, currency=currency)
+    used_minor = 0
+    for arrived in await paying.list_arrived(tx.connection, account_id=account_id, currency=currency):
+        invoice = await paying.get_open_invoice(tx.connection, account_id=account_id, invoice_id=arrived.invoice_id)
+        amount_minor = min(cash_minor - used_minor, arrived.amount_minor, invoice.due_minor)
+        if amount_minor <= 0:
+            continue
+        used_minor += amount_minor
+        await set_against(
+            tx,
+            account_id=account_id,
+            currency=currency,
+            invoice=invoice,
+            source="method",
+            source_id=arrived.payment_id,
+            amount_minor=amount_minor,
+        )
+    return used_minor
 
 
 async def collect_arrived(database: Database) -> int:
