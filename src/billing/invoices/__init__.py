@@ -12,7 +12,8 @@ from billing.invoices.model import (
     Run,
 )
 from billing.invoices.operations.closing import advance, complete, request_run
-from billing.invoices.operations.collecting import collect
+from billing.invoices.operations.collecting import MONEY_ARRIVED, collect
+from billing.invoices.operations.reading import CreditNoteBasis, WholeCreditNote, get_basis, get_whole_credit_note
 from billing.invoices.store.billed_lines import get_billed_line, list_lines_of_charge
 from billing.invoices.store.checks import run_checks
 from billing.invoices.store.closing import PINNED_BY_LINES, upsert_issuer
@@ -20,8 +21,10 @@ from billing.invoices.store.invoices import get_invoice, list_taxes
 from billing.invoices.store.runs import get_progress, list_parked
 
 __all__ = [
+    "MONEY_ARRIVED",
     "PINNED_BY_LINES",
     "BilledLine",
+    "CreditNoteBasis",
     "Invoice",
     "InvoiceTax",
     "Issuer",
@@ -29,12 +32,15 @@ __all__ = [
     "PeriodOpen",
     "Progress",
     "Run",
+    "WholeCreditNote",
     "advance",
     "collect",
     "complete",
+    "get_basis",
     "get_billed_line",
     "get_invoice",
     "get_progress",
+    "get_whole_credit_note",
     "list_lines_of_charge",
     "list_parked",
     "list_taxes",

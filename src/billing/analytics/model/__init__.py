@@ -19,6 +19,7 @@ from billing.analytics.model.costs import (
     UsedShare,
 )
 from billing.analytics.model.explaining import (
+    AskedCreditNote,
     AskedLine,
     AskedUsage,
     ChargeKey,
@@ -27,6 +28,7 @@ from billing.analytics.model.explaining import (
     Count,
     DayQuantity,
     ExplainedCharge,
+    ExplainedCreditNote,
     ExplainedInvoice,
     ExplainedPrice,
     Explanation,
@@ -49,6 +51,7 @@ __all__ = [
     "FIGURES",
     "SERVICES",
     "AskedCosts",
+    "AskedCreditNote",
     "AskedLine",
     "AskedUsage",
     "ChargeKey",
@@ -62,6 +65,7 @@ __all__ = [
     "DayShares",
     "DaySpan",
     "ExplainedCharge",
+    "ExplainedCreditNote",
     "ExplainedInvoice",
     "ExplainedPrice",
     "Explanation",

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from billing.catalog import Aggregation, Band, ItemKind, PriceDefinition, PriceModel
 from billing.core.period import Period
-from billing.invoices import BilledLine, Invoice, InvoiceTax
+from billing.invoices import BilledLine, CreditNoteBasis, Invoice, InvoiceTax, WholeCreditNote
 from billing.ledger import PostedTransfer
 from billing.rating import ChargeKind, QuoteStep
 
@@ -20,6 +20,13 @@ class AskedLine:
 
     invoice_id: UUID
     ordinal: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedCreditNote:
+    """A credit note of an operator that is to be explained."""
+
+    credit_note_id: UUID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +184,15 @@ class ExplainedInvoice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainedCreditNote:
+    """A credit note of an operator: its parts, what it started from, and its transfers with those of its refunds."""
+
+    whole: WholeCreditNote
+    basis: CreditNoteBasis
+    transfers: list[PostedTransfer]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
     """How an amount came about. `charges` are the first of `charges_total`; a line has one, or none when nothing is left of it.
 
@@ -193,3 +209,4 @@ class Explanation:
     invoice: ExplainedInvoice | None
     charges: list[ExplainedCharge]
     charges_total: int
+    credit_note: ExplainedCreditNote | None = None

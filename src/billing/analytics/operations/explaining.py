@@ -10,11 +10,13 @@ from uuid import UUID
 from billing import accounts, invoices, ledger, metering
 from billing.analytics import rules
 from billing.analytics.model import (
+    AskedCreditNote,
     AskedLine,
     AskedUsage,
     ChargeKey,
     Count,
     ExplainedCharge,
+    ExplainedCreditNote,
     ExplainedInvoice,
     Explanation,
     RatedCharge,
@@ -41,14 +43,49 @@ INVOICE_TEMPLATES = (
 )
 
 
-async def explain(tx: Tx, *, account_id: UUID, asked: AskedLine | AskedUsage) -> Explanation:
+CREDIT_NOTE_TEMPLATES = ("credit_note.issued", "credit_note.returned")
+REFUND_TEMPLATES = ("refund.started", "refund.settled", "refund.failed")
+
+
+async def explain(tx: Tx, *, account_id: UUID, asked: AskedLine | AskedCreditNote | AskedUsage) -> Explanation:
     """How an amount of an account came about. The transaction should see one state throughout.
 
     Raises NotFound for what the account does not have, InvalidParameter for a month ahead.
     """
     if isinstance(asked, AskedLine):
         return await _explain_line(tx.connection, account_id=account_id, asked=asked)
+    if isinstance(asked, AskedCreditNote):
+        return await _explain_credit_note(tx, account_id=account_id, credit_note_id=asked.credit_note_id)
     return await _explain_usage(tx, account_id=account_id, asked=asked)
+
+
+async def _explain_credit_note(tx: Tx, *, account_id: UUID, credit_note_id: UUID) -> Explanation:
+    whole = await invoices.get_whole_credit_note(tx, account_id=account_id, credit_note_id=credit_note_id)
+    note = whole.note
+    transfers = await ledger.list_transfers_of(
+        tx.connection, account_id=account_id, reference=str(credit_note_id), templates=CREDIT_NOTE_TEMPLATES
+    )
+    for refund in whole.refunds:
+        transfers += await ledger.list_transfers_of(
+            tx.connection, account_id=account_id, reference=str(refund.refund_id), templates=REFUND_TEMPLATES
+        )
+    return Explanation(
+        currency=note.currency,
+        period=whole.invoice.period,
+        counted_until=note.issued_at,
+        is_billed=True,
+        has_changed=False,
+        line=None,
+        correction=None,
+        invoice=None,
+        charges=[],
+        charges_total=0,
+        credit_note=ExplainedCreditNote(
+            whole=whole,
+            basis=await invoices.get_basis(tx, note=note),
+            transfers=sorted(transfers, key=lambda transfer: transfer.number),
+        ),
+    )
 
 
 async def _explain_line(connection: Connection, *, account_id: UUID, asked: AskedLine) -> Explanation:

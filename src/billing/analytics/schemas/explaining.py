@@ -14,6 +14,7 @@ from billing.analytics.model import (
     Explanation,
     ResourceShare,
 )
+from billing.analytics.schemas.credit_notes import show_credit_note, show_transfer
 from billing.analytics.schemas.explanations import (
     LINE_KIND,
     LINE_PREFIX,
@@ -33,7 +34,6 @@ from billing.analytics.schemas.explanations import (
     ResourceOut,
     StepOut,
     TaxOut,
-    TransferOut,
 )
 from billing.analytics.schemas.transactions import PeriodShown
 from billing.core import ids, money
@@ -58,6 +58,7 @@ def show_explanation(explanation: Explanation) -> ExplanationAnswer:
             charges=[_charge(charge, currency) for charge in explanation.charges],
             charges_total=explanation.charges_total,
             invoice=None if explanation.invoice is None else _invoice(explanation.invoice),
+            credit_note=None if explanation.credit_note is None else show_credit_note(explanation.credit_note),
         )
     )
 
@@ -226,18 +227,7 @@ def _invoice(explained: ExplainedInvoice) -> InvoiceOut:
         ],
         tax=money.to_major(invoice.tax_minor, currency),
         amount=money.to_major(invoice.total_minor, currency),
-        transfers=[
-            TransferOut(
-                number=one.number,
-                template=one.template,
-                source=one.source,
-                destination=one.destination,
-                amount=money.to_major(one.amount_minor, one.currency),
-                effective_at=one.effective_at,
-                recorded_at=one.recorded_at,
-            )
-            for one in explained.transfers
-        ],
+        transfers=[show_transfer(one) for one in explained.transfers],
     )
 
 

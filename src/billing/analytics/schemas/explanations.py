@@ -9,7 +9,7 @@ from typing import Literal
 from msgspec import Struct, field
 
 from billing import accounts
-from billing.analytics.model import AskedLine, AskedUsage
+from billing.analytics.model import AskedCreditNote, AskedLine, AskedUsage
 from billing.analytics.schemas.transactions import PeriodShown
 from billing.catalog import PriceDefinition
 from billing.core import ids
@@ -18,12 +18,14 @@ from billing.core.period import Period
 
 LINE_PREFIX = "line"
 LINE_KIND = 1
+CREDIT_NOTE_PREFIX = "cn"
 
 
 class ExplainQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """GET /account/explain: a line of an invoice, or a plan or meter in a month, of one resource or of all."""
+    """GET /account/explain: a line of an invoice, a credit note, or a plan or meter in a month, of one resource or of all."""
 
     invoice_line: accounts.ShortText | None = None
+    credit_note: accounts.ShortText | None = None
     plan: accounts.ShortText | None = None
     meter: accounts.ShortText | None = None
     resource_id: accounts.ShortText | None = None
@@ -218,6 +220,52 @@ class InvoiceOut(Struct, frozen=True, kw_only=True):
     transfers: list[TransferOut]
 
 
+class CreditedOut(Struct, frozen=True, kw_only=True):
+    """A part of a credit note, net: of a line of its invoice, or of the whole (null)."""
+
+    line: str | None
+    description: str | None
+    amount: Decimal
+
+
+class CreditTaxOut(TaxOut, frozen=True, kw_only=True):
+    """A tax in a credit note, and how much of it the invoice's credit notes before had taken back, of how much."""
+
+    credited_before: Decimal
+    invoiced: Decimal
+
+
+class GivenBackOut(Struct, frozen=True, kw_only=True):
+    """Where a part that had been paid went: a refund of a payment, a promotional credit, or the wallet."""
+
+    to: Literal["payment", "credit", "wallet"]
+    id: str | None
+    amount: Decimal
+    status: str
+
+
+class CreditNoteOut(Struct, frozen=True, kw_only=True):
+    """A credit note of an operator: net and taxes are `amount`; `lowered` of it was not paid, the rest is `given_back`."""
+
+    id: str
+    number: str
+    kind: str
+    reason: str
+    issued_at: datetime
+    invoice_id: str
+    invoice_number: str
+    invoiced: Decimal
+    credited_before: Decimal
+    lines: list[CreditedOut]
+    net: Decimal
+    taxes: list[CreditTaxOut]
+    tax: Decimal
+    amount: Decimal
+    lowered: Decimal
+    given_back: list[GivenBackOut]
+    transfers: list[TransferOut]
+
+
 class ExplanationOut(Struct, frozen=True, kw_only=True):
     """How an amount came about."""
 
@@ -231,6 +279,7 @@ class ExplanationOut(Struct, frozen=True, kw_only=True):
     charges: list[ChargeOut]
     charges_total: int
     invoice: InvoiceOut | None
+    credit_note: CreditNoteOut | None
 
 
 class ExplanationAnswer(Struct, frozen=True, kw_only=True):
@@ -239,13 +288,15 @@ class ExplanationAnswer(Struct, frozen=True, kw_only=True):
     explanation: ExplanationOut
 
 
-def read_asked(query: ExplainQuery) -> AskedLine | AskedUsage:
+def read_asked(query: ExplainQuery) -> AskedLine | AskedCreditNote | AskedUsage:
     """What is to be explained. Raises InvalidParameter with every fault, NotFound for what cannot be a line's id."""
     faults: list[Fault] = []
     given = [name for name in ("plan", "meter") if getattr(query, name) is not None]
-    if query.invoice_line is not None:
-        others = [*given, *(name for name in ("resource_id", "period") if getattr(query, name) is not None)]
-        faults = [Fault("query", name, "does not go together with invoice_line") for name in others]
+    if query.invoice_line is not None or query.credit_note is not None:
+        alone = "invoice_line" if query.invoice_line is not None else "credit_note"
+        names = ("credit_note", "resource_id", "period")
+        others = [*given, *(name for name in names if name != alone and getattr(query, name) is not None)]
+        faults = [Fault("query", name, f"does not go together with {alone}") for name in others]
     elif not given:
         faults.append(Fault("query", "invoice_line", "is required, or a plan or meter"))
     elif len(given) == 2:
@@ -260,6 +311,8 @@ def read_asked(query: ExplainQuery) -> AskedLine | AskedUsage:
         raise InvalidParameter(faults)
     if query.invoice_line is not None:
         return _asked_line(query.invoice_line)
+    if query.credit_note is not None:
+        return AskedCreditNote(credit_note_id=ids.expect(CREDIT_NOTE_PREFIX, query.credit_note))
     return AskedUsage(
         kind="meter" if query.plan is None else "plan",
         item=query.plan or query.meter or "",

@@ -11,6 +11,7 @@ from billing.core.errors import NotFound
 from billing.core.period import Period
 from billing.invoices.model import (
     Bill,
+    Credited,
     CreditNote,
     CreditNoteKey,
     CreditNoteLine,
@@ -50,6 +51,14 @@ class WholeCreditNote:
     lines: list[CreditNoteLine]
     taxes: list[InvoiceTax]
     refunds: list[payments.Refund]
+
+
+@dataclass(frozen=True, slots=True)
+class CreditNoteBasis:
+    """What a credit note started from: the invoice's taxes, and what credit notes before it had taken back."""
+
+    taxes: list[InvoiceTax]
+    credited: Credited
 
 
 async def get_whole(tx: Tx, *, account_id: UUID, invoice_id: UUID, lines_max: int | None = LINES_SHOWN) -> WholeInvoice:
@@ -94,6 +103,15 @@ async def get_whole_credit_note(tx: Tx, *, account_id: UUID, credit_note_id: UUI
         await credit_notes.list_parts(tx.connection, **key),
         await credit_notes.list_taxes(tx.connection, **key),
         await payments.list_refunds_of_credit_note(tx.connection, **key),
+    )
+
+
+async def get_basis(tx: Tx, *, note: CreditNote) -> CreditNoteBasis:
+    """What an operator's credit note started from."""
+    key: InvoiceKey = {"account_id": note.account_id, "invoice_id": note.invoice_id}
+    return CreditNoteBasis(
+        await store.list_taxes(tx.connection, **key),
+        await credit_notes.get_credited(tx.connection, **key, before=note.credit_note_id),
     )
 
 

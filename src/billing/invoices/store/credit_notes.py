@@ -20,40 +20,53 @@ if TYPE_CHECKING:
     from billing.kit.db import Connection
 
 
-async def get_credited(connection: Connection, *, account_id: UUID, invoice_id: UUID) -> Credited:
-    """What the credit notes of an invoice have taken back so far. The caller holds the account's head."""
-    notes = await connection.fetchrow(
+async def get_credited(
+    connection: Connection, *, account_id: UUID, invoice_id: UUID, before: UUID | None = None
+) -> Credited:
+    """What the credit notes of an invoice have taken back so far, or those before one of them.
+
+    It stays so while the account's head is locked.
+    """
+    rows = await connection.fetch(
         """
-        SELECT coalesce(sum(net_minor), 0)::bigint AS net_minor, coalesce(sum(total_minor), 0)::bigint AS total_minor,
-            coalesce(sum(restored_minor + returned_minor + refunded_minor), 0)::bigint AS given_back_minor
-        FROM credit_notes
-        WHERE account_id = $1 AND invoice_id = $2
-        """,
-        account_id,
-        invoice_id,
-    )
-    parts = await connection.fetch(
-        """
-        SELECT name, NULL AS invoice_ordinal, sum(t.amount_minor)::bigint AS amount_minor
-        FROM credit_notes AS n
-        JOIN credit_note_taxes AS t ON t.account_id = n.account_id AND t.credit_note_id = n.credit_note_id
-        WHERE n.account_id = $1 AND n.invoice_id = $2
-        GROUP BY name
+        WITH counted AS (
+            SELECT notes.account_id, notes.credit_note_id, net_minor, total_minor,
+                restored_minor + returned_minor + refunded_minor AS given_back_minor
+            FROM credit_notes AS notes
+            JOIN invoice_numbers AS numbers ON numbers.invoice_id = notes.credit_note_id
+            LEFT JOIN invoice_numbers AS next ON next.invoice_id = $3::uuid
+            WHERE notes.account_id = $1 AND notes.invoice_id = $2
+                -- by their numbers: two of one instant have no other order
+                AND ($3 IS NULL OR (numbers.issued_at, numbers.number) < (next.issued_at, next.number))
+        )
+        SELECT NULL::text AS tax, NULL::integer AS line, coalesce(sum(net_minor), 0)::bigint AS amount_minor,
+            coalesce(sum(total_minor), 0)::bigint AS total_minor, coalesce(sum(given_back_minor), 0)::bigint AS given_back_minor
+        FROM counted
         UNION ALL
-        SELECT NULL, l.invoice_ordinal, sum(l.amount_minor)::bigint
-        FROM credit_notes AS n
-        JOIN credit_note_lines AS l ON l.account_id = n.account_id AND l.credit_note_id = n.credit_note_id
-        WHERE n.account_id = $1 AND n.invoice_id = $2 AND l.invoice_ordinal IS NOT NULL
-        GROUP BY l.invoice_ordinal
+        SELECT taxes.name, NULL, sum(taxes.amount_minor)::bigint, 0, 0
+        FROM counted
+        JOIN credit_note_taxes AS taxes ON taxes.account_id = counted.account_id
+            AND taxes.credit_note_id = counted.credit_note_id
+        GROUP BY taxes.name
+        UNION ALL
+        SELECT NULL, lines.invoice_ordinal, sum(lines.amount_minor)::bigint, 0, 0
+        FROM counted
+        JOIN credit_note_lines AS lines ON lines.account_id = counted.account_id
+            AND lines.credit_note_id = counted.credit_note_id
+        WHERE lines.invoice_ordinal IS NOT NULL
+        GROUP BY lines.invoice_ordinal
         """,
         account_id,
         invoice_id,
+        before,
     )
-    assert notes is not None
+    (whole,) = [row for row in rows if row["tax"] is None and row["line"] is None]
     return Credited(
-        **dict(notes),
-        taxes_minor={row["name"]: row["amount_minor"] for row in parts if row["name"] is not None},
-        lines_minor={row["invoice_ordinal"]: row["amount_minor"] for row in parts if row["name"] is None},
+        net_minor=whole["amount_minor"],
+        total_minor=whole["total_minor"],
+        given_back_minor=whole["given_back_minor"],
+        taxes_minor={row["tax"]: row["amount_minor"] for row in rows if row["tax"] is not None},
+        lines_minor={row["line"]: row["amount_minor"] for row in rows if row["line"] is not None},
     )
 
 
