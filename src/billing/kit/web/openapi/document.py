@@ -13,7 +13,16 @@ import msgspec
 from billing.core.errors import BillingError
 from billing.kit.web.openapi.described import Batch, Media
 from billing.kit.web.openapi.operations import Operation
-from billing.kit.web.openapi.responses import ERROR, HEADERS, JSON, Failure, Failures, error_schema, header_references
+from billing.kit.web.openapi.responses import (
+    ERROR,
+    HEADERS,
+    JSON,
+    RATE_HEADERS,
+    Failure,
+    Failures,
+    error_schema,
+    header_references,
+)
 from billing.kit.web.openapi.shapes import Schema, Shapes, renamed
 from billing.kit.web.openapi.words import NOTHING, Member, Words
 
@@ -98,7 +107,7 @@ class _Writer:
             "components": {
                 "securitySchemes": {SCHEME: {"type": "http", "scheme": "bearer", "description": self._book.key_says}},
                 "headers": HEADERS,
-                "parameters": _key_parameters(),
+                "parameters": _header_parameters(),
                 "responses": dict(sorted(self._failures.shared.items())),
                 "schemas": {ERROR: error_schema(), **components},
             },
@@ -123,12 +132,16 @@ class _Writer:
             "security": [{SCHEME: [operation.permission]}],
             "x-permission": operation.permission,
         }
+        if operation.plane == "public":
+            written["x-rate-classes"] = [*([operation.rate_class] if operation.rate_class else []), "general"]
         if about.is_extension:
             written["x-extension"] = True
         parameters = [*self._path_parameters(operation), *self._query_parameters(operation)]
         if operation.takes_key:
             name = "RequiredIdempotencyKey" if about.needs_key else "IdempotencyKey"
             parameters.append({"$ref": f"#/components/parameters/{name}"})
+        if operation.has_tag:
+            parameters.append({"$ref": "#/components/parameters/IfNoneMatch"})
         if parameters:
             written["parameters"] = parameters
         if about.body is not None:
@@ -178,19 +191,23 @@ class _Writer:
 
     def _responses(self, operation: Operation) -> Schema:
         found = {str(status): self._success(operation, status) for status in operation.described.statuses}
+        if operation.has_tag:
+            headers = header_references("X-Request-Id", "ETag", *RATE_HEADERS)
+            found["304"] = {"description": "What you have is what there is.", "headers": headers}
         for status, errors in operation.errors().items():
             found[str(status)] = self._failures.response(status, errors, is_shared=status != HTTPStatus(422))
         return found
 
     def _success(self, operation: Operation, status: int) -> Schema:
-        names = ["X-Request-Id"]
+        names = ["X-Request-Id", *RATE_HEADERS]
+        names += ["ETag"] if operation.has_tag else []
         names += ["Location"] if operation.described.located else []
         names += ["Link"] if operation.is_paged else []
         names += ["Idempotent-Replayed"] if operation.takes_key else []
         answer = operation.answer
         written: Schema = {"description": f"{HTTPStatus(status).phrase}."}
         if isinstance(answer, Media):
-            names += ["ETag", "Content-Disposition"]
+            names += ["Content-Disposition"]
             written["description"] = answer.says
             written["content"] = {answer.media_type: {"schema": {"type": "string", "format": "binary"}}}
         elif answer is not None and status != HTTPStatus(204):
@@ -252,14 +269,22 @@ def _of_text(schema: Schema) -> Schema:
     return shape
 
 
-def _key_parameters() -> dict[str, Schema]:
+def _header_parameters() -> dict[str, Schema]:
     says = (
         "A text of your own for this operation, new for each. Sent again with the same body it changes nothing and"
         " answers as before; with another body it is refused with `idempotency_key_reused`."
     )
     schema = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"}
     shown = {"in": "header", "name": "Idempotency-Key", "description": says, "schema": schema}
+    held = "The `ETag` of what you have: if it is still that, the answer is 304 without a body."
     return {
+        "IfNoneMatch": {
+            "in": "header",
+            "name": "If-None-Match",
+            "description": held,
+            "schema": {"type": "string"},
+            "required": False,
+        },
         "IdempotencyKey": {**shown, "required": False, "example": "order-2024-0042"},
         "RequiredIdempotencyKey": {**shown, "required": True, "example": "order-2024-0042"},
     }

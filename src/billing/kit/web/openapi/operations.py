@@ -26,9 +26,10 @@ from billing.core.errors import (
 )
 from billing.kit.web.card_numbers import CardNumberRefused
 from billing.kit.web.endpoints import SUSPENDED_OK, permission_of
-from billing.kit.web.errors import InternalError, PayloadTooLarge, UnsupportedMediaType, status_of_family
+from billing.kit.web.errors import InternalError, PayloadTooLarge, RateLimited, UnsupportedMediaType, status_of_family
 from billing.kit.web.openapi.described import DESCRIBED, Described, Media
 from billing.kit.web.paging import Meta
+from billing.kit.web.rate_limits import RATE_CLASS
 
 if TYPE_CHECKING:
     from litestar.handlers import HTTPRouteHandler
@@ -55,7 +56,7 @@ class Operation:
     answer: type[msgspec.Struct] | Media | None
     is_command: bool
     suspended_ok: bool
-    opt: dict[str, Any]
+    rate_class: str | None
 
     @property
     def takes_key(self) -> bool:
@@ -73,6 +74,11 @@ class Operation:
         if not isinstance(self.answer, type):
             return False
         return typing.get_type_hints(self.answer).get("meta") is Meta
+
+    @property
+    def has_tag(self) -> bool:
+        """Whether the answer has an ETag: what is read and is no part of a list."""
+        return self.method == "GET" and not self.is_paged
 
     def errors(self) -> dict[int, list[type[BillingError]]]:
         """Everything that it may refuse with, by status."""
@@ -97,7 +103,7 @@ class Operation:
             yield from (PayloadTooLarge, UnsupportedMediaType)
             if self.plane == "public":
                 yield CardNumberRefused
-        yield from (InternalError, Unavailable)
+        yield from (RateLimited, InternalError, Unavailable)
 
 
 def operations_of(handlers: Sequence[HTTPRouteHandler], *, plane: Plane) -> list[Operation]:
@@ -129,7 +135,7 @@ def _operation(handler: HTTPRouteHandler, path: str, plane: Plane) -> Operation:
         answer=_answer_of(function, described),
         is_command="command" in names,
         suspended_ok=bool(handler.opt.get(SUSPENDED_OK)),
-        opt=handler.opt,
+        rate_class=handler.opt.get(RATE_CLASS),
     )
 
 

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Any
 
 from billing.core.errors import BillingError, Unauthorized, Unavailable, wire_code
+from billing.kit.web.errors import RateLimited
 
 Schema = dict[str, Any]
 ERROR = "Error"
@@ -35,6 +36,31 @@ HEADERS: dict[str, Schema] = {
         "schema": {"type": "string", "enum": ["true"]},
         "example": "true",
     },
+    "X-RateLimit-Limit": {
+        "description": "How many calls an hour the class with the least remaining allows.",
+        "schema": {"type": "string", "pattern": "^[0-9]+$"},
+        "example": "100",
+    },
+    "X-RateLimit-Remaining": {
+        "description": "How many calls are left in that class.",
+        "schema": {"type": "string", "pattern": "^[0-9]+$"},
+        "example": "99",
+    },
+    "X-RateLimit-Reset": {
+        "description": "When that class has more again, in seconds since 1970.",
+        "schema": {"type": "string", "pattern": "^[0-9]+$"},
+        "example": "1705314600",
+    },
+    "RateLimit": {
+        "description": "What is left in each class of the call (draft 10 of the IETF's RateLimit header fields).",
+        "schema": {"type": "string"},
+        "example": '"billing";r=99;t=3600, "general";r=999;t=3600',
+    },
+    "RateLimit-Policy": {
+        "description": "How many calls (q) within how many seconds (w) each class of the call allows.",
+        "schema": {"type": "string"},
+        "example": '"billing";q=100;w=3600, "general";q=1000;w=3600',
+    },
     "Retry-After": {
         "description": "After how many seconds to try again.",
         "schema": {"type": "string", "pattern": "^[0-9]+$"},
@@ -57,6 +83,7 @@ HEADERS: dict[str, Schema] = {
     },
 }
 
+RATE_HEADERS = tuple(name for name in HEADERS if "RateLimit" in name)
 _ERROR_SCHEMA: Schema = {
     "type": "object",
     "description": "Every error has this shape. The code is a promise, the message is for people.",
@@ -144,9 +171,9 @@ def header_references(*names: str) -> Schema:
 
 
 def _headers_of(errors: Sequence[type[BillingError]]) -> Schema:
-    names = ["X-Request-Id"]
+    names = ["X-Request-Id", *RATE_HEADERS]
     if any(issubclass(error, Unauthorized) for error in errors):
         names.append("WWW-Authenticate")
-    if any(issubclass(error, Unavailable) for error in errors):
+    if any(issubclass(error, Unavailable | RateLimited) for error in errors):
         names.append("Retry-After")
     return header_references(*names)
