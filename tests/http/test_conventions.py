@@ -282,7 +282,9 @@ class TestQueries:
 
     async def test_refuses_parameters_of_a_path_without(self, client: httpx2.AsyncClient):
         answer = await client.get("/v1/things/t1?api_key=x", headers=key())
-        assert faults(answer) == {"api_key": "is not a known field"}
+        assert faults(answer) == {
+            "api_key": "is not a known field: a key is sent in the Authorization header alone, and is in no address"
+        }
 
     async def test_links_to_other_pages(self, client: httpx2.AsyncClient):
         answer = await client.get("/v1/things?kind=card&page=2&per_page=25", headers=key())

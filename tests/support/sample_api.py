@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -252,16 +252,42 @@ async def grant(*, billing_operator: Operator, body: RawBody, command: Command) 
     return await command.run(work, status=201)
 
 
+@get("/big")
+async def show_big(*, reader: Caller) -> dict[str, Any]:
+    return {"numbers": list(range(2_000))}
+
+
+@get("/document")
+async def show_document(*, reader: Caller) -> Answer:
+    return Answer(body=b"%PDF" + b" " * 5_000, media_type="application/pdf")
+
+
+@get("/named/{name:path}")
+async def show_named(*, reader: Caller, name: str) -> dict[str, Any]:
+    return {"name": name}
+
+
 @get("/livez")
 async def livez() -> dict[str, Any]:
     return {"ok": True}
 
 
-PUBLIC = [list_things, show_thing, create_thing, change_thing, delete_thing, pay, fail]
+PUBLIC = [
+    list_things,
+    show_thing,
+    create_thing,
+    change_thing,
+    delete_thing,
+    pay,
+    fail,
+    show_big,
+    show_document,
+    show_named,
+]
 OPERATOR = [ingest, grant]
 
 
-def make_app(database: Database, *, gateway: Gateway | None = None) -> Litestar:
+def make_app(database: Database, *, gateway: Gateway | None = None, cors_origins: Sequence[str] = ()) -> Litestar:
     """The sample application."""
     return build_app(
         database=database,
@@ -271,6 +297,7 @@ def make_app(database: Database, *, gateway: Gateway | None = None) -> Litestar:
         operator=OPERATOR,
         plain=[livez],
         values={"gateway": gateway or Gateway()},
+        cors_origins=cors_origins,
     )
 
 

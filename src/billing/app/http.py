@@ -82,5 +82,6 @@ def make_app(
             "sandbox": installed.gateway,
         },
         trusted_proxies=installed.settings.trusted_proxies,
+        cors_origins=installed.settings.cors_origins,
         rate_limits=rate_limits,
     )

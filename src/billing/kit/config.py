@@ -6,6 +6,7 @@ A variable NAME may be given as NAME_FILE instead: the path of a file that holds
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from ipaddress import ip_network
@@ -26,6 +27,7 @@ from billing.core import money
 
 PREFIX = "LINESERVE_"
 _FILE = "_file"
+_ORIGIN = re.compile(r"https?://(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:]+\])(?::[0-9]{1,5})?")
 _HOST_NAMES = {"0.0.0.0", "::", "127.0.0.1", "::1"}  # noqa: S104  only compared, to print an address one can open
 # What the address of a Redis or Valkey may begin with, and what its client calls that.
 _SHARED_SCHEMES = {
@@ -101,6 +103,9 @@ class Settings(BaseSettings):
     )
     plane: Plane = Field(default="all", description="which API is served: all, public or operator")
     base_url: str | None = Field(default=None, description="where the public API is reached from outside")
+    cors_origins: Words = Field(
+        default=(), description="origins whose pages may call from a browser, such as https://console.example.com"
+    )
     trusted_proxies: Words = Field(
         default=(), description="addresses or networks whose X-Forwarded-For is believed, separated by commas"
     )
@@ -146,6 +151,14 @@ class Settings(BaseSettings):
         if wrong or not currencies:
             raise ValueError(f"{', '.join(wrong) or 'nothing'} is not a list of ISO 4217 codes such as USD,KES")
         return tuple(dict.fromkeys(currencies))
+
+    @field_validator("cors_origins", mode="after")
+    @classmethod
+    def _check_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if _ORIGIN.fullmatch(origin) is None:
+                raise ValueError(f"{origin} is not an origin such as https://console.example.com")
+        return origins
 
     @field_validator("trusted_proxies", mode="after")
     @classmethod

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
+from billing.kit.web.representations import Sent, choose
+
 if TYPE_CHECKING:
-    from litestar.types import Receive, Scope, Send
+    from litestar.types import HTTPScope, Receive, Scope, Send
 
 JSON_TYPE = "application/json"
 
@@ -73,10 +75,11 @@ class Answer:
         return cls(status=status, body=b"" if status == 204 else encode(value), headers=headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 -- ASGI's signature
-        """Send it (ASGI)."""
-        headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in self.headers.items()]
-        if self.status != 204:
-            headers.append((b"content-length", str(len(self.body)).encode()))
-        await send({"type": "http.response.start", "status": self.status, "headers": headers})
-        body = b"" if scope["type"] == "http" and scope["method"] == "HEAD" else self.body
+        """Send it (ASGI), in the form that the request asks for."""
+        sent = await choose(cast("HTTPScope", scope), Sent(self.status, self.headers, self.body))
+        headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in sent.headers.items()]
+        if sent.status not in {204, 304}:
+            headers.append((b"content-length", str(len(sent.body)).encode()))
+        await send({"type": "http.response.start", "status": sent.status, "headers": headers})
+        body = b"" if scope["type"] == "http" and scope["method"] == "HEAD" else sent.body
         await send({"type": "http.response.body", "body": body, "more_body": False})

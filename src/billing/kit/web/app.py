@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 from litestar import Litestar, Request, Response
+from litestar.datastructures import State
 from litestar.handlers import HTTPRouteHandler
 
 from billing.kit.auth import Authenticator, CallerReader, Headers, OperatorReader, read_networks
 from billing.kit.db import Database
 from billing.kit.web.commands import Slots
+from billing.kit.web.cors import cors_headers
 from billing.kit.web.endpoints import (
     BASES,
     GUARD,
@@ -26,11 +28,25 @@ from billing.kit.web.endpoints import (
     request_id_of,
 )
 from billing.kit.web.errors import answer_of_error
+from billing.kit.web.paths import routed_path
 from billing.kit.web.rate_limits import RateLimits
 
 if TYPE_CHECKING:
-    from litestar.types import LifeSpanReceive, LifeSpanScope, LifeSpanSend, Message, Receive, Scope, Send
+    from litestar.types import (
+        ASGIApp,
+        HTTPScope,
+        LifeSpanReceive,
+        LifeSpanScope,
+        LifeSpanSend,
+        Message,
+        Receive,
+        Scope,
+        Send,
+    )
 
+    from billing.kit.web.answers import Answer
+
+CORS_ORIGINS = "cors_origins"  # under this name the application's state holds them
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9_-]{1,64}")
 
 
@@ -44,10 +60,13 @@ class HttpApp(Litestar):
         if scope["type"] == "lifespan":
             await super().__call__(scope, receive, send)
             return
+        scope = cast("HTTPScope", scope)  # websockets are not served
         request_id = _request_id(scope["headers"])
         state = scope["state"] = {REQUEST_ID: request_id}
+        scope["path"] = routed_path(scope)
+        origins: Collection[str] = self.state.get(CORS_ORIGINS, ())
         with structlog.contextvars.bound_contextvars(request_id=request_id):
-            await super().__call__(scope, receive, _with_headers(send, state))
+            await super().__call__(scope, receive, _with_headers(send, scope, state, origins))
 
 
 def build_app(
@@ -61,11 +80,13 @@ def build_app(
     values: Mapping[str, object] | None = None,
     trusted_proxies: Sequence[str] = (),
     rate_limits: RateLimits | None = None,
+    cors_origins: Collection[str] = (),
 ) -> Litestar:
     """The application, to be made inside the event loop that serves it.
 
     Public handlers are served below /v1, operator handlers below /operator/v1, plain ones (no key) at the root.
-    `values` are given to handlers by parameter name. Without `rate_limits` nobody is limited. Raises TypeError for a
+    `values` are given to handlers by parameter name. Without `rate_limits` nobody is limited; pages of `cors_origins` may
+    call from browsers. Raises TypeError for a
     handler without a guard, or that asks for what nobody gives.
     """
     if rate_limits is not None:
@@ -89,6 +110,7 @@ def build_app(
         openapi_config=None,
         logging_config=None,
         debug=False,
+        state=State({CORS_ORIGINS: frozenset(cors_origins)}),
         exception_handlers={Exception: _show_error},
     )
 
@@ -107,11 +129,22 @@ def unguarded_routes(app: Litestar) -> list[str]:
     return sorted(found)
 
 
+class _Shown(Response[bytes]):
+    """An answer of ours where the router wants a response of its own."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(b"")
+        self._answer = answer
+
+    def to_asgi_response(self, *_: object, **__: object) -> ASGIApp:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return self._answer
+
+
 def _show_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     state = request.scope["state"]
     with structlog.contextvars.bound_contextvars(**state.get(LOGGED, {})):
         answer = answer_of_error(error, request_id=request_id_of(request.scope))
-    return Response(answer.body, status_code=answer.status, headers=answer.headers, media_type="application/json")
+    return _Shown(answer)
 
 
 def _request_id(headers: Headers) -> str:
@@ -121,7 +154,9 @@ def _request_id(headers: Headers) -> str:
     return secrets.token_hex(16)
 
 
-def _with_headers(send: Callable[..., Any], state: dict[str, Any]) -> Callable[[Message], Any]:
+def _with_headers(
+    send: Callable[..., Any], scope: HTTPScope, state: dict[str, Any], origins: Collection[str]
+) -> Callable[[Message], Any]:
     own = [
         (b"x-request-id", state[REQUEST_ID].encode("ascii")),
         (b"cache-control", b"no-store"),
@@ -130,7 +165,9 @@ def _with_headers(send: Callable[..., Any], state: dict[str, Any]) -> Callable[[
 
     async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message["headers"] = [*message["headers"], *own, *state.get(RATE_HEADERS, ())]
+            answer = list(message["headers"])
+            shared = cors_headers(origins, method=scope["method"], asked=scope["headers"], answer=answer)
+            message["headers"] = [*answer, *own, *state.get(RATE_HEADERS, ()), *shared]
         await send(message)
 
     return send_with_headers

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 import msgspec
 
 from billing.core.errors import Fault, InvalidParameter
 from billing.kit.web.card_numbers import CardNumberRefused, card_number_paths, may_hold_card_number
-from billing.kit.web.errors import UnsupportedMediaType
+from billing.kit.web.errors import PayloadTooLarge, UnsupportedMediaType
 from billing.kit.web.reading import Members, read_json
 from billing.kit.web.schemas import INVALID, UNDECLARED, Declared, Faults, struct_reader
+
+if TYPE_CHECKING:
+    from litestar.types import Receive, Scope
 
 Schema = TypeVar("Schema", bound=msgspec.Struct)
 
 JSON_TYPE = "application/json"
+
+BODY_MAX_BYTES = 1_000_000
+BODY_TIMEOUT_S = 30
+DRAINED_MAX_BYTES = 16 * BODY_MAX_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,3 +115,27 @@ class RawBody:
             raise UnsupportedMediaType(f"The body must be {media_type}")
         if self._content_encoding not in {"", "identity"}:
             raise UnsupportedMediaType("The body must not be compressed")
+
+
+async def read_content(scope: Scope, receive: Receive) -> bytes:
+    """The bytes of a body. Raises PayloadTooLarge beyond 1 MB, once a sender that is not much beyond has finished."""
+    announced = [value.decode("latin-1") for name, value in scope["headers"] if name == b"content-length"]
+    if announced and announced[0].isdigit() and (len(announced[0]) > 9 or int(announced[0]) > DRAINED_MAX_BYTES):
+        raise PayloadTooLarge
+    content = bytearray()
+    received_bytes = 0
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            while True:
+                message = await receive()
+                if message["type"] != "http.request":
+                    raise InvalidParameter.one("body", "", "was not sent to its end")
+                received_bytes += len(message["body"])
+                if received_bytes <= BODY_MAX_BYTES:
+                    content += message["body"]
+                if received_bytes > DRAINED_MAX_BYTES or (not message["more_body"] and received_bytes > BODY_MAX_BYTES):
+                    raise PayloadTooLarge
+                if not message["more_body"]:
+                    return bytes(content)
+    except TimeoutError:
+        raise InvalidParameter.one("body", "", f"was not sent within {BODY_TIMEOUT_S} seconds") from None

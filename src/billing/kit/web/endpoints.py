@@ -6,7 +6,6 @@ about the later ones before. So an unknown path answers 404 without a key too, a
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -20,30 +19,27 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, Method
 
 from billing.core import ids
-from billing.core.errors import InvalidParameter, NotFound
+from billing.core.errors import NotFound
 from billing.kit import audit, idempotency
 from billing.kit.auth import Authenticator, Caller, Headers, Network, Operator, Plane, client_address
 from billing.kit.db import Database
 from billing.kit.idempotency import Attempt
 from billing.kit.ratelimit import Limit
 from billing.kit.web.answers import Answer
-from billing.kit.web.bodies import RawBody
+from billing.kit.web.bodies import RawBody, read_content
 from billing.kit.web.commands import Command, Slots
-from billing.kit.web.errors import PayloadTooLarge
 from billing.kit.web.guards import GUARDS, PERMISSIONS, SCOPES, refusal_of
 from billing.kit.web.openapi.described import DESCRIBED, Described
 from billing.kit.web.paging import Meta, link_header
+from billing.kit.web.paths import read_parameters
 from billing.kit.web.queries import NoParameters, RawQuery
 from billing.kit.web.rate_limits import RATE_CLASS, RateLimits, header_lines, refusal
+from billing.kit.web.representations import etag_of
 from billing.kit.web.schemas import UNDECLARED, Declared
 from billing.kit.web.values import text_fault
 
 if TYPE_CHECKING:
-    from litestar.types import Receive, Scope
-
-BODY_MAX_BYTES = 1_000_000
-BODY_TIMEOUT_S = 30
-DRAINED_MAX_BYTES = 16 * BODY_MAX_BYTES
+    from litestar.types import Scope
 
 BASES: dict[Plane, str] = {"public": "/v1", "operator": "/operator/v1", "plain": ""}
 GUARD = "guard"  # under this name a registered handler's `opt` says which parameter guards it
@@ -113,6 +109,7 @@ def make_endpoint(handler: HTTPRouteHandler, *, plane: Plane, edge: Edge) -> HTT
         arguments: dict[str, object] = {}
         if guard is not None:
             arguments[guard] = await _authorize(call, guard, suspended_ok=suspended_ok)
+        scope["path_params"] = read_parameters(scope["path_params"])
         _check_path(request)
         if not takes_query:
             RawQuery(_query_string(request)).refuse_any()
@@ -333,30 +330,6 @@ def _owner_of(who: Caller | Operator | None) -> UUID:
             raise AssertionError("a command without a guard")
 
 
-async def read_content(scope: Scope, receive: Receive) -> bytes:
-    """The bytes of a body. Raises PayloadTooLarge beyond 1 MB, once a sender that is not much beyond has finished."""
-    announced = _header_values(scope["headers"], b"content-length")
-    if announced and announced[0].isdigit() and (len(announced[0]) > 9 or int(announced[0]) > DRAINED_MAX_BYTES):
-        raise PayloadTooLarge
-    content = bytearray()
-    received_bytes = 0
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
-            while True:
-                message = await receive()
-                if message["type"] != "http.request":
-                    raise InvalidParameter.one("body", "", "was not sent to its end")
-                received_bytes += len(message["body"])
-                if received_bytes <= BODY_MAX_BYTES:
-                    content += message["body"]
-                if received_bytes > DRAINED_MAX_BYTES or (not message["more_body"] and received_bytes > BODY_MAX_BYTES):
-                    raise PayloadTooLarge
-                if not message["more_body"]:
-                    return bytes(content)
-    except TimeoutError:
-        raise InvalidParameter.one("body", "", f"was not sent within {BODY_TIMEOUT_S} seconds") from None
-
-
 def request_id_of(scope: Scope) -> str:
     """The id that the application gave to a request."""
     return str(scope["state"].get(REQUEST_ID, ""))
@@ -383,9 +356,12 @@ def _header_values(headers: Headers, wanted: bytes) -> list[str]:
 
 
 def _answer_of(result: object, request: Request[Any, Any, Any]) -> ASGIApp:
-    """The answer of what a handler returned: a struct or dict as JSON, with `Link` if it is a page of a list."""
+    """The answer of what a handler returned: a struct or dict as JSON, with `Link` if it is a part of a list, else with `ETag`."""
+    is_read = request.scope["method"] in {"GET", "HEAD"}
     match result:
         case Answer():
+            if is_read and result.status == 200:
+                result.headers.setdefault("ETag", etag_of(result.body))
             return result
         case msgspec.Struct():
             about: object = getattr(result, "meta", None)
@@ -393,7 +369,9 @@ def _answer_of(result: object, request: Request[Any, Any, Any]) -> ASGIApp:
             about = cast("dict[str, object]", result).get("meta")
         case _:
             raise TypeError(f"a handler returned {type(result).__name__}")
-    headers: dict[str, str] = {}
+    answer = Answer.of(cast("object", result))
     if isinstance(about, Meta):
-        headers["Link"] = link_header(request.scope["path"], _query_string(request), about)
-    return Answer.of(cast("object", result), headers=headers)
+        answer.headers["Link"] = link_header(request.scope["path"], _query_string(request), about)
+    elif is_read:
+        answer.headers["ETag"] = etag_of(answer.body)
+    return answer

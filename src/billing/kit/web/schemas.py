@@ -19,6 +19,7 @@ from billing.kit.web import values
 from billing.kit.web.reading import Members, NotANumber, NumberText
 
 FAULTS_SHOWN = 100
+KEY_NAMES = frozenset({"api_key", "apikey", "access_token", "authorization", "key", "token"})
 INVALID: Final = object()  # what a reader returns for a value whose fault it has told
 
 ACCEPTS_UNKNOWN = "accepts_unknown"  # a class variable of schemas whose unknown members are left alone (CloudEvents)
@@ -50,6 +51,12 @@ class Faults:
         """Note a fault; returns INVALID."""
         self._found.append(Fault(self._where, shown_path(path), reason))
         return INVALID
+
+    def unknown(self, name: str) -> str:
+        """Why a name that nobody knows is refused."""
+        if self._where == "query" and name.lower() in KEY_NAMES:
+            return "is not a known field: a key is sent in the Authorization header alone, and is in no address"
+        return "is not a known field"
 
     def extend(self, found: tuple[Fault, ...], path: str) -> object:
         """Note the faults that a schema found in itself; returns INVALID."""
@@ -307,7 +314,7 @@ class _StructReader:
                 result = read[self.names[name]] = reader(member, join(path, name), faults)
                 is_valid = is_valid and result is not INVALID
             elif not self.accepts_unknown:
-                is_valid = faults.add(join(path, name), "is not a known field") is not INVALID
+                is_valid = faults.add(join(path, name), faults.unknown(name)) is not INVALID
         for name in self.required:
             if name not in value:
                 is_valid = faults.add(join(path, name), "is required") is not INVALID
