@@ -56,18 +56,20 @@ async def finalize_december(cloud: Cloud) -> None:
 
 async def books(cloud: Cloud) -> None:
     """Replays move nothing, numbers and hashes go on, conflicts and empty wallets are refused."""
-    one, two = await cloud.open_account(), await cloud.open_account()
+    one, two, three = [await cloud.open_account() for _ in range(3)]
     assert await post(cloud, payment(one, 1), payment(two, 1), payment(one, 2)) == 3
+    assert await post(cloud, payment(three, 1)) == 1
     assert await post(cloud, payment(one, 1), payment(two, 3), payment(two, 3)) == 1
+    assert await post(cloud, payment(one, 1)) == 0
+    assert await post(cloud, payment(one, 4)) == 1
     await in_order(cloud)
-    assert (await cloud.balances(one))["USD", "wallet:cash"] == 200
-    with pytest.raises(ledger.TransferConflict):
-        await post(cloud, payment(one, 1, 101))
-    with pytest.raises(ledger.InsufficientBalance):
-        await post(
-            cloud,
-            transfers.hold_placed(account_id=one, hold_id=one, currency="USD", amount_minor=201, at=DECEMBER_1),
-        )
+    assert (await cloud.balances(one))["USD", "wallet:cash"] == 300
+    hold = transfers.hold_placed(account_id=one, hold_id=one, currency="USD", amount_minor=301, at=DECEMBER_1)
+    for beside in ([], [payment(two, 9)]):  # one transfer and several are posted by statements of their own
+        with pytest.raises(ledger.TransferConflict):
+            await post(cloud, payment(one, 1, 101), *beside)
+        with pytest.raises(ledger.InsufficientBalance):
+            await post(cloud, hold, *beside)
 
 
 async def usage(cloud: Cloud) -> None:
@@ -282,12 +284,14 @@ async def meet(
 async def posting(cloud: Cloud) -> None:
     """Two postings to one account are numbered one after the other."""
     account_id = await cloud.open_account()
-    await meet(
-        cloud,
-        lambda tx: ledger.post(tx.connection, payment(account_id, 1), recorded_at=tx.now),
-        lambda tx: ledger.post(tx.connection, payment(account_id, 2), recorded_at=tx.now),
-    )
-    assert (await cloud.balances(account_id))["USD", "wallet:cash"] == 200
+
+    async def several(tx: Tx, *numbers: int) -> None:
+        sent = [payment(account_id, number) for number in numbers]
+        await ledger.post_all(tx.connection, sent, recorded_at=tx.now)
+
+    await meet(cloud, lambda tx: several(tx, 1), lambda tx: several(tx, 2))
+    await meet(cloud, lambda tx: several(tx, 3, 4), lambda tx: several(tx, 5, 6))
+    assert (await cloud.balances(account_id))["USD", "wallet:cash"] == 600
 
 
 async def collecting(cloud: Cloud) -> None:
@@ -341,6 +345,11 @@ OPEN_SERIES = "INSERT INTO number_series (series, last_number) VALUES ($1, 0) ON
 MUTATIONS = [
     Mutation(*members)
     for members in [
+        (LEDGER, "IF (p_currency, p_source, p_destination, p_amount) IS", "IF false AND NULL IS", books),
+        (LEDGER, "WHEN p_source THEN -p_amount ELSE", "WHEN p_source THEN 0 ELSE", books),
+        (LEDGER, "(p_source, -p_amount), (p_destination", "(p_source, 0), (p_destination", books),
+        (LEDGER, ", chain_hash = v_chain_hash WHERE", " WHERE", books),
+        (LEDGER, "SELECT last_number + 1, chain_hash", "SELECT last_number + 2, chain_hash", books),
         (LEDGER, "AND transfers.ordinal = incoming.ordinal\n        )", "AND false)", books),
         (LEDGER, "DISTINCT ON (account_id, template, reference, ordinal) *", "*", books),
         (LEDGER, "(PARTITION BY incoming.account_id ORDER BY position)", "(ORDER BY position)", books),
@@ -394,6 +403,7 @@ MUTATIONS = [
 ]
 LOCK_MUTATIONS = [
     Mutation(LEDGER, "ORDER BY heads.account_id FOR UPDATE", "ORDER BY heads.account_id", posting),
+    Mutation(LEDGER, "account_id = p_account_id FOR UPDATE", "account_id = p_account_id", posting),
     Mutation(HEADS, "WHERE account_id = $1 FOR UPDATE", "WHERE account_id = $1", collecting),
     Mutation(RUNS, "WHERE series = $1 FOR UPDATE", "WHERE series = $1", numbering),
 ]

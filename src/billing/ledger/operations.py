@@ -39,6 +39,8 @@ async def post_all(connection: Connection, transfers: Sequence[Transfer], *, rec
     if not transfers:
         return 0
     try:
+        if len(transfers) == 1:
+            return await store.insert_transfer(connection, transfers[0], recorded_at=recorded_at)
         return await store.insert_transfers(connection, transfers, recorded_at=recorded_at)
     except asyncpg.CheckViolationError as error:
         if error.constraint_name != _GUARD:

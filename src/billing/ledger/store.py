@@ -1,4 +1,4 @@
-"""The ledger's SQL; what writes money is the function post_transfers in sql/functions/ledger.sql."""
+"""The ledger's SQL; what writes money are the functions in sql/functions/ledger.sql."""
 
 from __future__ import annotations
 
@@ -39,6 +39,23 @@ async def lock_heads(connection: Connection, *, account_ids: Sequence[UUID]) -> 
     """Hold the books of several accounts, in the order in which posting locks them."""
     await connection.execute(
         "SELECT FROM heads WHERE account_id = ANY ($1) ORDER BY account_id FOR UPDATE", list(account_ids)
+    )
+
+
+async def insert_transfer(connection: Connection, transfer: Transfer, *, recorded_at: datetime) -> int:
+    """Post one; returns 1, or 0 if it was there."""
+    return await connection.fetchval(
+        "SELECT post_transfer($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        transfer.account_id,
+        transfer.currency,
+        transfer.source,
+        transfer.destination,
+        transfer.amount_minor,
+        transfer.template,
+        transfer.reference,
+        transfer.ordinal,
+        transfer.effective_at,
+        recorded_at,
     )
 
 
