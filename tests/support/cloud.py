@@ -16,9 +16,9 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from billing import accounts, catalog, invoices, ledger, metering, projects, wallets
+from billing import accounts, catalog, invoices, ledger, metering, payments, projects, wallets
 from billing.core.period import Period
-from billing.kit.checks import Check
+from billing.kit.checks import Check, Scope
 from billing.kit.db import Database, Tx, open_pool
 from billing.ledger import rules as transfers
 from tests.support.house import Clock
@@ -104,13 +104,10 @@ def event(account_id: UUID, event_id: object, quantity: object = 1, **members: A
 
 
 async def find_broken(tx: Tx) -> list[Check]:
-    """Every invariant of ledger, metering and invoices that does not hold."""
-    checks = [
-        *await ledger.run_checks(tx.connection),
-        *await metering.run_checks(tx.connection),
-        *await invoices.run_checks(tx.connection),
-    ]
-    return [check for check in checks if check.violations]
+    """Every invariant of the books, usage, wallets, payments and invoices that does not hold."""
+    slices = (ledger, metering, wallets, payments, invoices)
+    found = [check for one in slices for check in await one.run_checks(tx.connection, Scope(tx.now))]
+    return [check for check in found if check.violations]
 
 
 @dataclass

@@ -20,6 +20,7 @@ REFERENCE = {
     "invoice_numbers": "the same",
     "runs": "executions of a close: local",
     "run_accounts": "their work list, claimed across accounts: local",
+    "check_marks": "how far the checks have come: a few rows",
     "currencies": "catalogue",
     "meters": "catalogue",
     "rate_cards": "catalogue",

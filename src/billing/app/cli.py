@@ -84,7 +84,10 @@ def _parser() -> argparse.ArgumentParser:
     close.add_argument("--period", required=True, metavar="YYYY-MM", help="the month, such as 2024-01")
     close.add_argument("--dry-run", action="store_true", help="show what would be made, and make nothing")
     _add(commands, "demo", "open an account with a year of history, and print its key")
-    _add(commands, "check", "check every invariant of the books")
+    check = _add(commands, "check", "check every invariant of the books")
+    check.add_argument(
+        "--incremental", action="store_true", help="what is new since the last check, and a part of the rest"
+    )
     replay = _add(commands, "replay", "send cost and usage rows through the operator API and compare the costs")
     replay.add_argument("file", type=Path, metavar="FILE", help="CSV with FOCUS columns")
     keys = commands.add_parser("keys", help="operators' keys").add_subparsers(required=True, metavar="COMMAND")

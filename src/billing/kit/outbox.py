@@ -9,8 +9,10 @@ from uuid import UUID
 
 import msgspec
 
+from billing.kit.checks import EVERYTHING, Check, Scope
+
 if TYPE_CHECKING:
-    from billing.kit.db import Tx
+    from billing.kit.db import Connection, Tx
 
 
 NewEvent: TypeAlias = tuple[UUID, str, Mapping[str, object]]  # account, object, payload
@@ -66,3 +68,16 @@ async def claim(tx: Tx, *, types: Sequence[str]) -> OutboxEvent | None:
         tx.now,
     )
     return None if row is None else OutboxEvent(**dict(row))
+
+
+async def run_checks(connection: Connection, scope: Scope = EVERYTHING, *, types: Sequence[str]) -> list[Check]:
+    """Events of the types that somebody acts on must not lie there for a day."""
+    stuck = await connection.fetchval(
+        """
+        SELECT count(*) FROM outbox_events
+        WHERE dispatched_at IS NULL AND type = ANY ($1) AND created_at < $2::timestamptz - interval '1 day'
+        """,
+        list(types),
+        scope.now,
+    )
+    return [Check("outbox events are acted on within a day", stuck)]

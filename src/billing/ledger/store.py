@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from billing.kit import checks
-from billing.kit.checks import Check
+from billing.kit.checks import EVERYTHING, Check, Scope
 from billing.kit.statements import load_statement
 from billing.ledger.model import PostedTransfer, Transfer
 
@@ -126,6 +126,6 @@ async def list_transfers_of(
     return [PostedTransfer(**dict(row)) for row in rows]
 
 
-async def run_checks(connection: Connection) -> list[Check]:
-    """Every invariant of the books over all accounts."""
-    return await checks.run_checks(connection, _CHECKS)
+async def run_checks(connection: Connection, scope: Scope = EVERYTHING) -> list[Check]:
+    """Every invariant of the books over the accounts in scope."""
+    return await checks.run_checks(connection, _CHECKS, scope)

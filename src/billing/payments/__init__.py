@@ -46,6 +46,7 @@ from billing.payments.store import (
     get_transaction,
     list_refunds_of_credit_note,
 )
+from billing.payments.store.checks import run_checks
 
 __all__ = [
     "AmountRange",
@@ -83,6 +84,7 @@ __all__ = [
     "list_refunds_of_credit_note",
     "record",
     "refund",
+    "run_checks",
     "settle",
     "show_refund",
     "show_row",

@@ -43,15 +43,20 @@ CREATE FUNCTION public.audit_text(record public.audit_records) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
     RETURN (jsonb_build_array((record).number, (record).actor_kind, (record).actor_id, (record).actor_name, (record).action, (record).objects, (record).account_id, ((EXTRACT(epoch FROM (record).occurred_at) * (1000000)::numeric))::bigint, (record).ip, (record).request_id, (record).status, encode((record).body_digest, 'hex'::text), (record).details))::text;
 
-CREATE FUNCTION public.broken_audit_records() RETURNS TABLE(number bigint)
+CREATE FUNCTION public.broken_audit_records(p_since timestamp with time zone DEFAULT NULL::timestamp with time zone) RETURNS TABLE(number bigint)
     LANGUAGE sql STABLE
     AS $$
+    WITH firsts AS (
+        SELECT min(number) AS number FROM audit_records WHERE p_since IS NULL OR occurred_at >= p_since
+    )
     SELECT (record).number
-    FROM (
+    FROM firsts, (
         SELECT r AS record, coalesce(lag(r.chain_hash) OVER (ORDER BY r.number), audit_start()) AS chain_before
         FROM audit_records AS r
+        WHERE r.number >= (SELECT number - 1 FROM firsts)
     ) AS links
-    WHERE (record).chain_hash <> sha256(chain_before || convert_to(audit_text(record), 'UTF8'))
+    WHERE (record).number >= firsts.number
+        AND (record).chain_hash <> sha256(chain_before || convert_to(audit_text(record), 'UTF8'))
 $$;
 
 CREATE FUNCTION public.chain_start(account_id uuid) RETURNS bytea
@@ -224,6 +229,59 @@ CREATE FUNCTION public.metered_seconds(p_account_id uuid, p_resource_id text, p_
     ), 0) END
 $$;
 
+CREATE FUNCTION public.post_transfer(p_account_id uuid, p_currency text, p_source text, p_destination text, p_amount bigint, p_template text, p_reference text, p_ordinal integer, p_effective_at timestamp with time zone, p_recorded_at timestamp with time zone) RETURNS integer
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    v_number bigint;
+    v_chain_hash bytea;
+    v_moved integer;
+BEGIN
+    SELECT last_number + 1, chain_hash INTO v_number, v_chain_hash FROM heads WHERE account_id = p_account_id FOR UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'an account has no ledger head' USING ERRCODE = 'LS002';
+    END IF;
+    v_chain_hash := sha256(v_chain_hash || convert_to(transfer_text(
+        v_number, p_currency, p_source, p_destination, p_amount, p_template, p_reference, p_ordinal, p_effective_at, p_recorded_at
+    ), 'UTF8'));
+
+    INSERT INTO transfers (
+        account_id, number, currency, source, destination, amount_minor,
+        template, reference, ordinal, effective_at, recorded_at, chain_hash
+    )
+    VALUES (
+        p_account_id, v_number, p_currency, p_source, p_destination, p_amount,
+        p_template, p_reference, p_ordinal, p_effective_at, p_recorded_at, v_chain_hash
+    )
+    ON CONFLICT (account_id, template, reference, ordinal) DO NOTHING;
+    IF NOT FOUND THEN
+        IF (p_currency, p_source, p_destination, p_amount) IS DISTINCT FROM (
+            SELECT (currency, source, destination, amount_minor) FROM transfers
+            WHERE account_id = p_account_id AND template = p_template AND reference = p_reference AND ordinal = p_ordinal
+        ) THEN
+            RAISE EXCEPTION 'a transfer was posted before with other content' USING ERRCODE = 'LS001';
+        END IF;
+        RETURN 0;
+    END IF;
+
+    UPDATE heads SET last_number = v_number, chain_hash = v_chain_hash WHERE account_id = p_account_id;
+    UPDATE balances SET balance_minor = balance_minor + CASE ledger_account WHEN p_source THEN -p_amount ELSE p_amount END
+    WHERE account_id = p_account_id AND currency = p_currency AND ledger_account IN (p_source, p_destination);
+    GET DIAGNOSTICS v_moved = ROW_COUNT;
+    IF v_moved < 2 THEN
+        INSERT INTO balances (account_id, currency, ledger_account, balance_minor)
+        SELECT p_account_id, p_currency, ledger_account, change_minor
+        FROM (VALUES (p_source, -p_amount), (p_destination, p_amount)) AS changes (ledger_account, change_minor)
+        WHERE NOT EXISTS (
+            SELECT FROM balances
+            WHERE balances.account_id = p_account_id AND balances.currency = p_currency
+                AND balances.ledger_account = changes.ledger_account
+        );
+    END IF;
+    RETURN 1;
+END
+$$;
+
 CREATE FUNCTION public.post_transfers(p_account_ids uuid[], p_currencies text[], p_sources text[], p_destinations text[], p_amounts bigint[], p_templates text[], p_references text[], p_ordinals integer[], p_effective_ats timestamp with time zone[], p_recorded_at timestamp with time zone) RETURNS integer
     LANGUAGE plpgsql
     AS $$
@@ -304,6 +362,9 @@ BEGIN
     )
     SELECT count(*) INTO v_new FROM fresh;
 
+    IF v_new > 0 THEN
+        PERFORM touch_accounts(p_account_ids);
+    END IF;
     IF v_new < cardinality(p_account_ids) AND EXISTS (
         SELECT FROM unnest(p_account_ids, p_currencies, p_sources, p_destinations, p_amounts, p_templates, p_references, p_ordinals)
             AS sent (account_id, currency, source, destination, amount_minor, template, reference, ordinal)
@@ -478,15 +539,26 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION public.touch_accounts(p_account_ids uuid[]) RETURNS void
+    LANGUAGE sql
+    AS $$
+    INSERT INTO account_touches (account_id, transaction_id)
+    SELECT account_id, pg_current_xact_id() FROM watched_accounts WHERE account_id = ANY (p_account_ids)
+    ON CONFLICT (account_id, transaction_id) DO NOTHING
+$$;
+
 CREATE FUNCTION public.touch_periods(p_account_ids uuid[], p_periods date[], p_now timestamp with time zone) RETURNS void
     LANGUAGE sql
     AS $$
-    INSERT INTO period_versions (account_id, period, version)
-    SELECT DISTINCT account_id, period, 1
+    INSERT INTO period_versions (account_id, period, version, dirty_at)
+    SELECT DISTINCT account_id, period, 1, p_now
     FROM unnest(p_account_ids, p_periods) AS touched (account_id, period)
     WHERE period < date_trunc('month', p_now AT TIME ZONE 'UTC')::date
     ORDER BY account_id, period
-    ON CONFLICT (account_id, period) DO UPDATE SET version = period_versions.version + 1
+    ON CONFLICT (account_id, period) DO UPDATE SET version = period_versions.version + 1,
+        dirty_at = CASE WHEN period_versions.version > coalesce(period_versions.rated_version, 0)
+            THEN coalesce(period_versions.dirty_at, p_now) ELSE p_now END;
+    SELECT touch_accounts(p_account_ids);
 $$;
 
 CREATE FUNCTION public.transfer_text(number bigint, currency text, source text, destination text, amount_minor bigint, template text, reference text, ordinal integer, effective_at timestamp with time zone, recorded_at timestamp with time zone) RETURNS text
@@ -610,6 +682,11 @@ BEGIN
 END;
 $$;
 
+CREATE TABLE public.account_touches (
+    account_id uuid NOT NULL,
+    transaction_id xid8 NOT NULL
+);
+
 CREATE TABLE public.accounts (
     account_id uuid NOT NULL,
     email text NOT NULL,
@@ -647,6 +724,45 @@ CREATE VIEW public.accounts_v AS
     terms_days,
     created_at
    FROM public.accounts;
+
+CREATE TABLE public.alert_firings (
+    account_id uuid NOT NULL,
+    firing_id uuid NOT NULL,
+    subject_id uuid NOT NULL,
+    percent integer NOT NULL,
+    revision bigint NOT NULL,
+    occasion integer NOT NULL,
+    kind text NOT NULL,
+    currency text NOT NULL,
+    is_quantity boolean NOT NULL,
+    value numeric NOT NULL,
+    threshold numeric NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT ck_alert_firings_kind CHECK ((kind = ANY (ARRAY['fired'::text, 'recovered'::text]))),
+    CONSTRAINT ck_alert_firings_percent CHECK (((percent >= 0) AND (percent <= 100)))
+);
+
+CREATE TABLE public.alerts (
+    account_id uuid NOT NULL,
+    alert_id uuid NOT NULL,
+    type text NOT NULL,
+    condition text NOT NULL,
+    threshold numeric NOT NULL,
+    currency text NOT NULL,
+    project_id uuid,
+    metric text,
+    methods text[] NOT NULL,
+    revision bigint NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT ck_alerts_condition CHECK ((condition = ANY (ARRAY['greater_than'::text, 'less_than'::text]))),
+    CONSTRAINT ck_alerts_methods CHECK (((cardinality(methods) > 0) AND (methods <@ ARRAY['email'::text, 'sms'::text, 'webhook'::text]))),
+    CONSTRAINT ck_alerts_metric CHECK (((metric IS NULL) OR (type = 'usage'::text))),
+    CONSTRAINT ck_alerts_minor CHECK (((metric IS NOT NULL) OR (threshold = trunc(threshold)))),
+    CONSTRAINT ck_alerts_project CHECK (((project_id IS NULL) OR (type = 'budget'::text))),
+    CONSTRAINT ck_alerts_revision CHECK ((revision > 0)),
+    CONSTRAINT ck_alerts_threshold CHECK ((threshold > (0)::numeric)),
+    CONSTRAINT ck_alerts_type CHECK ((type = ANY (ARRAY['budget'::text, 'usage'::text, 'balance'::text])))
+);
 
 CREATE TABLE public.api_keys (
     digest bytea NOT NULL,
@@ -714,6 +830,65 @@ CREATE TABLE public.billed_items (
     last_period date NOT NULL
 );
 
+CREATE TABLE public.invoice_lines (
+    account_id uuid NOT NULL,
+    invoice_id uuid NOT NULL,
+    ordinal integer NOT NULL,
+    kind text NOT NULL,
+    charge_kind text NOT NULL,
+    price_id uuid NOT NULL,
+    item_kind text NOT NULL,
+    item text NOT NULL,
+    charge_resource_id text NOT NULL,
+    units numeric NOT NULL,
+    service_period date NOT NULL,
+    service text NOT NULL,
+    type text NOT NULL,
+    project_id uuid NOT NULL,
+    project_name text NOT NULL,
+    resource_name text,
+    region text NOT NULL,
+    description text NOT NULL,
+    quantity numeric NOT NULL,
+    unit text NOT NULL,
+    unit_price numeric,
+    amount_minor bigint NOT NULL,
+    unrounded numeric NOT NULL,
+    CONSTRAINT ck_invoice_lines_charge_kind CHECK ((charge_kind = ANY (ARRAY['usage'::text, 'minimum'::text]))),
+    CONSTRAINT ck_invoice_lines_kind CHECK ((kind = ANY (ARRAY['usage'::text, 'minimum'::text, 'correction'::text])))
+);
+
+CREATE TABLE public.invoice_states (
+    account_id uuid NOT NULL,
+    invoice_id uuid NOT NULL,
+    status text NOT NULL,
+    paid_minor bigint NOT NULL,
+    credited_minor bigint DEFAULT 0 NOT NULL,
+    paid_at timestamp with time zone,
+    ended_at timestamp with time zone,
+    CONSTRAINT ck_invoice_states_credited CHECK ((credited_minor >= 0)),
+    CONSTRAINT ck_invoice_states_paid CHECK ((paid_minor >= 0)),
+    CONSTRAINT ck_invoice_states_status CHECK ((status = ANY (ARRAY['pending'::text, 'processing'::text, 'paid'::text, 'uncollectible'::text, 'void'::text])))
+);
+
+CREATE VIEW public.billed_lines_v AS
+ SELECT lines.account_id,
+    lines.service_period,
+    lines.charge_kind,
+    lines.item_kind,
+    lines.item,
+    lines.price_id,
+    lines.charge_resource_id,
+    lines.units,
+    lines.service,
+    lines.type,
+    lines.project_id,
+    lines.region,
+    lines.amount_minor
+   FROM (public.invoice_lines lines
+     JOIN public.invoice_states states ON (((states.account_id = lines.account_id) AND (states.invoice_id = lines.invoice_id))))
+  WHERE (states.status <> 'void'::text);
+
 CREATE TABLE public.chargebacks (
     account_id uuid NOT NULL,
     chargeback_id uuid NOT NULL,
@@ -725,6 +900,58 @@ CREATE TABLE public.chargebacks (
     created_at timestamp with time zone NOT NULL,
     CONSTRAINT ck_chargebacks_amount CHECK ((amount_minor > 0)),
     CONSTRAINT ck_chargebacks_cash CHECK (((cash_minor >= 0) AND (cash_minor <= amount_minor)))
+);
+
+CREATE TABLE public.payments (
+    account_id uuid NOT NULL,
+    payment_id uuid NOT NULL,
+    kind text NOT NULL,
+    payment_method_id uuid,
+    gateway text NOT NULL,
+    currency text NOT NULL,
+    amount_minor bigint NOT NULL,
+    status text NOT NULL,
+    failure_reason text,
+    description text NOT NULL,
+    reference text,
+    invoice_id uuid,
+    created_at timestamp with time zone NOT NULL,
+    received_at timestamp with time zone,
+    completed_at timestamp with time zone,
+    next_check_at timestamp with time zone,
+    checks integer DEFAULT 0 NOT NULL,
+    CONSTRAINT ck_payments_amount CHECK ((amount_minor > 0)),
+    CONSTRAINT ck_payments_completed CHECK (((status = 'completed'::text) = (completed_at IS NOT NULL))),
+    CONSTRAINT ck_payments_failed CHECK (((status = 'failed'::text) = (failure_reason IS NOT NULL))),
+    CONSTRAINT ck_payments_invoice CHECK (((kind = 'invoice'::text) = (invoice_id IS NOT NULL))),
+    CONSTRAINT ck_payments_kind CHECK ((kind = ANY (ARRAY['topup'::text, 'invoice'::text, 'recorded'::text]))),
+    CONSTRAINT ck_payments_recorded CHECK (((kind = 'recorded'::text) = ((reference IS NOT NULL) AND (received_at IS NOT NULL)))),
+    CONSTRAINT ck_payments_status CHECK ((status = ANY (ARRAY['pending'::text, 'completed'::text, 'failed'::text])))
+);
+
+CREATE VIEW public.chargeback_transactions_v AS
+ SELECT chargebacks.account_id,
+    (chargebacks.chargeback_id)::text AS sort_id,
+    'chargeback'::text AS type,
+    chargebacks.amount_minor,
+    chargebacks.currency,
+    (('Chargeback of '::text || lower("left"(payments.description, 1))) || substr(payments.description, 2)) AS description,
+    'completed'::text AS status,
+    chargebacks.created_at,
+    NULL::text AS service,
+    NULL::text AS resource_id,
+    chargebacks.chargeback_id AS payment_id,
+    payments.payment_method_id,
+    payments.invoice_id,
+    NULL::text AS failure_reason,
+    chargebacks.payment_id AS of_payment_id
+   FROM (public.chargebacks
+     JOIN public.payments ON (((payments.account_id = chargebacks.account_id) AND (payments.payment_id = chargebacks.payment_id))));
+
+CREATE TABLE public.check_marks (
+    check_group text NOT NULL,
+    since timestamp with time zone NOT NULL,
+    part integer NOT NULL
 );
 
 CREATE TABLE public.close_corrections (
@@ -745,6 +972,12 @@ CREATE TABLE public.closes (
     finalized_at timestamp with time zone
 );
 
+CREATE VIEW public.closes_v AS
+ SELECT account_id,
+    period,
+    rated_at
+   FROM public.closes;
+
 CREATE TABLE public.code_digest (
     is_only boolean DEFAULT true NOT NULL,
     digest text NOT NULL,
@@ -760,23 +993,103 @@ CREATE TABLE public.credit_note_lines (
     CONSTRAINT ck_credit_note_lines_amount CHECK ((amount_minor > 0))
 );
 
+CREATE TABLE public.credit_note_taxes (
+    account_id uuid NOT NULL,
+    credit_note_id uuid NOT NULL,
+    ordinal integer NOT NULL,
+    name text NOT NULL,
+    percent numeric NOT NULL,
+    amount_minor bigint NOT NULL,
+    CONSTRAINT ck_credit_note_taxes_amount CHECK ((amount_minor >= 0))
+);
+
 CREATE TABLE public.credit_notes (
     account_id uuid NOT NULL,
     credit_note_id uuid NOT NULL,
     invoice_id uuid NOT NULL,
+    kind text NOT NULL,
     number text NOT NULL,
     currency text NOT NULL,
     net_minor bigint NOT NULL,
     tax_minor bigint NOT NULL,
     total_minor bigint NOT NULL,
+    restored_minor bigint NOT NULL,
     returned_minor bigint NOT NULL,
+    refunded_minor bigint NOT NULL,
     reason text NOT NULL,
     issued_at timestamp with time zone NOT NULL,
+    parties jsonb NOT NULL,
+    CONSTRAINT ck_credit_notes_given_back CHECK ((((restored_minor + returned_minor) + refunded_minor) <= total_minor)),
+    CONSTRAINT ck_credit_notes_kind CHECK ((kind = ANY (ARRAY['credit'::text, 'refund'::text]))),
     CONSTRAINT ck_credit_notes_net CHECK ((net_minor >= 0)),
-    CONSTRAINT ck_credit_notes_returned CHECK (((returned_minor >= 0) AND (returned_minor <= total_minor))),
+    CONSTRAINT ck_credit_notes_refunded CHECK ((refunded_minor >= 0)),
+    CONSTRAINT ck_credit_notes_restored CHECK ((restored_minor >= 0)),
+    CONSTRAINT ck_credit_notes_returned CHECK ((returned_minor >= 0)),
     CONSTRAINT ck_credit_notes_tax CHECK ((tax_minor >= 0)),
-    CONSTRAINT ck_credit_notes_total CHECK (((total_minor = (net_minor + tax_minor)) AND (total_minor > 0)))
+    CONSTRAINT ck_credit_notes_total CHECK (((total_minor = (net_minor + tax_minor)) AND (total_minor > 0))),
+    CONSTRAINT ck_credit_notes_way CHECK ((
+CASE kind
+    WHEN 'credit'::text THEN refunded_minor
+    ELSE returned_minor
+END = 0))
 );
+
+CREATE TABLE public.invoices (
+    account_id uuid NOT NULL,
+    invoice_id uuid NOT NULL,
+    kind text NOT NULL,
+    number text NOT NULL,
+    period date NOT NULL,
+    currency text NOT NULL,
+    subtotal_minor bigint NOT NULL,
+    tax_minor bigint NOT NULL,
+    total_minor bigint NOT NULL,
+    paid_at_issue_minor bigint NOT NULL,
+    issued_at timestamp with time zone NOT NULL,
+    due_at timestamp with time zone NOT NULL,
+    parties jsonb NOT NULL,
+    CONSTRAINT ck_invoices_kind CHECK ((kind = ANY (ARRAY['invoice'::text, 'credit_note'::text]))),
+    CONSTRAINT ck_invoices_sign CHECK (((kind = 'credit_note'::text) = (total_minor < 0))),
+    CONSTRAINT ck_invoices_total CHECK ((total_minor = (subtotal_minor + tax_minor)))
+);
+
+CREATE VIEW public.credit_note_transactions_v AS
+ SELECT notes.account_id,
+    notes.credit_note_id AS invoice_id,
+    7 AS part_kind,
+    0 AS ordinal,
+    'adjustment'::text AS type,
+    notes.total_minor AS amount_minor,
+    notes.currency,
+    ((('Credit note '::text || notes.number) || ' for invoice '::text) || invoices.number) AS description,
+    notes.issued_at AS created_at,
+    NULL::text AS service,
+    NULL::text AS resource_id
+   FROM (public.credit_notes notes
+     JOIN public.invoices ON (((invoices.account_id = notes.account_id) AND (invoices.invoice_id = notes.invoice_id))));
+
+CREATE TABLE public.promotional_credits (
+    account_id uuid NOT NULL,
+    credit_id uuid NOT NULL,
+    currency text NOT NULL,
+    amount_minor bigint NOT NULL,
+    reason text NOT NULL,
+    priority integer NOT NULL,
+    granted_at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone,
+    CONSTRAINT ck_promotional_credits_amount CHECK ((amount_minor > 0))
+);
+
+CREATE VIEW public.credit_transactions_v AS
+ SELECT account_id,
+    credit_id AS source_id,
+    4 AS part_kind,
+    'credit'::text AS type,
+    amount_minor,
+    currency,
+    ('Promotional credit, '::text || reason) AS description,
+    granted_at AS created_at
+   FROM public.promotional_credits;
 
 CREATE TABLE public.currencies (
     currency text NOT NULL,
@@ -819,6 +1132,33 @@ CREATE VIEW public.day_rows_v AS
     events
    FROM public.day_rows;
 
+CREATE TABLE public.deliveries (
+    account_id uuid NOT NULL,
+    notification_id uuid NOT NULL,
+    method text NOT NULL,
+    status text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT ck_deliveries_method CHECK ((method = ANY (ARRAY['email'::text, 'sms'::text, 'webhook'::text]))),
+    CONSTRAINT ck_deliveries_status CHECK ((status = ANY (ARRAY['pending'::text, 'sent'::text, 'failed'::text])))
+);
+
+CREATE VIEW public.deliveries_v AS
+ SELECT account_id,
+    notification_id,
+    method,
+    status,
+    created_at
+   FROM public.deliveries;
+
+CREATE TABLE public.document_pdfs (
+    account_id uuid NOT NULL,
+    document_id uuid NOT NULL,
+    sha256 bytea NOT NULL,
+    content bytea NOT NULL,
+    made_at timestamp with time zone NOT NULL
+);
+ALTER TABLE ONLY public.document_pdfs ALTER COLUMN content SET STORAGE EXTERNAL;
+
 CREATE TABLE public.gauges (
     account_id uuid NOT NULL,
     resource_id text NOT NULL,
@@ -856,6 +1196,18 @@ CREATE TABLE public.holds (
     CONSTRAINT ck_holds_status CHECK ((status = ANY (ARRAY['open'::text, 'captured'::text, 'released'::text])))
 );
 
+CREATE VIEW public.hold_transactions_v AS
+ SELECT account_id,
+    hold_id AS source_id,
+    3 AS part_kind,
+    'charge'::text AS type,
+    captured_minor AS amount_minor,
+    currency,
+    ('Captured hold, '::text || reference) AS description,
+    ended_at AS created_at
+   FROM public.holds
+  WHERE (status = 'captured'::text);
+
 CREATE TABLE public.idempotency_keys (
     account_id uuid NOT NULL,
     route text NOT NULL,
@@ -868,33 +1220,24 @@ CREATE TABLE public.idempotency_keys (
     created_at timestamp with time zone NOT NULL
 );
 
-CREATE TABLE public.invoice_lines (
-    account_id uuid NOT NULL,
-    invoice_id uuid NOT NULL,
-    ordinal integer NOT NULL,
-    kind text NOT NULL,
-    charge_kind text NOT NULL,
-    price_id uuid NOT NULL,
-    item_kind text NOT NULL,
-    item text NOT NULL,
-    charge_resource_id text NOT NULL,
-    units numeric NOT NULL,
-    service_period date NOT NULL,
-    service text NOT NULL,
-    type text NOT NULL,
-    project_id uuid NOT NULL,
-    project_name text NOT NULL,
-    resource_name text,
-    region text NOT NULL,
-    description text NOT NULL,
-    quantity numeric NOT NULL,
-    unit text NOT NULL,
-    unit_price numeric,
-    amount_minor bigint NOT NULL,
-    unrounded numeric NOT NULL,
-    CONSTRAINT ck_invoice_lines_charge_kind CHECK ((charge_kind = ANY (ARRAY['usage'::text, 'minimum'::text]))),
-    CONSTRAINT ck_invoice_lines_kind CHECK ((kind = ANY (ARRAY['usage'::text, 'minimum'::text, 'correction'::text])))
-);
+CREATE VIEW public.invoice_line_transactions_v AS
+ SELECT invoices.account_id,
+    invoices.invoice_id,
+    1 AS part_kind,
+    lines.ordinal,
+        CASE
+            WHEN (lines.amount_minor < 0) THEN 'adjustment'::text
+            ELSE 'charge'::text
+        END AS type,
+    abs(lines.amount_minor) AS amount_minor,
+    invoices.currency,
+    (lines.description || to_char((lines.service_period)::timestamp with time zone, '" - "FMMonth YYYY'::text)) AS description,
+    invoices.issued_at AS created_at,
+    lines.service,
+    NULLIF(lines.charge_resource_id, ''::text) AS resource_id
+   FROM (public.invoices
+     JOIN public.invoice_lines lines ON (((lines.account_id = invoices.account_id) AND (lines.invoice_id = invoices.invoice_id))))
+  WHERE ((lines.amount_minor <> 0) AND (invoices.total_minor >= 0));
 
 CREATE TABLE public.invoice_numbers (
     series text NOT NULL,
@@ -916,20 +1259,6 @@ CREATE TABLE public.invoice_payments (
     CONSTRAINT ck_invoice_payments_source CHECK ((source = ANY (ARRAY['credit'::text, 'wallet'::text, 'method'::text])))
 );
 
-CREATE TABLE public.invoice_states (
-    account_id uuid NOT NULL,
-    invoice_id uuid NOT NULL,
-    status text NOT NULL,
-    paid_minor bigint NOT NULL,
-    credited_minor bigint DEFAULT 0 NOT NULL,
-    paid_at timestamp with time zone,
-    ended_at timestamp with time zone,
-    pdf_sha256 bytea,
-    CONSTRAINT ck_invoice_states_credited CHECK ((credited_minor >= 0)),
-    CONSTRAINT ck_invoice_states_paid CHECK ((paid_minor >= 0)),
-    CONSTRAINT ck_invoice_states_status CHECK ((status = ANY (ARRAY['pending'::text, 'processing'::text, 'paid'::text, 'uncollectible'::text, 'void'::text])))
-);
-
 CREATE TABLE public.invoice_taxes (
     account_id uuid NOT NULL,
     invoice_id uuid NOT NULL,
@@ -940,44 +1269,7 @@ CREATE TABLE public.invoice_taxes (
     amount_minor bigint NOT NULL
 );
 
-CREATE TABLE public.invoices (
-    account_id uuid NOT NULL,
-    invoice_id uuid NOT NULL,
-    kind text NOT NULL,
-    number text NOT NULL,
-    period date NOT NULL,
-    currency text NOT NULL,
-    subtotal_minor bigint NOT NULL,
-    tax_minor bigint NOT NULL,
-    total_minor bigint NOT NULL,
-    paid_at_issue_minor bigint NOT NULL,
-    issued_at timestamp with time zone NOT NULL,
-    due_at timestamp with time zone NOT NULL,
-    parties jsonb NOT NULL,
-    CONSTRAINT ck_invoices_kind CHECK ((kind = ANY (ARRAY['invoice'::text, 'credit_note'::text]))),
-    CONSTRAINT ck_invoices_sign CHECK (((kind = 'credit_note'::text) = (total_minor < 0))),
-    CONSTRAINT ck_invoices_total CHECK ((total_minor = (subtotal_minor + tax_minor)))
-);
-
-CREATE VIEW public.invoice_transactions_v AS
- SELECT invoices.account_id,
-    invoices.invoice_id,
-    1 AS part_kind,
-    lines.ordinal,
-        CASE
-            WHEN (lines.amount_minor < 0) THEN 'adjustment'::text
-            ELSE 'charge'::text
-        END AS type,
-    abs(lines.amount_minor) AS amount_minor,
-    invoices.currency,
-    (lines.description || to_char((lines.service_period)::timestamp with time zone, '" - "FMMonth YYYY'::text)) AS description,
-    invoices.issued_at AS created_at,
-    lines.service,
-    NULLIF(lines.charge_resource_id, ''::text) AS resource_id
-   FROM (public.invoices
-     JOIN public.invoice_lines lines ON (((lines.account_id = invoices.account_id) AND (lines.invoice_id = invoices.invoice_id))))
-  WHERE ((lines.amount_minor <> 0) AND (invoices.total_minor >= 0))
-UNION ALL
+CREATE VIEW public.invoice_tax_transactions_v AS
  SELECT invoices.account_id,
     invoices.invoice_id,
     2 AS part_kind,
@@ -994,22 +1286,24 @@ UNION ALL
     NULL::text AS resource_id
    FROM (public.invoices
      JOIN public.invoice_taxes taxes ON (((taxes.account_id = invoices.account_id) AND (taxes.invoice_id = invoices.invoice_id))))
-  WHERE ((taxes.amount_minor <> 0) AND (invoices.total_minor >= 0))
-UNION ALL
- SELECT invoices.account_id,
-    invoices.invoice_id,
+  WHERE ((taxes.amount_minor <> 0) AND (invoices.total_minor >= 0));
+
+CREATE VIEW public.negative_invoice_transactions_v AS
+ SELECT account_id,
+    invoice_id,
     5 AS part_kind,
     0 AS ordinal,
     'adjustment'::text AS type,
-    (- invoices.total_minor) AS amount_minor,
-    invoices.currency,
-    (('Credit note '::text || invoices.number) || to_char((invoices.period)::timestamp with time zone, '" - "FMMonth YYYY'::text)) AS description,
-    invoices.issued_at AS created_at,
+    (- total_minor) AS amount_minor,
+    currency,
+    (('Credit note '::text || number) || to_char((period)::timestamp with time zone, '" - "FMMonth YYYY'::text)) AS description,
+    issued_at AS created_at,
     NULL::text AS service,
     NULL::text AS resource_id
    FROM public.invoices
-  WHERE (invoices.total_minor < 0)
-UNION ALL
+  WHERE (total_minor < 0);
+
+CREATE VIEW public.voiding_transactions_v AS
  SELECT invoices.account_id,
     invoices.invoice_id,
     6 AS part_kind,
@@ -1023,21 +1317,79 @@ UNION ALL
     NULL::text AS resource_id
    FROM (public.invoices
      JOIN public.invoice_states states ON (((states.account_id = invoices.account_id) AND (states.invoice_id = invoices.invoice_id))))
-  WHERE ((states.status = 'void'::text) AND (invoices.total_minor > 0))
+  WHERE ((states.status = 'void'::text) AND (invoices.total_minor > 0));
+
+CREATE VIEW public.invoice_transactions_v AS
+ SELECT invoice_line_transactions_v.account_id,
+    invoice_line_transactions_v.invoice_id,
+    invoice_line_transactions_v.part_kind,
+    invoice_line_transactions_v.ordinal,
+    invoice_line_transactions_v.type,
+    invoice_line_transactions_v.amount_minor,
+    invoice_line_transactions_v.currency,
+    invoice_line_transactions_v.description,
+    invoice_line_transactions_v.created_at,
+    invoice_line_transactions_v.service,
+    invoice_line_transactions_v.resource_id
+   FROM public.invoice_line_transactions_v
 UNION ALL
- SELECT notes.account_id,
-    notes.credit_note_id AS invoice_id,
-    7 AS part_kind,
-    0 AS ordinal,
-    'adjustment'::text AS type,
-    notes.total_minor AS amount_minor,
-    notes.currency,
-    ((('Credit note '::text || notes.number) || ' for invoice '::text) || invoices.number) AS description,
-    notes.issued_at AS created_at,
-    NULL::text AS service,
-    NULL::text AS resource_id
-   FROM (public.credit_notes notes
-     JOIN public.invoices ON (((invoices.account_id = notes.account_id) AND (invoices.invoice_id = notes.invoice_id))));
+ SELECT invoice_tax_transactions_v.account_id,
+    invoice_tax_transactions_v.invoice_id,
+    invoice_tax_transactions_v.part_kind,
+    invoice_tax_transactions_v.ordinal,
+    invoice_tax_transactions_v.type,
+    invoice_tax_transactions_v.amount_minor,
+    invoice_tax_transactions_v.currency,
+    invoice_tax_transactions_v.description,
+    invoice_tax_transactions_v.created_at,
+    invoice_tax_transactions_v.service,
+    invoice_tax_transactions_v.resource_id
+   FROM public.invoice_tax_transactions_v
+UNION ALL
+ SELECT negative_invoice_transactions_v.account_id,
+    negative_invoice_transactions_v.invoice_id,
+    negative_invoice_transactions_v.part_kind,
+    negative_invoice_transactions_v.ordinal,
+    negative_invoice_transactions_v.type,
+    negative_invoice_transactions_v.amount_minor,
+    negative_invoice_transactions_v.currency,
+    negative_invoice_transactions_v.description,
+    negative_invoice_transactions_v.created_at,
+    negative_invoice_transactions_v.service,
+    negative_invoice_transactions_v.resource_id
+   FROM public.negative_invoice_transactions_v
+UNION ALL
+ SELECT voiding_transactions_v.account_id,
+    voiding_transactions_v.invoice_id,
+    voiding_transactions_v.part_kind,
+    voiding_transactions_v.ordinal,
+    voiding_transactions_v.type,
+    voiding_transactions_v.amount_minor,
+    voiding_transactions_v.currency,
+    voiding_transactions_v.description,
+    voiding_transactions_v.created_at,
+    voiding_transactions_v.service,
+    voiding_transactions_v.resource_id
+   FROM public.voiding_transactions_v
+UNION ALL
+ SELECT credit_note_transactions_v.account_id,
+    credit_note_transactions_v.invoice_id,
+    credit_note_transactions_v.part_kind,
+    credit_note_transactions_v.ordinal,
+    credit_note_transactions_v.type,
+    credit_note_transactions_v.amount_minor,
+    credit_note_transactions_v.currency,
+    credit_note_transactions_v.description,
+    credit_note_transactions_v.created_at,
+    credit_note_transactions_v.service,
+    credit_note_transactions_v.resource_id
+   FROM public.credit_note_transactions_v;
+
+CREATE VIEW public.issued_invoices_v AS
+ SELECT account_id,
+    invoice_id,
+    issued_at
+   FROM public.invoices;
 
 CREATE TABLE public.issuers (
     issuer text NOT NULL,
@@ -1069,10 +1421,29 @@ CREATE VIEW public.meters_v AS
     shows_as
    FROM public.meters;
 
+CREATE TABLE public.notifications (
+    account_id uuid NOT NULL,
+    notification_id uuid NOT NULL,
+    template text NOT NULL,
+    object_id text NOT NULL,
+    attempt integer NOT NULL,
+    payload jsonb NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT ck_notifications_attempt CHECK ((attempt > 0))
+);
+
 CREATE TABLE public.number_series (
     series text NOT NULL,
     last_number bigint NOT NULL
 );
+
+CREATE VIEW public.open_holds_v AS
+ SELECT account_id,
+    hold_id,
+    currency,
+    amount_minor
+   FROM public.holds
+  WHERE (status = 'open'::text);
 
 CREATE TABLE public.operator_keys (
     digest bytea NOT NULL,
@@ -1114,32 +1485,23 @@ CREATE TABLE public.payment_methods (
     CONSTRAINT ck_payment_methods_type CHECK ((type = ANY (ARRAY['card'::text, 'bank_account'::text])))
 );
 
-CREATE TABLE public.payments (
-    account_id uuid NOT NULL,
-    payment_id uuid NOT NULL,
-    kind text NOT NULL,
-    payment_method_id uuid,
-    gateway text NOT NULL,
-    currency text NOT NULL,
-    amount_minor bigint NOT NULL,
-    status text NOT NULL,
-    failure_reason text,
-    description text NOT NULL,
-    reference text,
-    invoice_id uuid,
-    created_at timestamp with time zone NOT NULL,
-    received_at timestamp with time zone,
-    completed_at timestamp with time zone,
-    next_check_at timestamp with time zone,
-    checks integer DEFAULT 0 NOT NULL,
-    CONSTRAINT ck_payments_amount CHECK ((amount_minor > 0)),
-    CONSTRAINT ck_payments_completed CHECK (((status = 'completed'::text) = (completed_at IS NOT NULL))),
-    CONSTRAINT ck_payments_failed CHECK (((status = 'failed'::text) = (failure_reason IS NOT NULL))),
-    CONSTRAINT ck_payments_invoice CHECK (((kind = 'invoice'::text) = (invoice_id IS NOT NULL))),
-    CONSTRAINT ck_payments_kind CHECK ((kind = ANY (ARRAY['topup'::text, 'invoice'::text, 'recorded'::text]))),
-    CONSTRAINT ck_payments_recorded CHECK (((kind = 'recorded'::text) = ((reference IS NOT NULL) AND (received_at IS NOT NULL)))),
-    CONSTRAINT ck_payments_status CHECK ((status = ANY (ARRAY['pending'::text, 'completed'::text, 'failed'::text])))
-);
+CREATE VIEW public.received_transactions_v AS
+ SELECT account_id,
+    (payment_id)::text AS sort_id,
+    'payment'::text AS type,
+    amount_minor,
+    currency,
+    description,
+    status,
+    created_at,
+    NULL::text AS service,
+    NULL::text AS resource_id,
+    payment_id,
+    payment_method_id,
+    invoice_id,
+    failure_reason,
+    payment_id AS of_payment_id
+   FROM public.payments;
 
 CREATE TABLE public.refunds (
     account_id uuid NOT NULL,
@@ -1155,30 +1517,14 @@ CREATE TABLE public.refunds (
     ended_at timestamp with time zone,
     next_check_at timestamp with time zone,
     checks integer DEFAULT 0 NOT NULL,
+    credit_note_id uuid,
     CONSTRAINT ck_refunds_amount CHECK ((amount_minor > 0)),
     CONSTRAINT ck_refunds_ended CHECK (((status = 'pending'::text) = (ended_at IS NULL))),
     CONSTRAINT ck_refunds_failed CHECK (((status = 'failed'::text) = (failure_reason IS NOT NULL))),
     CONSTRAINT ck_refunds_status CHECK ((status = ANY (ARRAY['pending'::text, 'completed'::text, 'failed'::text])))
 );
 
-CREATE VIEW public.payment_transactions_v AS
- SELECT payments.account_id,
-    (payments.payment_id)::text AS sort_id,
-    'payment'::text AS type,
-    payments.amount_minor,
-    payments.currency,
-    payments.description,
-    payments.status,
-    payments.created_at,
-    NULL::text AS service,
-    NULL::text AS resource_id,
-    payments.payment_id,
-    payments.payment_method_id,
-    payments.invoice_id,
-    payments.failure_reason,
-    payments.payment_id AS of_payment_id
-   FROM public.payments
-UNION ALL
+CREATE VIEW public.refund_transactions_v AS
  SELECT refunds.account_id,
     (refunds.refund_id)::text AS sort_id,
     'refund'::text AS type,
@@ -1195,31 +1541,66 @@ UNION ALL
     refunds.failure_reason,
     refunds.payment_id AS of_payment_id
    FROM (public.refunds
-     JOIN public.payments ON (((payments.account_id = refunds.account_id) AND (payments.payment_id = refunds.payment_id))))
+     JOIN public.payments ON (((payments.account_id = refunds.account_id) AND (payments.payment_id = refunds.payment_id))));
+
+CREATE VIEW public.payment_transactions_v AS
+ SELECT received_transactions_v.account_id,
+    received_transactions_v.sort_id,
+    received_transactions_v.type,
+    received_transactions_v.amount_minor,
+    received_transactions_v.currency,
+    received_transactions_v.description,
+    received_transactions_v.status,
+    received_transactions_v.created_at,
+    received_transactions_v.service,
+    received_transactions_v.resource_id,
+    received_transactions_v.payment_id,
+    received_transactions_v.payment_method_id,
+    received_transactions_v.invoice_id,
+    received_transactions_v.failure_reason,
+    received_transactions_v.of_payment_id
+   FROM public.received_transactions_v
 UNION ALL
- SELECT chargebacks.account_id,
-    (chargebacks.chargeback_id)::text AS sort_id,
-    'chargeback'::text AS type,
-    chargebacks.amount_minor,
-    chargebacks.currency,
-    (('Chargeback of '::text || lower("left"(payments.description, 1))) || substr(payments.description, 2)) AS description,
-    'completed'::text AS status,
-    chargebacks.created_at,
-    NULL::text AS service,
-    NULL::text AS resource_id,
-    chargebacks.chargeback_id AS payment_id,
-    payments.payment_method_id,
-    payments.invoice_id,
-    NULL::text AS failure_reason,
-    chargebacks.payment_id AS of_payment_id
-   FROM (public.chargebacks
-     JOIN public.payments ON (((payments.account_id = chargebacks.account_id) AND (payments.payment_id = chargebacks.payment_id))));
+ SELECT refund_transactions_v.account_id,
+    refund_transactions_v.sort_id,
+    refund_transactions_v.type,
+    refund_transactions_v.amount_minor,
+    refund_transactions_v.currency,
+    refund_transactions_v.description,
+    refund_transactions_v.status,
+    refund_transactions_v.created_at,
+    refund_transactions_v.service,
+    refund_transactions_v.resource_id,
+    refund_transactions_v.payment_id,
+    refund_transactions_v.payment_method_id,
+    refund_transactions_v.invoice_id,
+    refund_transactions_v.failure_reason,
+    refund_transactions_v.of_payment_id
+   FROM public.refund_transactions_v
+UNION ALL
+ SELECT chargeback_transactions_v.account_id,
+    chargeback_transactions_v.sort_id,
+    chargeback_transactions_v.type,
+    chargeback_transactions_v.amount_minor,
+    chargeback_transactions_v.currency,
+    chargeback_transactions_v.description,
+    chargeback_transactions_v.status,
+    chargeback_transactions_v.created_at,
+    chargeback_transactions_v.service,
+    chargeback_transactions_v.resource_id,
+    chargeback_transactions_v.payment_id,
+    chargeback_transactions_v.payment_method_id,
+    chargeback_transactions_v.invoice_id,
+    chargeback_transactions_v.failure_reason,
+    chargeback_transactions_v.of_payment_id
+   FROM public.chargeback_transactions_v;
 
 CREATE TABLE public.period_versions (
     account_id uuid NOT NULL,
     period date NOT NULL,
     version bigint NOT NULL,
     rated_version bigint,
+    dirty_at timestamp with time zone,
     CONSTRAINT ck_period_versions_period CHECK ((EXTRACT(day FROM period) = (1)::numeric))
 );
 
@@ -1312,18 +1693,6 @@ CREATE VIEW public.projects_v AS
     deleted_at
    FROM public.projects;
 
-CREATE TABLE public.promotional_credits (
-    account_id uuid NOT NULL,
-    credit_id uuid NOT NULL,
-    currency text NOT NULL,
-    amount_minor bigint NOT NULL,
-    reason text NOT NULL,
-    priority integer NOT NULL,
-    granted_at timestamp with time zone NOT NULL,
-    expires_at timestamp with time zone,
-    CONSTRAINT ck_promotional_credits_amount CHECK ((amount_minor > 0))
-);
-
 CREATE VIEW public.promotional_credits_v AS
  SELECT promotional_credits.account_id,
     promotional_credits.credit_id,
@@ -1360,6 +1729,21 @@ CREATE TABLE public.rate_cards (
     valid_to timestamp with time zone,
     created_at timestamp with time zone NOT NULL,
     CONSTRAINT ck_rate_cards_validity CHECK ((valid_to > valid_from))
+);
+
+CREATE TABLE public.resource_deletions (
+    account_id uuid NOT NULL,
+    resource_id text NOT NULL,
+    asked_at timestamp with time zone NOT NULL,
+    project_id uuid NOT NULL,
+    status_before text NOT NULL,
+    plan_before text,
+    units_before numeric NOT NULL,
+    stopped_at timestamp with time zone,
+    confirmed_at timestamp with time zone,
+    alarmed_at timestamp with time zone,
+    restored_at timestamp with time zone,
+    CONSTRAINT ck_resource_deletions_end CHECK (((confirmed_at IS NULL) OR (restored_at IS NULL)))
 );
 
 CREATE TABLE public.resources (
@@ -1540,26 +1924,32 @@ CREATE TABLE public.usage_events (
 );
 
 CREATE VIEW public.wallet_transactions_v AS
- SELECT holds.account_id,
-    holds.hold_id AS source_id,
-    3 AS part_kind,
-    'charge'::text AS type,
-    holds.captured_minor AS amount_minor,
-    holds.currency,
-    ('Captured hold, '::text || holds.reference) AS description,
-    holds.ended_at AS created_at
-   FROM public.holds
-  WHERE (holds.status = 'captured'::text)
+ SELECT hold_transactions_v.account_id,
+    hold_transactions_v.source_id,
+    hold_transactions_v.part_kind,
+    hold_transactions_v.type,
+    hold_transactions_v.amount_minor,
+    hold_transactions_v.currency,
+    hold_transactions_v.description,
+    hold_transactions_v.created_at
+   FROM public.hold_transactions_v
 UNION ALL
- SELECT promotional_credits.account_id,
-    promotional_credits.credit_id AS source_id,
-    4 AS part_kind,
-    'credit'::text AS type,
-    promotional_credits.amount_minor,
-    promotional_credits.currency,
-    ('Promotional credit, '::text || promotional_credits.reason) AS description,
-    promotional_credits.granted_at AS created_at
-   FROM public.promotional_credits;
+ SELECT credit_transactions_v.account_id,
+    credit_transactions_v.source_id,
+    credit_transactions_v.part_kind,
+    credit_transactions_v.type,
+    credit_transactions_v.amount_minor,
+    credit_transactions_v.currency,
+    credit_transactions_v.description,
+    credit_transactions_v.created_at
+   FROM public.credit_transactions_v;
+
+CREATE TABLE public.watched_accounts (
+    account_id uuid NOT NULL,
+    next_due_at timestamp with time zone,
+    evaluated_at timestamp with time zone
+)
+WITH (fillfactor='70');
 
 CREATE TABLE queue.pgqueuer (
     id bigint NOT NULL,
@@ -1682,8 +2072,17 @@ ALTER TABLE ONLY queue.pgqueuer_schedules ALTER COLUMN id SET DEFAULT nextval('q
 
 ALTER TABLE ONLY queue.pgqueuer_statistics ALTER COLUMN id SET DEFAULT nextval('queue.pgqueuer_statistics_id_seq'::regclass);
 
+ALTER TABLE ONLY public.account_touches
+    ADD CONSTRAINT pk_account_touches PRIMARY KEY (account_id, transaction_id);
+
 ALTER TABLE ONLY public.accounts
     ADD CONSTRAINT pk_accounts PRIMARY KEY (account_id);
+
+ALTER TABLE ONLY public.alert_firings
+    ADD CONSTRAINT pk_alert_firings PRIMARY KEY (account_id, firing_id);
+
+ALTER TABLE ONLY public.alerts
+    ADD CONSTRAINT pk_alerts PRIMARY KEY (account_id, alert_id);
 
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT pk_api_keys PRIMARY KEY (digest);
@@ -1706,6 +2105,9 @@ ALTER TABLE ONLY public.billed_items
 ALTER TABLE ONLY public.chargebacks
     ADD CONSTRAINT pk_chargebacks PRIMARY KEY (account_id, chargeback_id);
 
+ALTER TABLE ONLY public.check_marks
+    ADD CONSTRAINT pk_check_marks PRIMARY KEY (check_group);
+
 ALTER TABLE ONLY public.close_corrections
     ADD CONSTRAINT pk_close_corrections PRIMARY KEY (account_id, period, corrected_period);
 
@@ -1718,6 +2120,9 @@ ALTER TABLE ONLY public.code_digest
 ALTER TABLE ONLY public.credit_note_lines
     ADD CONSTRAINT pk_credit_note_lines PRIMARY KEY (account_id, credit_note_id, ordinal);
 
+ALTER TABLE ONLY public.credit_note_taxes
+    ADD CONSTRAINT pk_credit_note_taxes PRIMARY KEY (account_id, credit_note_id, ordinal);
+
 ALTER TABLE ONLY public.credit_notes
     ADD CONSTRAINT pk_credit_notes PRIMARY KEY (account_id, credit_note_id);
 
@@ -1726,6 +2131,12 @@ ALTER TABLE ONLY public.currencies
 
 ALTER TABLE ONLY public.day_rows
     ADD CONSTRAINT pk_day_rows PRIMARY KEY (account_id, day, resource_id, meter);
+
+ALTER TABLE ONLY public.deliveries
+    ADD CONSTRAINT pk_deliveries PRIMARY KEY (account_id, notification_id, method);
+
+ALTER TABLE ONLY public.document_pdfs
+    ADD CONSTRAINT pk_document_pdfs PRIMARY KEY (account_id, document_id);
 
 ALTER TABLE ONLY public.gauges
     ADD CONSTRAINT pk_gauges PRIMARY KEY (account_id, resource_id, meter);
@@ -1763,6 +2174,9 @@ ALTER TABLE ONLY public.issuers
 ALTER TABLE ONLY public.meters
     ADD CONSTRAINT pk_meters PRIMARY KEY (meter);
 
+ALTER TABLE ONLY public.notifications
+    ADD CONSTRAINT pk_notifications PRIMARY KEY (account_id, notification_id);
+
 ALTER TABLE ONLY public.number_series
     ADD CONSTRAINT pk_number_series PRIMARY KEY (series);
 
@@ -1799,6 +2213,9 @@ ALTER TABLE ONLY public.rate_cards
 ALTER TABLE ONLY public.refunds
     ADD CONSTRAINT pk_refunds PRIMARY KEY (account_id, refund_id);
 
+ALTER TABLE ONLY public.resource_deletions
+    ADD CONSTRAINT pk_resource_deletions PRIMARY KEY (account_id, resource_id, asked_at);
+
 ALTER TABLE ONLY public.resource_moves
     ADD CONSTRAINT pk_resource_moves PRIMARY KEY (account_id, resource_id, recorded_at);
 
@@ -1829,8 +2246,14 @@ ALTER TABLE ONLY public.undone_credits
 ALTER TABLE ONLY public.usage_events
     ADD CONSTRAINT pk_usage_events PRIMARY KEY (account_id, source, event_id);
 
+ALTER TABLE ONLY public.watched_accounts
+    ADD CONSTRAINT pk_watched_accounts PRIMARY KEY (account_id);
+
 ALTER TABLE ONLY public.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (version);
+
+ALTER TABLE ONLY public.alert_firings
+    ADD CONSTRAINT uq_alert_firings_once UNIQUE (account_id, subject_id, percent, revision, occasion, kind);
 
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT uq_api_keys_id UNIQUE (account_id, key_id);
@@ -1843,6 +2266,9 @@ ALTER TABLE ONLY public.invoice_numbers
 
 ALTER TABLE ONLY public.invoices
     ADD CONSTRAINT uq_invoices_period UNIQUE (account_id, period);
+
+ALTER TABLE ONLY public.notifications
+    ADD CONSTRAINT uq_notifications_once UNIQUE (account_id, template, object_id, attempt);
 
 ALTER TABLE ONLY public.operator_keys
     ADD CONSTRAINT uq_operator_keys_id UNIQUE (key_id);
@@ -1877,6 +2303,12 @@ ALTER TABLE ONLY sandbox.instruments
 ALTER TABLE ONLY sandbox.refunds
     ADD CONSTRAINT pk_refunds PRIMARY KEY (key);
 
+CREATE INDEX ix_alert_firings_created ON public.alert_firings USING btree (account_id, created_at DESC, percent DESC, firing_id DESC);
+
+CREATE INDEX ix_alerts_created ON public.alerts USING btree (account_id, created_at, alert_id);
+
+CREATE INDEX ix_api_keys_created ON public.api_keys USING btree (account_id, created_at DESC, key_id DESC) WHERE (revoked_at IS NULL);
+
 CREATE INDEX ix_audit_records_account ON public.audit_records USING btree (account_id, number) WHERE (account_id IS NOT NULL);
 
 CREATE INDEX ix_audit_records_actor ON public.audit_records USING btree (actor_kind, actor_id, number);
@@ -1891,7 +2323,13 @@ CREATE INDEX ix_chargebacks_payment ON public.chargebacks USING btree (account_i
 
 CREATE INDEX ix_credit_notes_invoice ON public.credit_notes USING btree (account_id, invoice_id, issued_at);
 
+CREATE INDEX ix_credit_notes_issued ON public.credit_notes USING btree (account_id, issued_at DESC, credit_note_id DESC);
+
 CREATE INDEX ix_day_rows_gauge ON public.day_rows USING btree (account_id, resource_id, meter, day) WHERE is_gauge;
+
+CREATE INDEX ix_deliveries_pending ON public.deliveries USING btree (created_at, account_id, notification_id, method) WHERE (status = 'pending'::text);
+
+CREATE INDEX ix_holds_captured ON public.holds USING btree (account_id, ended_at DESC, hold_id DESC) WHERE (status = 'captured'::text);
 
 CREATE INDEX ix_holds_id ON public.holds USING btree (hold_id);
 
@@ -1899,9 +2337,15 @@ CREATE INDEX ix_holds_open ON public.holds USING btree (account_id, expires_at) 
 
 CREATE INDEX ix_invoice_lines_service ON public.invoice_lines USING btree (account_id, service_period, price_id);
 
+CREATE INDEX ix_invoice_states_void ON public.invoice_states USING btree (account_id, ended_at DESC, invoice_id DESC) WHERE (status = 'void'::text);
+
 CREATE INDEX ix_invoices_issued ON public.invoices USING btree (account_id, issued_at DESC, invoice_id DESC);
 
+CREATE INDEX ix_invoices_negative ON public.invoices USING btree (account_id, issued_at DESC, invoice_id DESC) WHERE (total_minor < 0);
+
 CREATE INDEX ix_outbox_events_undispatched ON public.outbox_events USING btree (created_at, event_id) WHERE (dispatched_at IS NULL);
+
+CREATE INDEX ix_payment_methods_created ON public.payment_methods USING btree (account_id, created_at DESC, payment_method_id DESC) WHERE (deleted_at IS NULL);
 
 CREATE INDEX ix_payments_created ON public.payments USING btree (account_id, created_at DESC, payment_id DESC);
 
@@ -1917,6 +2361,14 @@ CREATE INDEX ix_prices_rate_card ON public.prices USING btree (rate_card_id);
 
 CREATE INDEX ix_prices_service ON public.prices USING btree (service);
 
+CREATE INDEX ix_projects_created ON public.projects USING btree (account_id, created_at, project_id) WHERE (deleted_at IS NULL);
+
+CREATE INDEX ix_projects_id ON public.projects USING btree (project_id);
+
+CREATE INDEX ix_promotional_credits_granted ON public.promotional_credits USING btree (account_id, granted_at DESC, credit_id DESC);
+
+CREATE INDEX ix_quarantined_events_account ON public.quarantined_events USING btree (account_id, recorded_at, source, event_id) WHERE (resolved_at IS NULL);
+
 CREATE INDEX ix_quarantined_events_open ON public.quarantined_events USING btree (recorded_at, account_id, source, event_id) WHERE (resolved_at IS NULL);
 
 CREATE INDEX ix_quarantined_events_resource ON public.quarantined_events USING btree (account_id, resource_id, source, event_id) WHERE ((resolved_at IS NULL) AND (reason = ANY (ARRAY['resource_unknown'::text, 'outside_resource_life'::text, 'meter_unknown'::text, 'price_missing'::text])));
@@ -1925,19 +2377,35 @@ CREATE INDEX ix_quarantined_events_turn ON public.quarantined_events USING btree
 
 CREATE INDEX ix_refunds_created ON public.refunds USING btree (account_id, created_at DESC, refund_id DESC);
 
+CREATE INDEX ix_refunds_credit_note ON public.refunds USING btree (account_id, credit_note_id) WHERE (credit_note_id IS NOT NULL);
+
 CREATE INDEX ix_refunds_payment ON public.refunds USING btree (account_id, payment_id);
 
 CREATE INDEX ix_refunds_unsettled ON public.refunds USING btree (next_check_at, account_id, refund_id) WHERE (status = 'pending'::text);
+
+CREATE INDEX ix_resource_deletions_open ON public.resource_deletions USING btree (asked_at, account_id, resource_id) WHERE ((confirmed_at IS NULL) AND (restored_at IS NULL) AND (alarmed_at IS NULL));
+
+CREATE INDEX ix_resource_deletions_project ON public.resource_deletions USING btree (account_id, project_id, asked_at);
+
+CREATE INDEX ix_resource_deletions_unstopped ON public.resource_deletions USING btree (asked_at, account_id, resource_id) WHERE (stopped_at IS NULL);
 
 CREATE INDEX ix_resources_project ON public.resources USING btree (account_id, project_id, created_at, resource_id);
 
 CREATE INDEX ix_run_accounts_state ON public.run_accounts USING btree (run_id, state, account_id);
 
+CREATE INDEX ix_runs_created ON public.runs USING btree (created_at DESC, run_id DESC);
+
 CREATE INDEX ix_runs_unfinished ON public.runs USING btree (created_at, run_id) WHERE (status = ANY (ARRAY['queued'::text, 'running'::text]));
 
 CREATE INDEX ix_shortened_resources_due ON public.shortened_resources USING btree (due_at, account_id, resource_id);
 
+CREATE INDEX ix_transfers_recorded ON public.transfers USING brin (recorded_at) WITH (pages_per_range='32');
+
+CREATE INDEX ix_usage_events_recorded ON public.usage_events USING brin (recorded_at) WITH (pages_per_range='32');
+
 CREATE INDEX ix_usage_events_series ON public.usage_events USING btree (account_id, resource_id, meter, occurred_at);
+
+CREATE INDEX ix_watched_accounts_due ON public.watched_accounts USING btree (next_due_at, account_id) WHERE (next_due_at IS NOT NULL);
 
 CREATE UNIQUE INDEX uq_payment_methods_default ON public.payment_methods USING btree (account_id) WHERE is_default;
 
@@ -1977,6 +2445,12 @@ CREATE INDEX ix_refunds_charge ON sandbox.refunds USING btree (charge_key);
 
 CREATE TRIGGER tg_pgqueuer_changed AFTER INSERT OR DELETE OR UPDATE OR TRUNCATE ON queue.pgqueuer FOR EACH STATEMENT EXECUTE FUNCTION queue.fn_pgqueuer_changed();
 
+ALTER TABLE ONLY public.alerts
+    ADD CONSTRAINT fk_alerts_account FOREIGN KEY (account_id) REFERENCES public.accounts(account_id);
+
+ALTER TABLE ONLY public.alerts
+    ADD CONSTRAINT fk_alerts_project FOREIGN KEY (account_id, project_id) REFERENCES public.projects(account_id, project_id);
+
 ALTER TABLE ONLY public.bands
     ADD CONSTRAINT fk_bands_price FOREIGN KEY (price_id) REFERENCES public.prices(price_id);
 
@@ -1995,8 +2469,14 @@ ALTER TABLE ONLY public.closes
 ALTER TABLE ONLY public.credit_note_lines
     ADD CONSTRAINT fk_credit_note_lines_note FOREIGN KEY (account_id, credit_note_id) REFERENCES public.credit_notes(account_id, credit_note_id);
 
+ALTER TABLE ONLY public.credit_note_taxes
+    ADD CONSTRAINT fk_credit_note_taxes_note FOREIGN KEY (account_id, credit_note_id) REFERENCES public.credit_notes(account_id, credit_note_id);
+
 ALTER TABLE ONLY public.credit_notes
     ADD CONSTRAINT fk_credit_notes_invoice FOREIGN KEY (account_id, invoice_id) REFERENCES public.invoices(account_id, invoice_id);
+
+ALTER TABLE ONLY public.deliveries
+    ADD CONSTRAINT fk_deliveries_notification FOREIGN KEY (account_id, notification_id) REFERENCES public.notifications(account_id, notification_id);
 
 ALTER TABLE ONLY public.holds
     ADD CONSTRAINT fk_holds_account FOREIGN KEY (account_id) REFERENCES public.accounts(account_id);
@@ -2012,6 +2492,9 @@ ALTER TABLE ONLY public.invoice_taxes
 
 ALTER TABLE ONLY public.invoices
     ADD CONSTRAINT fk_invoices_account FOREIGN KEY (account_id) REFERENCES public.accounts(account_id);
+
+ALTER TABLE ONLY public.notifications
+    ADD CONSTRAINT fk_notifications_account FOREIGN KEY (account_id) REFERENCES public.accounts(account_id);
 
 ALTER TABLE ONLY public.payment_methods
     ADD CONSTRAINT fk_payment_methods_account FOREIGN KEY (account_id) REFERENCES public.accounts(account_id);
@@ -2040,6 +2523,12 @@ ALTER TABLE ONLY public.refunds
 ALTER TABLE ONLY public.refunds
     ADD CONSTRAINT fk_refunds_payment FOREIGN KEY (account_id, payment_id) REFERENCES public.payments(account_id, payment_id);
 
+ALTER TABLE ONLY public.resource_deletions
+    ADD CONSTRAINT fk_resource_deletions_project FOREIGN KEY (account_id, project_id) REFERENCES public.projects(account_id, project_id);
+
+ALTER TABLE ONLY public.resource_deletions
+    ADD CONSTRAINT fk_resource_deletions_resource FOREIGN KEY (account_id, resource_id) REFERENCES public.resources(account_id, resource_id);
+
 ALTER TABLE ONLY public.resource_moves
     ADD CONSTRAINT fk_resource_moves_resource FOREIGN KEY (account_id, resource_id) REFERENCES public.resources(account_id, resource_id);
 
@@ -2058,6 +2547,9 @@ ALTER TABLE ONLY public.state_points
 ALTER TABLE ONLY public.undone_credits
     ADD CONSTRAINT fk_undone_credits_credit FOREIGN KEY (account_id, credit_id) REFERENCES public.promotional_credits(account_id, credit_id);
 
+ALTER TABLE ONLY public.watched_accounts
+    ADD CONSTRAINT fk_watched_accounts_account FOREIGN KEY (account_id) REFERENCES public.accounts(account_id);
+
 GRANT USAGE ON SCHEMA public TO lineserve_app;
 
 GRANT USAGE ON SCHEMA queue TO lineserve_app;
@@ -2066,9 +2558,15 @@ GRANT USAGE ON SCHEMA sandbox TO lineserve_app;
 
 GRANT SELECT,INSERT ON TABLE public.audit_records TO lineserve_app;
 
+GRANT SELECT,INSERT,DELETE ON TABLE public.account_touches TO lineserve_app;
+
 GRANT SELECT,INSERT,UPDATE ON TABLE public.accounts TO lineserve_app;
 
 GRANT SELECT ON TABLE public.accounts_v TO lineserve_app;
+
+GRANT SELECT,INSERT ON TABLE public.alert_firings TO lineserve_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.alerts TO lineserve_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.api_keys TO lineserve_app;
 
@@ -2084,15 +2582,39 @@ GRANT SELECT ON TABLE public.bands_v TO lineserve_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.billed_items TO lineserve_app;
 
+GRANT SELECT,INSERT ON TABLE public.invoice_lines TO lineserve_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.invoice_states TO lineserve_app;
+
+GRANT SELECT ON TABLE public.billed_lines_v TO lineserve_app;
+
 GRANT SELECT,INSERT ON TABLE public.chargebacks TO lineserve_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.payments TO lineserve_app;
+
+GRANT SELECT ON TABLE public.chargeback_transactions_v TO lineserve_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.check_marks TO lineserve_app;
 
 GRANT SELECT,INSERT ON TABLE public.close_corrections TO lineserve_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.closes TO lineserve_app;
 
+GRANT SELECT ON TABLE public.closes_v TO lineserve_app;
+
 GRANT SELECT,INSERT ON TABLE public.credit_note_lines TO lineserve_app;
 
+GRANT SELECT,INSERT ON TABLE public.credit_note_taxes TO lineserve_app;
+
 GRANT SELECT,INSERT ON TABLE public.credit_notes TO lineserve_app;
+
+GRANT SELECT,INSERT ON TABLE public.invoices TO lineserve_app;
+
+GRANT SELECT ON TABLE public.credit_note_transactions_v TO lineserve_app;
+
+GRANT SELECT,INSERT ON TABLE public.promotional_credits TO lineserve_app;
+
+GRANT SELECT ON TABLE public.credit_transactions_v TO lineserve_app;
 
 GRANT SELECT ON TABLE public.currencies TO lineserve_app;
 
@@ -2102,6 +2624,12 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.day_rows TO lineserve_app;
 
 GRANT SELECT ON TABLE public.day_rows_v TO lineserve_app;
 
+GRANT SELECT,INSERT,UPDATE ON TABLE public.deliveries TO lineserve_app;
+
+GRANT SELECT ON TABLE public.deliveries_v TO lineserve_app;
+
+GRANT SELECT,INSERT ON TABLE public.document_pdfs TO lineserve_app;
+
 GRANT SELECT,INSERT ON TABLE public.gauges TO lineserve_app;
 
 GRANT SELECT ON TABLE public.gauges_v TO lineserve_app;
@@ -2110,21 +2638,27 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.heads TO lineserve_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.holds TO lineserve_app;
 
+GRANT SELECT ON TABLE public.hold_transactions_v TO lineserve_app;
+
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.idempotency_keys TO lineserve_app;
 
-GRANT SELECT,INSERT ON TABLE public.invoice_lines TO lineserve_app;
+GRANT SELECT ON TABLE public.invoice_line_transactions_v TO lineserve_app;
 
 GRANT SELECT,INSERT ON TABLE public.invoice_numbers TO lineserve_app;
 
 GRANT SELECT,INSERT ON TABLE public.invoice_payments TO lineserve_app;
 
-GRANT SELECT,INSERT,UPDATE ON TABLE public.invoice_states TO lineserve_app;
-
 GRANT SELECT,INSERT ON TABLE public.invoice_taxes TO lineserve_app;
 
-GRANT SELECT,INSERT ON TABLE public.invoices TO lineserve_app;
+GRANT SELECT ON TABLE public.invoice_tax_transactions_v TO lineserve_app;
+
+GRANT SELECT ON TABLE public.negative_invoice_transactions_v TO lineserve_app;
+
+GRANT SELECT ON TABLE public.voiding_transactions_v TO lineserve_app;
 
 GRANT SELECT ON TABLE public.invoice_transactions_v TO lineserve_app;
+
+GRANT SELECT ON TABLE public.issued_invoices_v TO lineserve_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.issuers TO lineserve_app;
 
@@ -2132,7 +2666,11 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.meters TO lineserve_app;
 
 GRANT SELECT ON TABLE public.meters_v TO lineserve_app;
 
+GRANT SELECT,INSERT ON TABLE public.notifications TO lineserve_app;
+
 GRANT SELECT,INSERT,UPDATE ON TABLE public.number_series TO lineserve_app;
+
+GRANT SELECT ON TABLE public.open_holds_v TO lineserve_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.operator_keys TO lineserve_app;
 
@@ -2140,9 +2678,11 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.outbox_events TO lineserve_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.payment_methods TO lineserve_app;
 
-GRANT SELECT,INSERT,UPDATE ON TABLE public.payments TO lineserve_app;
+GRANT SELECT ON TABLE public.received_transactions_v TO lineserve_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.refunds TO lineserve_app;
+
+GRANT SELECT ON TABLE public.refund_transactions_v TO lineserve_app;
 
 GRANT SELECT ON TABLE public.payment_transactions_v TO lineserve_app;
 
@@ -2160,13 +2700,13 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.projects TO lineserve_app;
 
 GRANT SELECT ON TABLE public.projects_v TO lineserve_app;
 
-GRANT SELECT,INSERT ON TABLE public.promotional_credits TO lineserve_app;
-
 GRANT SELECT ON TABLE public.promotional_credits_v TO lineserve_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.quarantined_events TO lineserve_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.rate_cards TO lineserve_app;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.resource_deletions TO lineserve_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.resources TO lineserve_app;
 
@@ -2201,6 +2741,8 @@ GRANT SELECT,INSERT ON TABLE public.undone_credits TO lineserve_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.usage_events TO lineserve_app;
 
 GRANT SELECT ON TABLE public.wallet_transactions_v TO lineserve_app;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.watched_accounts TO lineserve_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE queue.pgqueuer TO lineserve_app;
 

@@ -15,7 +15,7 @@ from billing.wallets.operations import (
 )
 from billing.wallets.rules import read_amount, reserve_of
 from billing.wallets.schemas import WalletOut, show_wallet
-from billing.wallets.store import list_credits
+from billing.wallets.store import list_credits, run_checks
 
 __all__ = [
     "Credit",
@@ -35,5 +35,6 @@ __all__ = [
     "require_available",
     "reserve_for_usage",
     "reserve_of",
+    "run_checks",
     "show_wallet",
 ]

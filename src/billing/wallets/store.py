@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from billing.core.errors import NotFound
+from billing.kit import checks
+from billing.kit.checks import EVERYTHING, Check, Scope
+from billing.kit.statements import load_statement
 from billing.wallets.model import Credit, Hold
 
 if TYPE_CHECKING:
     from billing.kit.db import Connection
+
+_CHECKS = load_statement(Path(__file__).parent / "sql" / "checks.sql")
 
 
 async def list_expired(connection: Connection, *, account_id: UUID, now: datetime) -> dict[str, int]:
@@ -156,3 +162,8 @@ async def list_credits(connection: Connection, *, account_id: UUID) -> list[Cred
         account_id,
     )
     return [Credit(**dict(row)) for row in rows]
+
+
+async def run_checks(connection: Connection, scope: Scope = EVERYTHING) -> list[Check]:
+    """Every invariant of promotional credits."""
+    return await checks.run_checks(connection, _CHECKS, scope)

@@ -44,14 +44,20 @@ BEGIN
 END
 $$;
 
--- The records whose hash is not that of the hash before and their own text: changed, or next to one that was changed or taken out.
-CREATE OR REPLACE FUNCTION broken_audit_records() RETURNS TABLE (number bigint)
+-- The records, of those that were written since an instant (null: of all), whose hash is not that of the hash before and their own
+-- text: changed, or next to one that was changed or taken out.
+CREATE OR REPLACE FUNCTION broken_audit_records(p_since timestamptz DEFAULT NULL) RETURNS TABLE (number bigint)
 LANGUAGE sql STABLE
 AS $$
+    WITH firsts AS (
+        SELECT min(number) AS number FROM audit_records WHERE p_since IS NULL OR occurred_at >= p_since
+    )
     SELECT (record).number
-    FROM (
+    FROM firsts, (
         SELECT r AS record, coalesce(lag(r.chain_hash) OVER (ORDER BY r.number), audit_start()) AS chain_before
         FROM audit_records AS r
+        WHERE r.number >= (SELECT number - 1 FROM firsts)
     ) AS links
-    WHERE (record).chain_hash <> sha256(chain_before || convert_to(audit_text(record), 'UTF8'))
+    WHERE (record).number >= firsts.number
+        AND (record).chain_hash <> sha256(chain_before || convert_to(audit_text(record), 'UTF8'))
 $$;

@@ -2,12 +2,14 @@
 CREATE OR REPLACE FUNCTION touch_periods(p_account_ids uuid[], p_periods date[], p_now timestamptz) RETURNS void
 LANGUAGE sql
 AS $$
-    INSERT INTO period_versions (account_id, period, version)
-    SELECT DISTINCT account_id, period, 1
+    INSERT INTO period_versions (account_id, period, version, dirty_at)
+    SELECT DISTINCT account_id, period, 1, p_now
     FROM unnest(p_account_ids, p_periods) AS touched (account_id, period)
     WHERE period < date_trunc('month', p_now AT TIME ZONE 'UTC')::date
     ORDER BY account_id, period
-    ON CONFLICT (account_id, period) DO UPDATE SET version = period_versions.version + 1;
+    ON CONFLICT (account_id, period) DO UPDATE SET version = period_versions.version + 1,
+        dirty_at = CASE WHEN period_versions.version > coalesce(period_versions.rated_version, 0)
+            THEN coalesce(period_versions.dirty_at, p_now) ELSE p_now END;
     SELECT touch_accounts(p_account_ids);
 $$;
 

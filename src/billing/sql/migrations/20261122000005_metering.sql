@@ -142,6 +142,7 @@ CREATE TABLE period_versions (
     period date NOT NULL CONSTRAINT ck_period_versions_period CHECK (extract(day FROM period) = 1),
     version bigint NOT NULL,
     rated_version bigint,
+    dirty_at timestamptz,  -- of the first write that no close has seen; null: there was none
     CONSTRAINT pk_period_versions PRIMARY KEY (account_id, period)
 );
 GRANT SELECT, INSERT, UPDATE ON period_versions TO lineserve_app;
