@@ -1,0 +1,1 @@
+"""Speed, each operation against a yardstick in the same run: `make bench`."""

@@ -1,0 +1,89 @@
+"""`python -m bench [ROW ...]`: measure, print the table, and keep it in RESULTS.md and results.json."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import platform
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import uvloop
+
+from bench.measuring import Row
+
+HERE = Path(__file__).parent
+MODULES = {
+    "ledger": ("G2", "G3", "G4"),
+}
+_HEADERS = ("id", "operation", "ours", "yardstick", "ratio", "spread", "floor", "target", "moonshot")
+
+
+def main(wanted: list[str]) -> int:
+    """Measure the rows that are asked for, or all; 1 when one misses its floor."""
+    modules = [name for name, ids in MODULES.items() if not wanted or set(wanted) & set(ids)]
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        rows = runner.run(_measure(modules))
+    print(_table(rows))
+    _keep(rows, partly=bool(wanted))
+    return 0 if all(row.is_met(row.bounds[0]) for row in rows) else 1
+
+
+async def _measure(modules: list[str]) -> list[Row]:
+    found: list[Row] = []
+    for name in modules:
+        print(f"measuring {', '.join(MODULES[name])} …", file=sys.stderr, flush=True)
+        found += await import_module(f"bench.{name}").rows()
+    return found
+
+
+def _table(rows: list[Row]) -> str:
+    lines = ["| " + " | ".join(_HEADERS) + " |", "|" + "---|" * len(_HEADERS)]
+    for row in rows:
+        marks = [f"{'✓' if row.is_met(bound) else '✗'} {bound:g}" for bound in row.bounds]
+        spread = f"{row.spread[0]:.2f}–{row.spread[1]:.2f}"
+        cells = [row.id, row.operation, row.ours, row.yardstick, f"{row.ratio:.2f}", spread, *marks]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _keep(rows: list[Row], *, partly: bool) -> None:
+    """Write both files; rows that were not measured now stay as they are."""
+    path = HERE / "results.json"
+    known = {row["id"]: row for row in json.loads(path.read_text("utf-8"))["rows"]} if partly and path.exists() else {}
+    for row in rows:
+        known[row.id] = {
+            "id": row.id,
+            "operation": row.operation,
+            "ours": row.ours,
+            "yardstick": row.yardstick,
+            "ratio": round(row.ratio, 3),
+            "spread": [round(bound, 3) for bound in row.spread],
+            "floor_met": row.is_met(row.bounds[0]),
+            "target_met": row.is_met(row.bounds[1]),
+            "moonshot_met": row.is_met(row.bounds[2]),
+            **row.figures,
+        }
+    ordered = sorted(known.values(), key=lambda row: int(row["id"][1:].partition("-")[0]))
+    path.write_text(json.dumps({"rows": ordered}, indent=2) + "\n", "utf-8")
+    machine = f"{os.cpu_count()} cores, Python {platform.python_version()}"
+    lines = [
+        "# Speed against yardsticks",
+        "",
+        f"Written by `make bench` on a machine with {machine}; what each row and yardstick is, docs/performance.md says.",
+        "",
+        "| id | operation | ours | yardstick | ratio | spread | floor | target | moonshot |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in ordered:
+        marks = ["✓" if row[f"{name}_met"] else "✗" for name in ("floor", "target", "moonshot")]
+        spread = "–".join(f"{bound:.2f}" for bound in row["spread"])
+        cells = [row["id"], row["operation"], row["ours"], row["yardstick"], f"{row['ratio']:.2f}", spread, *marks]
+        lines.append("| " + " | ".join(cells) + " |")
+    (HERE / "RESULTS.md").write_text("\n".join(lines) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
