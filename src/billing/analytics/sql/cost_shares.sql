@@ -1,106 +1,109 @@
--- From `asked`, `months`, `cost_lines` and `known_parts` to shares of lines. A share is in 10^-40 minor units: exact but for what is
--- below that, which whoever rounds takes away again.
+-- From `asked`, `months`, `cost_lines`, `places`, `given_parts` and `counted_rows` to shares of lines. A share is in 10^-40 minor units: exact
+-- but for what is below that, which whoever rounds takes away again.
 --   part_shares   a resource's share of a line in the days asked for, and its quantity there (null: nothing is left of it)
 --   day_shares    what each day of a run costs, by type of resource
 --   presences     on which days of a month (bit 0: its first) a resource used something
-used AS MATERIALIZED (
-    SELECT * FROM known_parts WHERE needs_runs
-),
 \ir day_runs.sql
-run_sums AS (
-    SELECT part_no, sum(reading * (last_day - first_day + 1)) AS readings, max(reading) AS highest FROM runs GROUP BY part_no
-),
-last_readings AS (
-    SELECT DISTINCT ON (runs.part_no) runs.part_no, runs.reading
+-- Joined by one text each: the planner takes several equalities for rarer than they are, and nests loops.
+placed AS MATERIALIZED (
+    SELECT used.*, places.type, concat_ws('|', used.month, used.status = 'metered', used.item, trim_scale(used.units), places.project_id,
+        places.region) AS line_key
     FROM used
-    JOIN runs ON runs.part_no = used.part_no
-    WHERE used.aggregation = 'last'
-    ORDER BY runs.part_no, runs.last_day DESC
+    JOIN places ON concat_ws('|', places.month, places.resource_id) = concat_ws('|', used.month, used.resource_id)
+    WHERE used.quantity > 0
 ),
--- A line of one resource needs no quantity to be shared; a line whose usage is gone is shared by the days of its month.
-quantities_of_parts AS (
-    SELECT parts.part_no, parts.line_no, parts.resource_id, parts.type, run_sums.readings,
-        coalesce(parts.aggregation IN ('max', 'last'), false) AS is_shared,
-        CASE
-            WHEN parts.quantity IS NOT NULL THEN parts.quantity
-            WHEN NOT parts.needs_runs THEN 1
-            WHEN parts.aggregation = 'max' THEN run_sums.highest
-            WHEN parts.aggregation = 'last' THEN last_readings.reading
-            ELSE run_sums.readings
-        END AS quantity
-    FROM known_parts AS parts
-    LEFT JOIN run_sums ON run_sums.part_no = parts.part_no
-    LEFT JOIN last_readings ON last_readings.part_no = parts.part_no
+counted_parts AS MATERIALIZED (
+    SELECT cost_lines.line_no, placed.*
+    FROM placed
+    JOIN cost_lines ON concat_ws('|', cost_lines.month, cost_lines.item_kind = 'meter', cost_lines.item, trim_scale(cost_lines.units),
+            cost_lines.project_id, cost_lines.region) = placed.line_key
+        AND cost_lines.charge_resource_id IN ('', placed.resource_id)
+    JOIN prices_v ON prices_v.price_id = cost_lines.price_id
+    WHERE cost_lines.needs_days AND (placed.status = 'metered' OR placed.status = ANY (prices_v.billable))
 ),
-weighed AS MATERIALIZED (
-    SELECT parts.*, cost_lines.is_whole, cost_lines.amount_minor, cost_lines.first_day,
+all_parts AS MATERIALIZED (
+    SELECT row_number() OVER () AS part_no, parts.*, months.from_day, months.to_day, cost_lines.is_whole, cost_lines.amount_minor,
         sum(parts.quantity) OVER (PARTITION BY parts.line_no) AS line_quantity
     FROM (
-        SELECT part_no, line_no, resource_id, type, readings, is_shared, quantity FROM quantities_of_parts WHERE quantity > 0
+        SELECT line_no, month, resource_id, type, item, units, status, readings, is_shared, quantity, true AS is_known FROM counted_parts
         UNION ALL
-        SELECT -line_no, line_no, nullif(charge_resource_id, ''), type, end_day - first_day, false, end_day - first_day
+        SELECT line_no, NULL, resource_id, type, NULL, NULL, NULL, quantity, false, quantity, true FROM given_parts
+        UNION ALL
+        -- a line whose usage is gone is shared by the days of its month
+        SELECT cost_lines.line_no, months.first_day, nullif(charge_resource_id, ''), type, NULL, NULL, NULL,
+            months.end_day - months.first_day, false, months.end_day - months.first_day, false
         FROM cost_lines
-        WHERE line_no NOT IN (SELECT line_no FROM quantities_of_parts WHERE quantity > 0)
+        JOIN months ON months.first_day = cost_lines.month
+        WHERE needs_days AND line_no NOT IN (SELECT line_no FROM counted_parts)
     ) AS parts
     JOIN cost_lines ON cost_lines.line_no = parts.line_no
+    JOIN months ON months.first_day = cost_lines.month
 ),
--- The runs of the days asked for, with whose they are. What a day of a run costs is amount × reading × factor / divisor.
-asked_runs AS MATERIALIZED (
-    SELECT weighed.part_no, weighed.line_no, weighed.resource_id, weighed.type, months.first_day AS month, all_runs.reading,
-        greatest(all_runs.first_day, months.from_day) AS first_day, least(all_runs.last_day, months.to_day - 1) AS last_day
-    FROM (
-        SELECT part_no, first_day, last_day, reading FROM runs
-        UNION ALL
-        SELECT -line_no, first_day, end_day - 1, 1 FROM cost_lines
-    ) AS all_runs
-    JOIN weighed ON weighed.part_no = all_runs.part_no
-    JOIN months ON months.first_day = weighed.first_day
-    WHERE all_runs.first_day < months.to_day AND all_runs.last_day >= months.from_day
-),
-factors AS (
-    SELECT *, CASE WHEN is_shared THEN part_no END AS shared_part_no, amount_minor * CASE WHEN is_shared THEN quantity ELSE 1 END AS factor,
+-- What a day with a reading costs is amount × reading × factor / divisor.
+weighed AS (
+    SELECT *, amount_minor * CASE WHEN is_shared THEN quantity ELSE 1 END AS factor,
         line_quantity * CASE WHEN is_shared THEN readings ELSE 1 END AS divisor
-    FROM weighed
+    FROM all_parts
+),
+asked_runs AS MATERIALIZED (
+    SELECT part_no, month, reading, greatest(first_day, from_day) AS first_day, least(last_day, to_day - 1) AS last_day
+    FROM (
+        SELECT all_parts.part_no, all_parts.from_day, all_parts.to_day, runs.month, runs.first_day, runs.last_day, runs.reading
+        FROM all_parts
+        JOIN runs ON runs.month = all_parts.month AND runs.resource_id = all_parts.resource_id AND runs.item = all_parts.item
+            AND runs.units = all_parts.units AND runs.status = all_parts.status
+        UNION ALL
+        SELECT all_parts.part_no, all_parts.from_day, all_parts.to_day, months.first_day, months.first_day, months.end_day - 1, 1
+        FROM all_parts
+        JOIN months ON months.first_day = all_parts.month
+        WHERE NOT all_parts.is_known
+    ) AS found
+    WHERE first_day < to_day AND last_day >= from_day
 ),
 -- Whole months: the line's minor units by largest remainder (ties: resource id), as usage has them. Others: by their days.
 splits AS (
     SELECT *, div(amount_minor * quantity, line_quantity) - (mod(amount_minor * quantity, line_quantity) < 0)::integer AS whole_minor,
         mod(mod(amount_minor * quantity, line_quantity) + line_quantity, line_quantity) AS rest_minor
-    FROM weighed
+    FROM all_parts
     WHERE is_whole
 ),
 part_shares AS (
-    SELECT line_no, resource_id, type, CASE WHEN part_no > 0 THEN quantity END AS quantity,
+    SELECT line_no, resource_id, type, CASE WHEN is_known THEN quantity END AS quantity,
         (whole_minor + (amount_minor - sum(whole_minor) OVER line
-            >= row_number() OVER (line ORDER BY rest_minor DESC, resource_id))::integer) * 1e40 AS share
+            >= row_number() OVER (line ORDER BY rest_minor DESC, resource_id, part_no))::integer) * 1e40 AS share
     FROM splits
     WINDOW line AS (PARTITION BY line_no)
     UNION ALL
-    SELECT factors.line_no, factors.resource_id, factors.type,
-        CASE WHEN factors.is_shared THEN div(factors.quantity * inside.readings * 1e30, factors.readings) * 1e-30
-            WHEN factors.part_no > 0 THEN inside.readings END,
-        div(factors.factor * inside.readings * 1e40, factors.divisor)
-    FROM factors
+    SELECT weighed.line_no, weighed.resource_id, weighed.type,
+        CASE WHEN weighed.is_shared THEN div(weighed.quantity * inside.readings * 1e30, weighed.readings) * 1e-30
+            WHEN weighed.is_known THEN inside.readings END,
+        div(weighed.factor * inside.readings * 1e40, weighed.divisor)
+    FROM weighed
     JOIN (
         SELECT part_no, sum(reading * (last_day - first_day + 1)) AS readings FROM asked_runs GROUP BY part_no
-    ) AS inside ON inside.part_no = factors.part_no
-    WHERE NOT factors.is_whole
+    ) AS inside ON inside.part_no = weighed.part_no
+    WHERE NOT weighed.is_whole
 ),
 -- What days of a line have in common is summed before it is divided.
 day_shares AS (
     SELECT sums.first_day, sums.last_day, sums.type, sum(div(sums.factor * sums.readings * 1e40, sums.divisor)) AS share
     FROM (
-        SELECT asked_runs.first_day, asked_runs.last_day, factors.type, factors.line_no, factors.factor, factors.divisor,
+        SELECT asked_runs.first_day, asked_runs.last_day, weighed.type, min(weighed.factor) AS factor, min(weighed.divisor) AS divisor,
             sum(asked_runs.reading) AS readings
         FROM asked_runs
-        JOIN factors ON factors.part_no = asked_runs.part_no
-        GROUP BY asked_runs.first_day, asked_runs.last_day, factors.type, factors.line_no, factors.shared_part_no, factors.factor,
-            factors.divisor
+        JOIN weighed ON weighed.part_no = asked_runs.part_no
+        GROUP BY asked_runs.first_day, asked_runs.last_day, weighed.type, weighed.line_no,
+            CASE WHEN weighed.is_shared THEN weighed.part_no END
     ) AS sums
     GROUP BY sums.first_day, sums.last_day, sums.type
 ),
 presences AS (
-    SELECT resource_id, type, month, bit_or(((1::bigint << (last_day - first_day + 1)) - 1) << (first_day - month)) AS days
-    FROM asked_runs
-    GROUP BY resource_id, type, month
+    SELECT all_parts.resource_id, all_parts.type, days.month, bit_or(days.bits) AS days
+    FROM (
+        SELECT part_no, month, bit_or(((1::bigint << (last_day - first_day + 1)) - 1) << (first_day - month)) AS bits
+        FROM asked_runs
+        GROUP BY part_no, month
+    ) AS days
+    JOIN all_parts ON all_parts.part_no = days.part_no
+    GROUP BY all_parts.resource_id, all_parts.type, days.month
 )

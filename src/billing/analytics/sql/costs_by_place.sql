@@ -4,13 +4,13 @@ SELECT groups.key, groups.name, part_shares.type, sum(part_shares.share) AS shar
 FROM asked
 CROSS JOIN part_shares
 JOIN cost_lines ON cost_lines.line_no = part_shares.line_no
-JOIN projects_v ON projects_v.account_id = ANY ($1) AND projects_v.project_id = cost_lines.project_id
+JOIN projects_v ON projects_v.account_id = ($1::uuid[])[1] AND projects_v.project_id = cost_lines.project_id
 CROSS JOIN LATERAL (
     SELECT CASE asked.grouping
             WHEN 'service' THEN cost_lines.service
             WHEN 'project' THEN cost_lines.project_id::text
             WHEN 'region' THEN cost_lines.region
-            WHEN 'month' THEN cost_lines.first_day::text
+            WHEN 'month' THEN cost_lines.month::text
         END AS key,
         CASE asked.grouping WHEN 'project' THEN projects_v.name ELSE '' END AS name
 ) AS groups

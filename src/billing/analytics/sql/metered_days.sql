@@ -7,36 +7,28 @@ WITH months AS (
     FROM generate_series(date_trunc('month', $2::timestamp), $3::date - interval '1 day', '1 month') AS month
     WHERE month AT TIME ZONE 'UTC' <= $4
 ),
-used AS MATERIALIZED (
-    SELECT row_number() OVER () AS part_no, resources_v.account_id, resources_v.resource_id, 'meter' AS kind, meters_v.meter AS item,
-        1 AS units, NULL::text[] AS billable, meters_v.aggregation, months.first_day
-    FROM months
-    JOIN resources_v ON resources_v.account_id = ANY ($1::uuid[]) AND resources_v.created_at < months.end_day::timestamp AT TIME ZONE 'UTC'
-        AND coalesce(resources_v.deleted_at, 'infinity') > months.first_day::timestamp AT TIME ZONE 'UTC'
-    CROSS JOIN meters_v
-    WHERE meters_v.shows_as = $5::text
+counted_rows AS MATERIALIZED (
+\ir counted_rows.sql
+        AND day_rows_v.day >= date_trunc('month', $2::timestamp)::date
+        AND day_rows_v.day < (date_trunc('month', $3::date - interval '1 day') + interval '1 month')::date
+        AND meters_v.shows_as = $5::text
 ),
 \ir day_runs.sql
-sums AS (
-    SELECT runs.part_no, sum(runs.reading * (runs.last_day - runs.first_day + 1)) AS readings, max(runs.reading) AS highest
-    FROM runs
-    GROUP BY runs.part_no
-),
-last_readings AS (
-    SELECT DISTINCT ON (part_no) part_no, reading FROM runs ORDER BY part_no, last_day DESC
+shown AS (
+    SELECT used.*, meters_v.aggregation
+    FROM used
+    JOIN meters_v ON meters_v.meter = used.item
+    WHERE used.status = 'metered' AND meters_v.shows_as = $5
 )
 SELECT greatest(runs.first_day, months.from_day) AS first_day, least(runs.last_day, months.to_day - 1) AS last_day,
-    sum(CASE used.aggregation
-        WHEN 'sum' THEN runs.reading * 1e30
-        WHEN 'time_weighted' THEN div(runs.reading * 1e30, (months.end_day - months.first_day) * 86400)
-        WHEN 'max' THEN div(sums.highest * runs.reading * 1e30, sums.readings)
-        ELSE div(last_readings.reading * runs.reading * 1e30, sums.readings)
+    sum(CASE
+        WHEN shown.aggregation = 'time_weighted' THEN div(runs.reading * 1e30, (months.end_day - months.first_day) * 86400)
+        WHEN shown.is_shared THEN div(shown.quantity * runs.reading * 1e30, shown.readings)
+        ELSE runs.reading * 1e30
     END) AS quantity
-FROM runs
-JOIN used ON used.part_no = runs.part_no
-JOIN months ON months.first_day = used.first_day
-JOIN sums ON sums.part_no = runs.part_no
-JOIN last_readings ON last_readings.part_no = runs.part_no
+FROM shown
+JOIN runs ON runs.month = shown.month AND runs.resource_id = shown.resource_id AND runs.item = shown.item AND runs.status = shown.status
+JOIN months ON months.first_day = runs.month
 WHERE runs.first_day < months.to_day AND runs.last_day >= months.from_day
 GROUP BY greatest(runs.first_day, months.from_day), least(runs.last_day, months.to_day - 1)
 ORDER BY first_day, last_day
