@@ -92,5 +92,11 @@ async def open_pool(dsn: str, *, size: int, role: str | None = APP_ROLE, stateme
     if role is not None:
         settings["role"] = role
     return await asyncpg.create_pool(
-        dsn, min_size=1, max_size=size, server_settings=settings, command_timeout=60, timeout=_CONNECT_TIMEOUT_S
+        dsn,
+        min_size=1,
+        max_size=size,
+        server_settings=settings,
+        command_timeout=60,
+        timeout=_CONNECT_TIMEOUT_S,
+        max_cacheable_statement_size=0,  # none is too long: the longest ones cost most to plan
     )

@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+import structlog
+
 from billing import ledger, metering, rating
+from billing.core import ids
 from billing.core.period import Period
 from billing.invoices import rules
 from billing.invoices.model import INVOICE_MAX_MINOR, RatedAccount, Run
@@ -16,6 +19,9 @@ from billing.invoices.store import closing, runs
 
 if TYPE_CHECKING:
     from billing.kit.db import Tx
+
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -34,6 +40,7 @@ async def draft(tx: Tx, run: Run, *, account_ids: Sequence[UUID], accepted: Coll
     Versions are read before usage: what arrives between is rated now and once more, with no difference.
     """
     connection = tx.connection
+    await closing.plan_for_many(connection)
     chunk = _Chunk()
     blocked = await metering.list_unrated_before(connection, account_ids=account_ids, period=run.period)
     chunk.parked = dict.fromkeys(blocked, "earlier_period_open")
@@ -114,6 +121,14 @@ async def _mark_empty(
 
 async def _write_down(tx: Tx, run: Run, chunk: _Chunk) -> None:
     """Note in the run's worklist what became of each account; a dry run's totals are taxed as the run's would be."""
+    for account_id, reason in chunk.parked.items():
+        log.warning(
+            "account_parked",
+            account_id=ids.encode("acc", account_id),
+            period=str(run.period),
+            reason=reason,
+            dry_run=run.dry_run,
+        )
     subtotals_minor = {account_id: minor for account_id, minor in chunk.subtotals_minor.items() if minor is not None}
     totals_minor = (
         await closing.tax_totals(tx.connection, subtotals_minor=subtotals_minor, at=tx.now.date())

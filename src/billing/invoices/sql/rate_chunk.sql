@@ -16,16 +16,30 @@
         WHEN EXISTS (SELECT FROM unpriced WHERE unpriced.account_id = sums.account_id) THEN 'price_missing'
         WHEN subtotal_minor > $8::bigint THEN 'amount_out_of_bounds'
         WHEN last_three.invoices = 3 AND NOT sums.account_id = ANY ($12::uuid[])
-            AND subtotal_minor > greatest(10 * last_three.mean_minor, 10000 * currencies_v.minor_per_major) THEN 'total_unusual'
+            AND 3 * total.total_minor > greatest(10 * last_three.sum_minor, 3 * 10000 * currencies_v.minor_per_major) THEN 'total_unusual'
     END AS objection
     FROM sums
+    JOIN accounts_v ON accounts_v.account_id = sums.account_id
     JOIN currencies_v ON currencies_v.currency = sums.currency
     CROSS JOIN LATERAL (
-        SELECT count(*) AS invoices, avg(subtotal_minor) AS mean_minor
+        -- with the taxes of today: those of the issue, unless a rate changes in between
+        SELECT sums.subtotal_minor + coalesce(sum(round(sums.subtotal_minor * rates.percent / 100)), 0) AS total_minor
         FROM (
-            SELECT subtotal_minor FROM invoices
-            WHERE invoices.account_id = sums.account_id AND invoices.kind = 'invoice'
-            ORDER BY issued_at DESC, invoice_id DESC
+            SELECT DISTINCT ON (tax_rates_v.name) tax_rates_v.name, tax_rates_v.percent
+            FROM tax_rates_v
+            WHERE tax_rates_v.country = accounts_v.country AND NOT accounts_v.tax_exempt
+                AND tax_rates_v.valid_from <= ($10::timestamptz AT TIME ZONE 'UTC')::date
+            ORDER BY tax_rates_v.name, tax_rates_v.valid_from DESC
+        ) AS rates
+    ) AS total
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS invoices, sum(total_minor) AS sum_minor
+        FROM (
+            SELECT total_minor
+            FROM invoices
+            JOIN invoice_states ON invoice_states.account_id = invoices.account_id AND invoice_states.invoice_id = invoices.invoice_id
+            WHERE invoices.account_id = sums.account_id AND invoices.kind = 'invoice' AND invoice_states.status <> 'void'
+            ORDER BY issued_at DESC, invoices.invoice_id DESC
             LIMIT 3
         ) AS invoices
     ) AS last_three

@@ -26,6 +26,11 @@ _CORRECT_MONTH = rating.over_charges(load_statement(_SQL / "correct_month.sql"),
 _ISSUE = load_statement(_SQL / "issue.sql")
 
 
+async def plan_for_many(connection: Connection) -> None:
+    """Let each statement of this transaction be planned for the accounts that it is about, not once for any number of them."""
+    await connection.execute("SET LOCAL plan_cache_mode = force_custom_plan")
+
+
 async def draft_month(
     connection: Connection,
     *,
