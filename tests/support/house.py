@@ -157,6 +157,7 @@ async def open_house(
     *,
     public: Sequence[HTTPRouteHandler] = (),
     operator: Sequence[HTTPRouteHandler] = (),
+    plain: Sequence[HTTPRouteHandler] = (),
     values: Mapping[str, object] | None = None,
     limited: Callable[[Clock], RateLimits] | None = None,
 ) -> AsyncIterator[House]:
@@ -174,6 +175,7 @@ async def open_house(
             read_operator=keyring.read_operator,
             public=public,
             operator=operator,
+            plain=plain,
             values=values or {},
             rate_limits=None if limited is None else limited(clock),
         )

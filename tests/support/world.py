@@ -118,7 +118,10 @@ async def _own(house: House, resident: Resident) -> Names:
         ("lost_project_id", "/v1/projects", {"name": "Lost"}),
         ("key_id", "/v1/account/api-keys", {"name": "Shown", "permissions": ["read"]}),
         *((name, "/v1/account/alerts", ALERT) for name in ("alert_id", "spare_alert_id")),
-        ("spare_key_id", "/v1/account/api-keys", {"name": "Spare", "permissions": ["read"]}),
+        *(
+            (name, "/v1/account/api-keys", {"name": "Spare", "permissions": ["read"]})
+            for name in ("spare_key_id", "lost_key_id")
+        ),
         ("spare_method_id", "/v1/account/payment-methods", {"type": "card", "token": "tok_amex"}),
         ("slow_method_id", "/v1/account/payment-methods", {"type": "card", "token": "tok_pending"}),
         (

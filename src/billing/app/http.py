@@ -13,6 +13,7 @@ from billing.analytics import operator_routes as analytics_operator
 from billing.analytics import routes as analytics_public
 from billing.api_keys import routes as api_keys_public
 from billing.app import audit, check, health
+from billing.app.reference import routes as reference
 from billing.catalog import operator_routes as catalog_operator
 from billing.invoices import operator_routes as invoices_operator
 from billing.invoices import routes as invoices_public
@@ -30,6 +31,7 @@ from billing.wallets import routes as wallets_public
 
 if TYPE_CHECKING:
     from litestar import Litestar
+    from litestar.handlers import HTTPRouteHandler
 
     from billing.app.runtime import Installation
     from billing.kit.config import Plane
@@ -64,6 +66,16 @@ OPERATOR = [
 ]
 
 
+def plain_of(plane: Plane) -> list[HTTPRouteHandler]:
+    """What a listener serves without a key: probes, and the reference of its plane; of operators' planes metrics too."""
+    return [
+        *(health.PROBES if plane == "public" else health.HANDLERS),
+        *reference.ASSETS,
+        *([] if plane == "operator" else reference.reference_of("public", PUBLIC)),
+        *([] if plane == "public" else reference.reference_of("operator", OPERATOR)),
+    ]
+
+
 def make_app(
     installed: Installation, *, keyring: api_keys.Keyring, plane: Plane, rate_limits: RateLimits | None = None
 ) -> Litestar:
@@ -74,7 +86,7 @@ def make_app(
         read_operator=keyring.read_operator,
         public=PUBLIC if plane != "operator" else (),
         operator=OPERATOR if plane != "public" else (),
-        plain=health.HANDLERS if plane != "public" else health.PROBES,
+        plain=plain_of(plane),
         values={
             "currencies": installed.wallet_settings.currencies,
             "wallet_settings": installed.wallet_settings,

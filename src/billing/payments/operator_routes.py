@@ -29,6 +29,9 @@ from billing.payments.model import (
 from billing.payments.schemas import (
     ChargebackAnswer,
     GivingBackIn,
+    PaymentAnswer,
+    PaymentsOut,
+    PaymentsQuery,
     RecordedIn,
     RefundAnswer,
     RefundsOut,
@@ -77,6 +80,35 @@ async def record_payment(
         return TransactionAnswer(transaction=schemas.show_transaction(payment))
 
     return await command.run(work, status=201)
+
+
+@get(
+    "/accounts/{account_id:str}/payments",
+    opt={DESCRIBED: Described(summary="List an account's payments", section="Payments", query=PaymentsQuery)},
+)
+async def list_account_payments(
+    payments_operator: Operator, account_id: str, query: RawQuery, db: Database
+) -> PaymentsOut:
+    """Top-ups, payments of invoices and recorded money of an account, newest first."""
+    identifier = _decoded("acc", account_id)
+    wanted, page = query.read_page(PaymentsQuery)
+    async with db.snapshot() as snapshot:
+        await accounts.get_account(snapshot.connection, account_id=identifier)
+        found = await store.list_payments_page(
+            snapshot.connection, account_id=identifier, kind=wanted.kind, status=wanted.status, page=page
+        )
+    return PaymentsOut(payments=[schemas.show_payment(one) for one in found.items], meta=meta(page, found))
+
+
+@get("/payments/{payment_id:str}", opt={DESCRIBED: Described(summary="Get a payment", section="Payments")})
+async def show_payment(payments_operator: Operator, payment_id: str, db: Database) -> PaymentAnswer:
+    """One payment, and what went back of it."""
+    async with db.snapshot() as snapshot:
+        payment = await _get_payment(snapshot.connection, _decoded("pay", payment_id))
+        captured = await store.get_captured(
+            snapshot.connection, account_id=payment.account_id, payment_id=payment.payment_id
+        )
+    return schemas.show_payment_details(payment, captured)
 
 
 @post(
@@ -251,5 +283,5 @@ def _decoded(prefix: str, text: str) -> UUID:
     return identifier
 
 
-HANDLERS = [record_payment, refund_payment, list_refunds, charge_back]
+HANDLERS = [record_payment, list_account_payments, show_payment, refund_payment, list_refunds, charge_back]
 SANDBOX_HANDLERS = [settle_in_sandbox, fail_in_sandbox]

@@ -11,8 +11,17 @@ import msgspec
 from billing import accounts, wallets
 from billing.core import ids, money
 from billing.core.errors import Fault, InvalidParameter
-from billing.kit.web import Meta
-from billing.payments.model import Chargeback, Payment, PaymentMethod, Refund, Transaction
+from billing.kit.web import Meta, PageQuery
+from billing.payments.model import (
+    Captured,
+    Chargeback,
+    Payment,
+    PaymentKind,
+    PaymentMethod,
+    PaymentStatus,
+    Refund,
+    Transaction,
+)
 from billing.wallets import WalletOut
 
 if TYPE_CHECKING:
@@ -178,6 +187,54 @@ class ChargebackAnswer(msgspec.Struct, frozen=True, kw_only=True):
     chargeback: ChargebackOut
 
 
+class PaymentsQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """GET /accounts/{id}/payments of the operator API."""
+
+    kind: PaymentKind | None = None
+    status: PaymentStatus | None = None
+
+
+class PaymentOut(msgspec.Struct, frozen=True, kw_only=True):
+    """A payment as operators see it."""
+
+    id: str
+    account_id: str
+    transaction_id: str
+    kind: PaymentKind
+    status: PaymentStatus
+    amount: Decimal
+    currency: str
+    description: str
+    gateway: str
+    payment_method: str | None
+    reference: str | None
+    invoice_id: str | None
+    failure_reason: str | None
+    created_at: datetime
+    received_at: datetime | None
+    completed_at: datetime | None
+
+
+class PaymentDetails(PaymentOut, frozen=True, kw_only=True):
+    """A payment with what went back of it."""
+
+    refunded: Decimal
+    charged_back: Decimal
+
+
+class PaymentAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A payment, wrapped by its name."""
+
+    payment: PaymentDetails
+
+
+class PaymentsOut(msgspec.Struct, frozen=True, kw_only=True):
+    """GET /accounts/{id}/payments of the operator API."""
+
+    payments: list[PaymentOut]
+    meta: Meta
+
+
 class TransactionOut(msgspec.Struct, frozen=True, kw_only=True):
     """A payment, refund or chargeback as a transaction of the billing history."""
 
@@ -221,6 +278,39 @@ def show_method(method: PaymentMethod) -> PaymentMethodOut:
         exp_year=method.exp_year,
         is_default=method.is_default,
         created_at=method.created_at,
+    )
+
+
+def show_payment(payment: Payment) -> PaymentOut:
+    """A payment as operators see it."""
+    return PaymentOut(
+        id=ids.encode("pay", payment.payment_id),
+        account_id=ids.encode("acc", payment.account_id),
+        transaction_id=payment.transaction_id,
+        kind=payment.kind,
+        status=payment.status,
+        amount=money.to_major(payment.amount_minor, payment.currency),
+        currency=payment.currency,
+        description=payment.description,
+        gateway=payment.gateway,
+        payment_method=ids.encode("pm", payment.payment_method_id) if payment.payment_method_id else None,
+        reference=payment.reference,
+        invoice_id=ids.encode("inv", payment.invoice_id) if payment.invoice_id else None,
+        failure_reason=payment.failure_reason,
+        created_at=payment.created_at,
+        received_at=payment.received_at,
+        completed_at=payment.completed_at,
+    )
+
+
+def show_payment_details(payment: Payment, captured: Captured) -> PaymentAnswer:
+    """A payment with what went back of it, asked for or given."""
+    return PaymentAnswer(
+        payment=PaymentDetails(
+            **msgspec.structs.asdict(show_payment(payment)),
+            refunded=money.to_major(captured.refunded_minor, captured.currency),
+            charged_back=money.to_major(captured.disputed_minor, captured.currency),
+        )
     )
 
 

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 from litestar import get, post, put
 
-from billing import catalog, metering
+from billing import metering
 from billing.core import ids
-from billing.core.errors import InvalidParameter
 from billing.kit.auth import Caller
 from billing.kit.db import Database
 from billing.kit.web import DESCRIBED, Answer, Command, Described, PageQuery, RawBody, RawQuery, meta
-from billing.projects import operations, rules, schemas, store
+from billing.projects import operations, schemas, store
 from billing.projects.schemas import (
     ProjectAnswer,
     ProjectCreate,
@@ -23,7 +22,7 @@ from billing.projects.schemas import (
 )
 
 if TYPE_CHECKING:
-    from billing.kit.db import Connection, Tx
+    from billing.kit.db import Tx
     from billing.projects.model import Project
 
 
@@ -124,7 +123,7 @@ async def list_resources(reader: Caller, project_id: str, query: RawQuery, db: D
         connection, now = reading.connection, reading.now
         await store.get_project(connection, account_id=account_id, project_id=identifier)
         if wanted.service is not None:
-            await _refuse_unknown_service(connection, wanted.service)
+            await operations.require_known_service(connection, service=wanted.service)
         found = await metering.list_resources_page(
             connection,
             account_id=account_id,
@@ -137,12 +136,6 @@ async def list_resources(reader: Caller, project_id: str, query: RawQuery, db: D
         priced = await operations.price_resources(connection, account_id=account_id, resources=found.items, now=now)
     shown = [schemas.show_resource(one, currency=reader.currency) for one in priced]
     return ResourcesAnswer(resources=shown, meta=meta(page, found))
-
-
-async def _refuse_unknown_service(connection: Connection, service: str) -> None:
-    known = sorted({*rules.SERVICES, *await catalog.list_services(connection)})
-    if service not in known:
-        raise InvalidParameter.one("query", "service", "must be a known service such as compute, storage or messaging")
 
 
 async def _answer(tx: Tx, project: Project, *, currency: str) -> ProjectAnswer:

@@ -108,13 +108,31 @@ class SpanShown(Struct, frozen=True, kw_only=True):
     end: datetime | None
 
 
-class OperatorResource(ResourceShown, frozen=True, kw_only=True):
-    """A resource as operators see it."""
+class OperatorResourceShown(ResourceShown, frozen=True, kw_only=True):
+    """A resource in the operators' list."""
 
     project_id: str
     plan: str | None
     units: Decimal
+
+
+class OperatorResource(OperatorResourceShown, frozen=True, kw_only=True):
+    """A resource as operators see it."""
+
     spans: list[SpanShown]
+
+
+class OperatorResourcesAnswer(Struct, frozen=True, kw_only=True):
+    """GET /accounts/{id}/resources of the operator API."""
+
+    resources: list[OperatorResourceShown]
+    meta: Meta
+
+
+class OperatorResourcesQuery(ResourcesQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """GET /accounts/{id}/resources of the operator API. Deleted resources are listed only when `status` asks for them."""
+
+    project_id: str | None = None
 
 
 class OperatorResourceAnswer(Struct, frozen=True, kw_only=True):
@@ -229,14 +247,20 @@ def refuse_faults(report: ResourceReport, *, resource_id: str, now: datetime) ->
         raise InvalidParameter(faults)
 
 
+def show_listed_to_operator(priced: PricedResource, *, currency: str) -> OperatorResourceShown:
+    """A resource in the operators' list."""
+    return OperatorResourceShown(
+        **structs.asdict(show_resource(priced, currency=currency)),
+        project_id=ids.encode(PROJECT_PREFIX, priced.resource.project_id),
+        plan=priced.resource.plan,
+        units=priced.resource.units,
+    )
+
+
 def show_to_operator(priced: PricedResource, *, spans: Sequence[metering.Span], currency: str) -> OperatorResource:
     """A resource as operators see it, with its whole history."""
-    resource = priced.resource
     return OperatorResource(
-        **structs.asdict(show_resource(priced, currency=currency)),
-        project_id=ids.encode(PROJECT_PREFIX, resource.project_id),
-        plan=resource.plan,
-        units=resource.units,
+        **structs.asdict(show_listed_to_operator(priced, currency=currency)),
         spans=[
             SpanShown(plan=span.plan, units=span.units, status=span.status, start=span.start_at, end=span.end_at)
             for span in spans

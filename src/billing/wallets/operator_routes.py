@@ -13,10 +13,21 @@ from billing.kit.auth import Operator
 from billing.kit.db import Database
 from billing.kit.web import DESCRIBED, Answer, Command, Described, PageQuery, RawBody, RawQuery, meta
 from billing.ledger import InsufficientBalance
-from billing.wallets import operations, schemas
+from billing.wallets import operations, schemas, store
 from billing.wallets.model import CaptureAboveHold, HoldNotOpen, HoldReferenceReused
 from billing.wallets.operations import WalletSettings
-from billing.wallets.schemas import CaptureIn, CreditAnswer, CreditIn, EmptyIn, HoldAnswer, HoldIn, LedgerOut
+from billing.wallets.schemas import (
+    CaptureIn,
+    CreditAnswer,
+    CreditIn,
+    EmptyIn,
+    HoldAnswer,
+    HoldIn,
+    HoldsOut,
+    HoldsQuery,
+    LedgerOut,
+    WalletsOut,
+)
 
 if TYPE_CHECKING:
     from billing.kit.db import Tx
@@ -59,6 +70,48 @@ async def grant_credit(
         return schemas.show_credit(credit)
 
     return await command.run(work, status=201)
+
+
+@get(
+    "/accounts/{account_id:str}/wallets",
+    opt={DESCRIBED: Described(summary="Get an account's wallets", section="Wallets and credits", query=PageQuery)},
+)
+async def list_account_wallets(
+    *, payments_operator: Operator, account_id: str, query: RawQuery, db: Database, wallet_settings: WalletSettings
+) -> WalletsOut:
+    """The balances of an account as it sees them itself, its own currency first."""
+    identifier = ids.expect("acc", account_id)
+    _, page = query.read_page(PageQuery)
+    async with db.snapshot() as snapshot:
+        own_currency = (await accounts.get_account(snapshot.connection, account_id=identifier)).currency
+        wallets = await operations.list_wallets(
+            snapshot.connection,
+            account_id=identifier,
+            own_currency=own_currency,
+            now=snapshot.now,
+            reserve=wallet_settings.reserve,
+        )
+    found = page.of_whole(
+        wallets, types=(int, str), key=lambda wallet: (int(wallet.currency != own_currency), wallet.currency)
+    )
+    return WalletsOut(wallets=[schemas.show_wallet(wallet) for wallet in found.items], meta=meta(page, found))
+
+
+@get(
+    "/accounts/{account_id:str}/holds",
+    opt={DESCRIBED: Described(summary="List holds", section="Wallets and credits", query=HoldsQuery)},
+)
+async def list_account_holds(payments_operator: Operator, account_id: str, query: RawQuery, db: Database) -> HoldsOut:
+    """The holds of an account, newest first; one past its expiry is `expired`."""
+    identifier = ids.expect("acc", account_id)
+    wanted, page = query.read_page(HoldsQuery)
+    async with db.snapshot() as snapshot:
+        await accounts.get_account(snapshot.connection, account_id=identifier)
+        found = await store.list_holds_page(
+            snapshot.connection, account_id=identifier, status=wanted.status, now=snapshot.now, page=page
+        )
+    shown = [schemas.show_hold(hold, now=snapshot.now).hold for hold in found.items]
+    return HoldsOut(holds=shown, meta=meta(page, found))
 
 
 @post(
@@ -183,4 +236,4 @@ async def show_ledger(billing_operator: Operator, account_id: str, query: RawQue
     return schemas.show_books(balances_minor, found.items, meta=meta(page, found))
 
 
-HANDLERS = [grant_credit, place_hold, capture_hold, release_hold, show_ledger]
+HANDLERS = [grant_credit, list_account_wallets, list_account_holds, place_hold, capture_hold, release_hold, show_ledger]

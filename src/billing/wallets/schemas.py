@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from billing import accounts, ledger
 from billing.core import ids, money
 from billing.core.errors import Fault, InvalidParameter
-from billing.kit.web import Meta
+from billing.kit.web import Meta, PageQuery
 from billing.wallets.model import Credit, Hold, Wallet
 from billing.wallets.rules import read_amount
 
@@ -123,6 +123,19 @@ class CreditAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """A credit, wrapped by its name."""
 
     credit: CreditOut
+
+
+class HoldsQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """GET /accounts/{id}/holds."""
+
+    status: Literal["open", "captured", "released", "expired"] | None = None
+
+
+class HoldsOut(msgspec.Struct, frozen=True, kw_only=True):
+    """GET /accounts/{id}/holds."""
+
+    holds: list[HoldOut]
+    meta: Meta
 
 
 class BalanceOut(msgspec.Struct, frozen=True, kw_only=True):

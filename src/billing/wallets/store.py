@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from billing.core.errors import NotFound
+from billing.core.page import Page, PageRequest
 from billing.kit import checks
 from billing.kit.checks import EVERYTHING, Check, Scope
 from billing.kit.statements import load_statement
 from billing.wallets.model import Credit, Hold
 
 if TYPE_CHECKING:
+    import asyncpg
+
     from billing.kit.db import Connection
 
 _CHECKS = load_statement(Path(__file__).parent / "sql" / "checks.sql")
@@ -68,6 +71,42 @@ async def get_hold(connection: Connection, *, account_id: UUID, hold_id: UUID) -
     if row is None:
         raise NotFound
     return Hold(**dict(row))
+
+
+async def list_holds_page(
+    connection: Connection, *, account_id: UUID, status: str | None, now: datetime, page: PageRequest
+) -> Page[Hold]:
+    """One page of an account's holds, newest first; `status` as a reader sees it at an instant, `expired` too."""
+    rows = await connection.fetch(
+        """
+        WITH matching AS NOT MATERIALIZED (
+            SELECT account_id, hold_id, reference, currency, amount_minor, captured_minor, status,
+                created_at, expires_at, ended_at
+            FROM holds
+            WHERE account_id = $1 AND ($2::text IS NULL
+                OR $2 = CASE WHEN status = 'open' AND expires_at <= $3 THEN 'expired' ELSE status END)
+        )
+        SELECT page.*, counted.total
+        FROM (SELECT CASE WHEN $4::boolean THEN (SELECT count(*) FROM matching) END AS total) AS counted
+        LEFT JOIN (
+            SELECT * FROM matching
+            WHERE (created_at, hold_id) < (
+                coalesce($7::timestamptz, 'infinity'), coalesce($8::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+            ORDER BY created_at DESC, hold_id DESC
+            LIMIT $5 OFFSET $6
+        ) AS page ON true
+        ORDER BY page.created_at DESC, page.hold_id DESC
+        """,
+        account_id,
+        status,
+        now,
+        page.is_counted,
+        page.limit,
+        page.offset,
+        *page.key(datetime, UUID),
+    )
+    found = [Hold(**_without_total(row)) for row in rows if row["hold_id"] is not None]
+    return page.cut(found, total=rows[0]["total"], key=lambda hold: (hold.created_at, hold.hold_id))
 
 
 async def insert_hold(connection: Connection, hold: Hold) -> None:
@@ -162,6 +201,10 @@ async def list_credits(connection: Connection, *, account_id: UUID) -> list[Cred
         account_id,
     )
     return [Credit(**dict(row)) for row in rows]
+
+
+def _without_total(row: asyncpg.Record) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name != "total"}
 
 
 async def run_checks(connection: Connection, scope: Scope = EVERYTHING) -> list[Check]:

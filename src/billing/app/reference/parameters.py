@@ -8,6 +8,7 @@ from billing.kit.web.openapi.words import Member
 PARAMETERS: dict[str, Member] = {
     "account_id": id_of("acc", "The account."),
     "alert_id": id_of("alert", "The alert."),
+    "credit_id": id_of("cred", "The promotional credit."),
     "credit_note_id": id_of("cn", "The credit note."),
     "event_id": M("The event's id. What is no letter or digit is percent-encoded.", "e-000017", {"minLength": 1}),
     "hold_id": id_of("hold", "The hold."),

@@ -63,18 +63,18 @@ async def list_resources_page(
     *,
     account_id: UUID,
     at: datetime,
-    project_id: UUID,
+    project_id: UUID | None,
     service: str | None,
     statuses: Sequence[Status],
     page: PageRequest,
 ) -> Page[Resource]:
-    """One page of a project's resources with their state at an instant, oldest first."""
+    """One page of an account's resources, or of a project's, with their state at an instant, oldest first."""
     rows = await connection.fetch(
         """
         WITH matching AS NOT MATERIALIZED (
             SELECT account_id, resource_id, project_id, type, service, name, region, created_at, status, plan, units
             FROM resource_states_v($1, $2)
-            WHERE project_id = $3 AND ($4::text IS NULL OR service = $4) AND status = ANY ($5::text[])
+            WHERE ($3::uuid IS NULL OR project_id = $3) AND ($4::text IS NULL OR service = $4) AND status = ANY ($5::text[])
         )
         SELECT page.*, counted.total
         FROM (SELECT CASE WHEN $6::boolean THEN (SELECT count(*) FROM matching) END AS total) AS counted

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from billing.core import ids
 from billing.core.errors import NotFound
+from billing.core.page import Page, PageRequest
 from billing.payments.model import ChargeRequest, Payment, Transaction
 
 if TYPE_CHECKING:
@@ -56,6 +57,45 @@ async def get_payment(connection: Connection, *, account_id: UUID, payment_id: U
     if row is None:
         raise NotFound
     return Payment(**dict(row))
+
+
+async def list_payments_page(
+    connection: Connection, *, account_id: UUID, kind: str | None, status: str | None, page: PageRequest
+) -> Page[Payment]:
+    """One page of an account's payments, newest first."""
+    rows = await connection.fetch(
+        """
+        WITH matching AS NOT MATERIALIZED (
+            SELECT account_id, payment_id, kind, payment_method_id, gateway, currency, amount_minor, status, failure_reason,
+                description, reference, invoice_id, created_at, received_at, completed_at
+            FROM payments
+            WHERE account_id = $1 AND ($2::text IS NULL OR kind = $2) AND ($3::text IS NULL OR status = $3)
+        )
+        SELECT page.*, counted.total
+        FROM (SELECT CASE WHEN $4::boolean THEN (SELECT count(*) FROM matching) END AS total) AS counted
+        LEFT JOIN (
+            SELECT * FROM matching
+            WHERE (created_at, payment_id) < (
+                coalesce($7::timestamptz, 'infinity'), coalesce($8::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+            ORDER BY created_at DESC, payment_id DESC
+            LIMIT $5 OFFSET $6
+        ) AS page ON true
+        ORDER BY page.created_at DESC, page.payment_id DESC
+        """,
+        account_id,
+        kind,
+        status,
+        page.is_counted,
+        page.limit,
+        page.offset,
+        *page.key(datetime, UUID),
+    )
+    found = [
+        Payment(**{name: value for name, value in row.items() if name != "total"})
+        for row in rows
+        if row["payment_id"] is not None
+    ]
+    return page.cut(found, total=rows[0]["total"], key=lambda payment: (payment.created_at, payment.payment_id))
 
 
 async def get_transaction(connection: Connection, *, account_id: UUID, transaction_id: UUID) -> Transaction:

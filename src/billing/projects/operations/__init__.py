@@ -8,6 +8,7 @@ from billing.projects.operations.grouping import (
     create_default,
     price_resources,
     project_for,
+    require_known_service,
     summarize,
 )
 
@@ -21,6 +22,7 @@ __all__ = [
     "project_for",
     "raise_alarms",
     "record_report",
+    "require_known_service",
     "restore",
     "stop_asked",
     "summarize",

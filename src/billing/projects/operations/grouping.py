@@ -9,9 +9,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from billing import metering, rating
+from billing import catalog, metering, rating
+from billing.core.errors import InvalidParameter
 from billing.kit import touches
-from billing.projects import store
+from billing.projects import rules, store
 from billing.projects.model import PricedResource, Project, ProjectChanges, ProjectSummary
 
 if TYPE_CHECKING:
@@ -93,6 +94,12 @@ async def summarize(
         )
         for project in projects
     ]
+
+
+async def require_known_service(connection: Connection, *, service: str) -> None:
+    """Refuse a filter by a service that nothing can be of. Raises InvalidParameter."""
+    if service not in {*rules.SERVICES, *await catalog.list_services(connection)}:
+        raise InvalidParameter.one("query", "service", "must be a known service such as compute, storage or messaging")
 
 
 async def price_resources(

@@ -47,6 +47,7 @@ class ServiceUsage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 _TRANSACTION_TYPES = ("charge", "payment", "refund", "adjustment", "credit", "chargeback")
 _TRANSACTION_STATUSES = ("completed", "pending", "failed")
+_PAYMENT_KINDS = ("topup", "invoice", "recorded")
 _INVOICE_STATUSES = ("paid", "pending", "overdue", "draft", "void", "uncollectible")
 
 SERVICES_EXAMPLE: dict[str, object] = {
@@ -129,6 +130,34 @@ MONEY: dict[str, Member] = {
     "TransactionOut.invoice_id": M("The invoice that was paid, if it was for one.", None),
     "failure_reason": M("Why it failed, in the gateway's words; null if it did not.", None),
     "transaction_id": id_of("txn", "The id under which it stands in the billing history."),
+    # Payments, as operators see them
+    "payment": M("The payment."),
+    "PaymentsOut.payments": M("The payments of this page."),
+    **{
+        f"{shape}.{member}": said
+        for shape in ("PaymentOut", "PaymentDetails")
+        for member, said in {
+            "id": id_of("pay", "The payment's id."),
+            "account_id": id_of("acc", "Whose it is."),
+            "kind": one_of(
+                "`topup`: money into a wallet. `invoice`: charged for an invoice. `recorded`: it came another way.",
+                *_PAYMENT_KINDS,
+            ),
+            "status": one_of("Whether it has arrived.", *_TRANSACTION_STATUSES),
+            "amount": amount("How much.", "100.00"),
+            "description": M("What it is for.", "Wallet top-up, Visa ending 4242"),
+            "gateway": M("Who moved the money.", "sandbox"),
+            "payment_method": M("The id of the payment method, if one was charged.", example_id("pm")),
+            "reference": M("What recorded money was known by; null for others.", None),
+            "invoice_id": M("The invoice that was paid, if it was for one.", None),
+            "received_at": M("When recorded money arrived; null for others.", None),
+            "completed_at": M("When it was known to have arrived; null if it has not.", "2024-01-15T10:30:02Z"),
+        }.items()
+    },
+    "PaymentDetails.refunded": amount("What of it was given back, refunds under way too.", "0.00"),
+    "charged_back": amount("What of it its gateway took back.", "0.00"),
+    "PaymentsQuery.kind": one_of("Only payments of this kind.", *_PAYMENT_KINDS),
+    "PaymentsQuery.status": one_of("Only payments that stand so.", *_TRANSACTION_STATUSES),
     # Invoices
     "invoices": M("The invoices of this page."),
     "invoice": M("The invoice."),
@@ -228,6 +257,8 @@ MONEY: dict[str, Member] = {
     "HoldOut.captured": M("What was taken of it; null while nothing was.", None),
     "HoldOut.expires_at": M("When the money is free again by itself.", "2024-06-01T00:00:00Z"),
     "HoldOut.ended_at": M("When it was captured or released; null if it was not.", None),
+    "holds": M("The holds of this page."),
+    "HoldsQuery.status": one_of("Only holds that stand so.", "open", "captured", "released", "expired"),
     "HoldIn.amount": amount("How much to set aside.", "25.50", is_given=True),
     "HoldIn.reference": text("What it is for: one hold for each.", "order 42", longest=200),
     "HoldIn.expires_at": M("When the money is to be free again by itself: in the future.", "2024-06-01T00:00:00Z"),
