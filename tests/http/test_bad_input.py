@@ -30,6 +30,7 @@ WITHOUT_BODY = sorted(name for name, route in TABLE.items() if route.method == "
 MONEY_OR_DOCUMENTS = [
     "POST /operator/v1/accounts",
     "POST /operator/v1/accounts/{account_id:str}/credits",
+    "POST /operator/v1/accounts/{account_id:str}/credits/{credit_id:str}/undo",
     "POST /operator/v1/accounts/{account_id:str}/holds",
     "POST /operator/v1/accounts/{account_id:str}/payments",
     "POST /operator/v1/holds/{hold_id:str}/capture",
@@ -41,6 +42,7 @@ MONEY_OR_DOCUMENTS = [
 ]
 TEXT_PARAMETERS = {"meter", "resource_id", "source", "event_id"}
 OPTIONAL_BODY = {
+    "POST /v1/account/invoices/{invoice_id:str}/pay",
     "POST /operator/v1/events/quarantine/replay",
     "POST /operator/v1/holds/{hold_id:str}/capture",
     "POST /operator/v1/holds/{hold_id:str}/release",

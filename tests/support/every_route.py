@@ -195,6 +195,7 @@ _PUBLIC = [
     _call("DELETE /projects/{project_id:str}", names={"project_id": "spare_project_id"}),
     _call("GET /projects/{project_id:str}/resources", query={**PAGE, "service": "compute", "status": "running"}),
     _call("GET /account/wallets", query=PAGE),
+    _call("GET /account/credits", query=PAGE),
     _call(
         "POST /account/wallets/topup",
         schema=payment_schemas.TopUpIn,
@@ -290,6 +291,7 @@ _OPERATOR = [
     ),
     _call("GET /accounts/{account_id:str}/resources/{resource_id:path}"),
     _call("GET /accounts/{account_id:str}/wallets", query=PAGE),
+    _call("GET /accounts/{account_id:str}/credits", query=PAGE),
     _call("GET /accounts/{account_id:str}/holds", query={**PAGE, "status": "open"}),
     _call("GET /accounts/{account_id:str}/payments", query={**PAGE, "kind": "topup", "status": "completed"}),
     _call("GET /payments/{payment_id:str}"),
@@ -355,6 +357,11 @@ _OPERATOR = [
         "POST /accounts/{account_id:str}/credits",
         schema=wallet_schemas.CreditIn,
         body=lambda _: {**_MONEY, "reason": "Sorry", "expires_at": "2024-06-01T00:00:00Z", "priority": 5},
+    ),
+    _call(
+        "POST /accounts/{account_id:str}/credits/{credit_id:str}/undo",
+        schema=wallet_schemas.UndoIn,
+        body=lambda _: {"reason": "a mistake"},
     ),
     _call(
         "POST /accounts/{account_id:str}/holds",

@@ -90,6 +90,8 @@ async def _furnish(house: House) -> World:
     for resident in spare.values():
         await _run_server(house, resident)
     run_id = await _close(house)
+    for names in (mine, others):  # what was set aside has not paid the invoices
+        await _post(house, f"/operator/v1/holds/{names['rest_hold_id']}/release", {})
     for name, resident in spare.items():
         mine[name] = await _invoice_of(house, resident)
     for resident, names in ((jane, mine), (bob, others)):
@@ -109,9 +111,6 @@ async def _furnish(house: House) -> World:
 async def _own(house: House, resident: Resident) -> Names:
     """One of everything for an account; what a path's parameters may name."""
     account = f"/operator/v1/accounts/{resident.id}"
-    await _run_server(house, resident)
-    batch = [event(resident.id, "e1")]
-    await _post(house, "/operator/v1/events", batch, media_type=EVENTS)
     public: list[tuple[str, str, dict[str, Any]]] = [
         ("project_id", "/v1/projects", {"name": "Mine"}),
         ("spare_project_id", "/v1/projects", {"name": "Spare"}),
@@ -143,9 +142,16 @@ async def _own(house: House, resident: Resident) -> Names:
         transaction = (await _post(house, "/v1/account/wallets/topup", body, key=resident.key))["transaction"]
         names[name] = transaction["id"] if name == "transaction_id" else transaction["payment_id"]
         names.setdefault("captured_id", transaction["payment_id"])
+    credit = {"amount": 5, "currency": "KES", "reason": "a gift"}
+    names["credit_id"] = (await _post(house, f"{account}/credits", credit))["credit"]["id"]
     for name in ("hold_id", "other_hold_id"):
         hold = {"amount": 5, "currency": "USD", "reference": name, "expires_at": "2024-03-01T00:00:00Z"}
         names[name] = (await _post(house, f"{account}/holds", hold))["hold"]["id"]
+    rest = {"amount": 90, "currency": "USD", "reference": "rest", "expires_at": "2024-03-01T00:00:00Z"}
+    names["rest_hold_id"] = (await _post(house, f"{account}/holds", rest))["hold"]["id"]
+    await _run_server(house, resident)
+    batch = [event(resident.id, "e1")]
+    await _post(house, "/operator/v1/events", batch, media_type=EVENTS)
     async with house.database.transaction() as tx:
         spare = await onboarding.open_account(tx, email=f"{fresh()}@example.com", name="Spare", currency="USD")
     await house.call("DELETE", f"/v1/projects/{names['lost_project_id']}", key=resident.key)

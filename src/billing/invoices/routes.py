@@ -222,7 +222,7 @@ async def pay_invoice(
         DESCRIBED: Described(
             summary="Download an invoice as CSV",
             section="Invoices",
-            answer=Media(media_type=CSV_TYPE, says="A row for each line and each tax, under a header (RFC 4180)."),
+            answer=Media(media_type="text/csv", says="A row for each line and each tax, under a header (RFC 4180)."),
             is_extension=True,
         ),
     },

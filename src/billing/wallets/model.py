@@ -9,6 +9,7 @@ from uuid import UUID
 
 from billing.core.errors import Refused
 
+CreditStatus = Literal["active", "used", "expired", "undone"]
 HoldStatus = Literal["open", "captured", "released"]
 
 
@@ -72,6 +73,31 @@ class Credit:
     priority: int
     granted_at: datetime
     expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class CreditStanding:
+    """A promotional credit and how it stands: what is left of it, and how it ended."""
+
+    credit: Credit
+    remaining_minor: int
+    is_expiry_booked: bool
+    undone_at: datetime | None
+
+    def status_at(self, now: datetime) -> CreditStatus:
+        """The status that a reader sees. What is left of an expired one still pays for usage before its expiry."""
+        expires_at = self.credit.expires_at
+        if self.undone_at is not None:
+            return "undone"
+        if self.is_expiry_booked or (self.remaining_minor > 0 and expires_at is not None and now >= expires_at):
+            return "expired"
+        return "active" if self.remaining_minor > 0 else "used"
+
+
+class CreditNotUndoable(Refused):
+    """A credit of which something was spent, has expired or was undone before."""
+
+    message = "A credit can be undone while nothing of it is used; void the invoices that it paid first"
 
 
 class HoldReferenceReused(Refused):

@@ -16,6 +16,8 @@ from billing.wallets import rules, store
 from billing.wallets.model import (
     CaptureAboveHold,
     Credit,
+    CreditNotUndoable,
+    CreditStanding,
     Hold,
     HoldNotOpen,
     HoldReferenceReused,
@@ -284,6 +286,34 @@ async def grant_credit(
         recorded_at=tx.now,
     )
     return credit
+
+
+async def undo_credit(tx: Tx, *, account_id: UUID, credit_id: UUID, reason: str) -> CreditStanding:
+    """Take a promotional credit back whole: the reversal of its grant.
+
+    Raises NotFound, and CreditNotUndoable when some of it was spent, it has expired or was undone before.
+    """
+    await ledger.lock_head(tx.connection, account_id=account_id)
+    standing = await store.get_credit(tx.connection, account_id=account_id, credit_id=credit_id)
+    credit = standing.credit
+    if standing.remaining_minor < credit.amount_minor:
+        raise CreditNotUndoable(
+            details={
+                "status": standing.status_at(tx.now),
+                "remaining": money.to_major(standing.remaining_minor, credit.currency),
+                "currency": credit.currency,
+            }
+        )
+    await store.insert_undoing(tx.connection, account_id=account_id, credit_id=credit_id, reason=reason, now=tx.now)
+    undone = ledger.credit_undone(
+        account_id=account_id,
+        credit_id=credit_id,
+        currency=credit.currency,
+        amount_minor=credit.amount_minor,
+        at=tx.now,
+    )
+    await ledger.post(tx.connection, undone, recorded_at=tx.now)
+    return replace(standing, remaining_minor=0, undone_at=tx.now)
 
 
 def _release_transfer(hold: Hold, amount_minor: int, *, at: datetime) -> ledger.Transfer:

@@ -14,18 +14,20 @@ from billing.kit.db import Database
 from billing.kit.web import DESCRIBED, Answer, Command, Described, PageQuery, RawBody, RawQuery, meta
 from billing.ledger import InsufficientBalance
 from billing.wallets import operations, schemas, store
-from billing.wallets.model import CaptureAboveHold, HoldNotOpen, HoldReferenceReused
+from billing.wallets.model import CaptureAboveHold, CreditNotUndoable, CreditStanding, HoldNotOpen, HoldReferenceReused
 from billing.wallets.operations import WalletSettings
 from billing.wallets.schemas import (
     CaptureIn,
     CreditAnswer,
     CreditIn,
+    CreditsOut,
     EmptyIn,
     HoldAnswer,
     HoldIn,
     HoldsOut,
     HoldsQuery,
     LedgerOut,
+    UndoIn,
     WalletsOut,
 )
 
@@ -67,9 +69,65 @@ async def grant_credit(
             priority=wanted.priority,
             expires_at=wanted.expires_at,
         )
-        return schemas.show_credit(credit)
+        standing = CreditStanding(credit, amount_minor, is_expiry_booked=False, undone_at=None)
+        return CreditAnswer(credit=schemas.show_credit(standing, now=tx.now))
 
     return await command.run(work, status=201)
+
+
+@get(
+    "/accounts/{account_id:str}/credits",
+    opt={DESCRIBED: Described(summary="List promotional credits", section="Wallets and credits", query=PageQuery)},
+)
+async def list_account_credits(
+    billing_operator: Operator, account_id: str, query: RawQuery, db: Database
+) -> CreditsOut:
+    """The promotional credits of an account, newest first, with what is left of each."""
+    identifier = ids.expect("acc", account_id)
+    _, page = query.read_page(PageQuery)
+    async with db.snapshot() as snapshot:
+        await accounts.get_account(snapshot.connection, account_id=identifier)
+        found = await store.list_credits_page(snapshot.connection, account_id=identifier, page=page)
+    shown = [schemas.show_credit(standing, now=snapshot.now) for standing in found.items]
+    return CreditsOut(credits=shown, meta=meta(page, found))
+
+
+@post(
+    "/accounts/{account_id:str}/credits/{credit_id:str}/undo",
+    status_code=200,
+    opt={
+        DESCRIBED: Described(
+            summary="Undo promotional credit",
+            section="Wallets and credits",
+            answer=CreditAnswer,
+            body=UndoIn,
+            errors=(CreditNotUndoable,),
+            needs_key=True,
+        )
+    },
+)
+async def undo_credit(
+    billing_operator: Operator, account_id: str, credit_id: str, body: RawBody, command: Command
+) -> Answer:
+    """Take promotional credit back whole, as if it had not been granted.
+
+    Only while nothing of it is spent: voiding an invoice gives back what the credit paid of it.
+    """
+    command.require_key()
+    identifier = ids.expect("acc", account_id)
+    wanted = body.read(UndoIn)
+    wanted.check()
+
+    async def work(tx: Tx) -> CreditAnswer:
+        standing = await operations.undo_credit(
+            tx,
+            account_id=identifier,
+            credit_id=ids.expect(schemas.CREDIT_PREFIX, credit_id),
+            reason=wanted.reason,
+        )
+        return CreditAnswer(credit=schemas.show_credit(standing, now=tx.now))
+
+    return await command.run(work)
 
 
 @get(
@@ -236,4 +294,14 @@ async def show_ledger(billing_operator: Operator, account_id: str, query: RawQue
     return schemas.show_books(balances_minor, found.items, meta=meta(page, found))
 
 
-HANDLERS = [grant_credit, list_account_wallets, list_account_holds, place_hold, capture_hold, release_hold, show_ledger]
+HANDLERS = [
+    grant_credit,
+    list_account_credits,
+    undo_credit,
+    list_account_wallets,
+    list_account_holds,
+    place_hold,
+    capture_hold,
+    release_hold,
+    show_ledger,
+]

@@ -13,7 +13,7 @@ from billing import accounts, ledger
 from billing.core import ids, money
 from billing.core.errors import Fault, InvalidParameter
 from billing.kit.web import Meta, PageQuery
-from billing.wallets.model import Credit, Hold, Wallet
+from billing.wallets.model import CreditStanding, CreditStatus, Hold, Wallet
 from billing.wallets.rules import read_amount
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 REFERENCE_LONGEST = 200
 REASON_LONGEST = 500
+CREDIT_PREFIX = "cred"
 PRIORITY_DEFAULT = 100
 PRIORITY_MAX = 1000
 
@@ -108,21 +109,30 @@ class CreditIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class CreditOut(msgspec.Struct, frozen=True, kw_only=True):
-    """Promotional credit."""
+    """Promotional credit and how it stands."""
 
     id: str
     amount: Decimal
+    remaining: Decimal
     currency: str
     reason: str
     priority: int
     granted_at: datetime
     expires_at: datetime | None
+    status: CreditStatus
 
 
 class CreditAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """A credit, wrapped by its name."""
 
     credit: CreditOut
+
+
+class CreditsOut(msgspec.Struct, frozen=True, kw_only=True):
+    """GET /account/credits, and GET /accounts/{id}/credits of the operator API."""
+
+    credits: list[CreditOut]
+    meta: Meta
 
 
 class HoldsQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -136,6 +146,18 @@ class HoldsOut(msgspec.Struct, frozen=True, kw_only=True):
 
     holds: list[HoldOut]
     meta: Meta
+
+
+class UndoIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """POST /accounts/{id}/credits/{id}/undo."""
+
+    reason: str
+
+    def check(self) -> None:
+        """Raise InvalidParameter for a text that nobody can read."""
+        faults = text_faults("reason", self.reason, longest=REASON_LONGEST)
+        if faults:
+            raise InvalidParameter(faults)
 
 
 class BalanceOut(msgspec.Struct, frozen=True, kw_only=True):
@@ -213,18 +235,19 @@ def show_hold(hold: Hold, *, now: datetime) -> HoldAnswer:
     )
 
 
-def show_credit(credit: Credit) -> CreditAnswer:
-    """A promotional credit as it was granted."""
-    return CreditAnswer(
-        credit=CreditOut(
-            id=ids.encode("cred", credit.credit_id),
-            amount=money.to_major(credit.amount_minor, credit.currency),
-            currency=credit.currency,
-            reason=credit.reason,
-            priority=credit.priority,
-            granted_at=credit.granted_at,
-            expires_at=credit.expires_at,
-        )
+def show_credit(standing: CreditStanding, *, now: datetime) -> CreditOut:
+    """A promotional credit as it stands at an instant."""
+    credit = standing.credit
+    return CreditOut(
+        id=ids.encode(CREDIT_PREFIX, credit.credit_id),
+        amount=money.to_major(credit.amount_minor, credit.currency),
+        remaining=money.to_major(standing.remaining_minor, credit.currency),
+        currency=credit.currency,
+        reason=credit.reason,
+        priority=credit.priority,
+        granted_at=credit.granted_at,
+        expires_at=credit.expires_at,
+        status=standing.status_at(now),
     )
 
 

@@ -12,7 +12,7 @@ from billing.core.page import Page, PageRequest
 from billing.kit import checks
 from billing.kit.checks import EVERYTHING, Check, Scope
 from billing.kit.statements import load_statement
-from billing.wallets.model import Credit, Hold
+from billing.wallets.model import Credit, CreditStanding, Hold
 
 if TYPE_CHECKING:
     import asyncpg
@@ -189,6 +189,41 @@ async def insert_credit(connection: Connection, credit: Credit) -> None:
     )
 
 
+async def get_credit(connection: Connection, *, account_id: UUID, credit_id: UUID) -> CreditStanding:
+    """A promotional credit and how it stands. Raises NotFound."""
+    row = await connection.fetchrow(
+        """
+        SELECT credits.account_id, credits.credit_id, credits.currency, amount_minor, reason, credits.priority,
+            credits.granted_at, credits.expires_at, promotional_credits_v.balance_minor AS remaining_minor,
+            (SELECT undone_at FROM undone_credits
+             WHERE undone_credits.account_id = $1 AND undone_credits.credit_id = $2) AS undone_at,
+            EXISTS (SELECT FROM expired_credits_v
+                    WHERE expired_credits_v.account_id = $1 AND expired_credits_v.credit_id = $2) AS is_expiry_booked
+        FROM promotional_credits AS credits
+        JOIN promotional_credits_v USING (account_id, credit_id)
+        WHERE credits.account_id = $1 AND credits.credit_id = $2
+        """,
+        account_id,
+        credit_id,
+    )
+    if row is None:
+        raise NotFound
+    return _standing(row)
+
+
+async def insert_undoing(
+    connection: Connection, *, account_id: UUID, credit_id: UUID, reason: str, now: datetime
+) -> None:
+    """Note that a promotional credit was taken back."""
+    await connection.execute(
+        "INSERT INTO undone_credits (account_id, credit_id, reason, undone_at) VALUES ($1, $2, $3, $4)",
+        account_id,
+        credit_id,
+        reason,
+        now,
+    )
+
+
 async def list_credits(connection: Connection, *, account_id: UUID) -> list[Credit]:
     """An account's promotional credits in the order in which they are spent: priority, soonest expiry, oldest."""
     rows = await connection.fetch(
@@ -201,6 +236,47 @@ async def list_credits(connection: Connection, *, account_id: UUID) -> list[Cred
         account_id,
     )
     return [Credit(**dict(row)) for row in rows]
+
+
+async def list_credits_page(connection: Connection, *, account_id: UUID, page: PageRequest) -> Page[CreditStanding]:
+    """One page of an account's promotional credits, newest first, and how each stands."""
+    rows = await connection.fetch(
+        """
+        WITH whole AS NOT MATERIALIZED (
+            SELECT account_id, credit_id, currency, amount_minor, reason, priority, granted_at, expires_at
+            FROM promotional_credits
+            WHERE account_id = $1
+        ), listed AS (
+            SELECT * FROM whole
+            WHERE (granted_at, credit_id) < (
+                coalesce($5::timestamptz, 'infinity'), coalesce($6::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+            ORDER BY granted_at DESC, credit_id DESC
+            LIMIT $3 OFFSET $4
+        )
+        SELECT listed.*, counted.total, credits.balance_minor AS remaining_minor, undone_at,
+            EXISTS (SELECT FROM expired_credits_v
+                    WHERE expired_credits_v.account_id = $1 AND expired_credits_v.credit_id = listed.credit_id) AS is_expiry_booked
+        FROM (SELECT CASE WHEN $2::boolean THEN (SELECT count(*) FROM whole) END AS total) AS counted
+        LEFT JOIN listed ON true
+        LEFT JOIN promotional_credits_v AS credits ON credits.account_id = $1 AND credits.credit_id = listed.credit_id
+        LEFT JOIN undone_credits ON undone_credits.account_id = $1 AND undone_credits.credit_id = listed.credit_id
+        ORDER BY listed.granted_at DESC, listed.credit_id DESC
+        """,
+        account_id,
+        page.is_counted,
+        page.limit,
+        page.offset,
+        *page.key(datetime, UUID),
+    )
+    found = [_standing(row) for row in rows if row["credit_id"] is not None]
+    return page.cut(
+        found, total=rows[0]["total"], key=lambda standing: (standing.credit.granted_at, standing.credit.credit_id)
+    )
+
+
+def _standing(row: asyncpg.Record) -> CreditStanding:
+    members = {name: row[name] for name in Credit.__slots__}
+    return CreditStanding(Credit(**members), row["remaining_minor"], row["is_expiry_booked"], row["undone_at"])
 
 
 def _without_total(row: asyncpg.Record) -> dict[str, Any]:
