@@ -239,7 +239,7 @@ async def furnished_dsn(database_server: Path) -> AsyncIterator[str]:
 @pytest_asyncio.fixture
 async def copy(furnished_dsn: str) -> AsyncIterator[Connection]:
     """Its owner, in a transaction that is rolled back."""
-    connection = await asyncpg.connect(furnished_dsn, server_settings={"timezone": "UTC", "jit": "of"})
+    connection = await asyncpg.connect(furnished_dsn, server_settings={"timezone": "UTC", "jit": "off"})
     transaction = connection.transaction()
     await transaction.start()
     try:

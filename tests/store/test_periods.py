@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
+import asyncpg
 import pytest
 import pytest_asyncio
 
 from billing import metering, rating
 from billing.core.period import Period
-from billing.kit.db import Tx
-from tests.support.cloud import FEBRUARY, JANUARY, at, event, find_broken, open_account, price, publish, report
+from billing.kit.db import APP_ROLE, Database, Tx
+from tests.support.cloud import FEBRUARY, JANUARY, Cloud, at, event, find_broken, open_account, price, publish, report
+from tests.support.house import Clock
 
 MICROSECOND = timedelta(microseconds=1)
 ZONES = [
@@ -211,3 +214,70 @@ class TestOpenPeriods:
         await metering.mark_rated(tx.connection, versions={account_id: 1}, period=DECEMBER)
         for now, wanted in ((tx.now, [JANUARY, FEBRUARY]), (JANUARY.end - MICROSECOND, [JANUARY])):
             assert await metering.list_open_periods(tx.connection, account_id=account_id, now=now) == wanted
+
+
+class TestEdgesOfMonths:
+    """24 months with usage in their first and last microsecond, closed one after the other, with everything in another zone."""
+
+    @pytest.mark.parametrize("zone", ["UTC", "America/St_Johns", "Asia/Kathmandu", "Australia/Lord_Howe"])
+    async def test_are_billed_in_one_month_each_whatever_the_zones(
+        self, database_dsn: str, monkeypatch: pytest.MonkeyPatch, zone: str
+    ) -> None:
+        owner = await asyncpg.connect(database_dsn)
+        await owner.execute("SELECT set_config('lineserve.zone', $1, false)", zone)
+        await owner.execute(
+            "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET timezone = %L',"
+            " current_database(), current_setting('lineserve.zone')); END $$"
+        )
+        await owner.close()
+        monkeypatch.setenv("TZ", zone)  # of this process, as of a server's
+        time.tzset()
+        try:
+            assert await self.closed(database_dsn, zone) == self.wanted()
+        finally:
+            monkeypatch.undo()
+            time.tzset()
+
+    async def closed(self, dsn: str, zone: str) -> list[tuple[object, ...]]:
+        """What the invoices of two years say."""
+        pool = await asyncpg.create_pool(dsn, min_size=1, max_size=2, server_settings={"role": APP_ROLE, "jit": "off"})
+        try:
+            clock = Clock()
+            clock.now = datetime(2025, 1, 2, tzinfo=UTC)
+            cloud = Cloud(Database(pool, clock), clock)
+            assert await pool.fetchval("SHOW TimeZone") == zone
+            start = datetime(2020, 1, 1, tzinfo=UTC)
+            await cloud.publish(price(meter="m", unit_price="1"), valid_from=start)
+            await cloud.publish(
+                price(service="compute", model="hourly", plan="vps", hourly_price="0.01"), valid_from=start
+            )
+            account_id = await cloud.open_account()
+            async with cloud.database.transaction() as tx:
+                await tx.connection.execute("UPDATE accounts SET timezone = $2 WHERE account_id = $1", account_id, zone)
+            first = Period(2023, 1)
+            await cloud.report(account_id, plan="vps", effective_at=first.start)
+            for month in months(first, 24):
+                await cloud.use(account_id, 1, occurred_at=month.start)
+                await cloud.use(account_id, 2, occurred_at=month.end - MICROSECOND)
+            for month in months(first, 24):
+                await cloud.close(month)
+            rows = await cloud.fetch(
+                """
+                SELECT invoices.period, number, item, service_period, quantity, amount_minor, description, issued_at, due_at
+                FROM invoices JOIN invoice_lines USING (account_id, invoice_id)
+                ORDER BY invoices.period, item
+                """
+            )
+            assert await cloud.broken() == []
+            return [tuple(row) for row in rows]
+        finally:
+            await pool.close()
+
+    def wanted(self) -> list[tuple[object, ...]]:
+        issued_at, due_at = datetime(2025, 1, 2, tzinfo=UTC), datetime(2025, 1, 16, tzinfo=UTC)
+        rows: list[tuple[object, ...]] = []
+        for ordinal, month in enumerate(months(Period(2023, 1), 24), start=1):
+            day, number, hours = month.start_date, f"INV-2025-{ordinal:03d}", month.seconds // 3600
+            rows.append((day, number, "m", day, 3, 300, "m", issued_at, due_at))
+            rows.append((day, number, "vps", day, hours, hours, "vps (r)", issued_at, due_at))
+        return rows

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Callable, Hashable
 from dataclasses import replace
+from datetime import date
 from fractions import Fraction
 from itertools import product
 from random import Random
+from uuid import UUID
 
 from hypothesis import HealthCheck, given, settings
 
+from billing.core.money import decimals_of
 from tests.oracle import rating
 from tests.oracle.generate import Scenario, scenario
 from tests.oracle.models import TRILLION
 from tests.oracle.strategies import scenarios
-from tests.oracle.world import World, scope_of
+from tests.oracle.world import Resource, World, scope_of
 
 
 def rate(made: Scenario) -> list[rating.Charge]:
@@ -58,6 +63,38 @@ def test_parts_sum_to_wholes_whatever_the_order(made: Scenario) -> None:
         assert sum(line.unrounded_trillionths for line in lines) == charge.cost_trillionths
         assert sum(share for _, _, share in rating.resource_shares(charge)) == cost
         assert sum(rating.day_shares(charge).values()) == cost
+
+
+GROUPINGS: dict[str, Callable[[Resource, date], Hashable]] = {
+    "day": lambda _, day: day,
+    "resource": lambda resource, _: resource.resource_id,
+    "project": lambda resource, _: resource.project_id,
+    "region": lambda resource, _: resource.region,
+    "project and day": lambda resource, day: (resource.project_id, day),
+    "region and day": lambda resource, day: (resource.region, day),
+    "project and region": lambda resource, _: (resource.project_id, resource.region),
+    "all at once": lambda resource, day: (resource.resource_id, day),
+}
+
+
+@given(scenarios())
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+def test_shares_sum_to_the_whole_under_every_grouping(made: Scenario) -> None:
+    for charge in rate(made):
+        resources = {piece.resource.resource_id: piece.resource for piece in charge.pieces}
+        of_lines: defaultdict[tuple[UUID, str], Fraction] = defaultdict(Fraction)
+        for (resource_id, _), share in rating.day_shares(charge).items():
+            of_lines[resources[resource_id].project_id, resources[resource_id].region] += share
+        for group in GROUPINGS.values():
+            shares: defaultdict[Hashable, Fraction] = defaultdict(Fraction)
+            for (resource_id, day), share in rating.day_shares(charge).items():
+                shares[group(resources[resource_id], day)] += share
+            assert sum(shares.values()) == Fraction(charge.cost_trillionths, TRILLION)
+            if charge.cost_trillionths:
+                assert sum(rating.apportion(charge.amount_minor, list(shares.values()))) == charge.amount_minor
+        for line in rating.lines([charge]):  # a line is its days' and resources' shares, rounded with its charge
+            exact = of_lines[line.project_id, line.region] * 10 ** decimals_of(charge.account.currency)
+            assert abs(line.amount_minor - exact) < 2
 
 
 class TestGenerator:
