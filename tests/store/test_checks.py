@@ -151,6 +151,20 @@ DAMAGES: list[tuple[str, dict[str, int]]] = [
         {"numbers have no holes": 1, "every invoice has the number that it was allotted": 1},
     ),
     (
+        """
+        INSERT INTO credit_notes
+        SELECT account_id, invoice_id, invoice_id, 'credit', 'CN-2024-001', currency, total_minor + 1, 0, total_minor + 1, 0, 0, 0,
+            'x', issued_at, '{}'
+        FROM invoices
+        ORDER BY number LIMIT 1
+        """,
+        {
+            "credit notes are their parts and taxes": 1,
+            "every credit note has the number that it was allotted": 1,
+            "invoices are credited at most what they came to": 1,
+        },
+    ),
+    (
         "UPDATE invoices SET number = 'INV-2024-009' WHERE number = 'INV-2024-002'",
         {"every invoice has the number that it was allotted": 1},
     ),

@@ -6,6 +6,10 @@
     SELECT invoices.* FROM part_of JOIN invoices USING (account_id)
     UNION
     SELECT invoices.* FROM invoices WHERE issued_at >= $1
+), own_notes AS (
+    SELECT credit_notes.* FROM part_of JOIN credit_notes USING (account_id)
+    UNION
+    SELECT credit_notes.* FROM credit_notes WHERE issued_at >= $1
 ), line_sums AS (
     SELECT account_id, invoice_id, sum(amount_minor) AS lines_minor
     FROM invoice_lines JOIN own USING (account_id, invoice_id) GROUP BY account_id, invoice_id
@@ -64,6 +68,30 @@ SELECT 'every invoice has the number that it was allotted', count(*)
 FROM own
 LEFT JOIN invoice_numbers AS n ON n.invoice_id = own.invoice_id AND n.account_id = own.account_id
 WHERE own.number IS DISTINCT FROM n.series || '-' || lpad(n.number::text, greatest(3, length(n.number::text)), '0')
+UNION ALL
+SELECT 'credit notes are their parts and taxes', count(*)
+FROM own_notes AS n
+WHERE net_minor <> (
+        SELECT coalesce(sum(amount_minor), 0) FROM credit_note_lines AS l
+        WHERE l.account_id = n.account_id AND l.credit_note_id = n.credit_note_id
+    ) OR tax_minor <> (
+        SELECT coalesce(sum(amount_minor), 0) FROM credit_note_taxes AS t
+        WHERE t.account_id = n.account_id AND t.credit_note_id = n.credit_note_id
+    )
+UNION ALL
+SELECT 'every credit note has the number that it was allotted', count(*)
+FROM own_notes
+LEFT JOIN invoice_numbers AS n ON n.invoice_id = own_notes.credit_note_id AND n.account_id = own_notes.account_id
+WHERE own_notes.number IS DISTINCT FROM n.series || '-' || lpad(n.number::text, greatest(3, length(n.number::text)), '0')
+UNION ALL
+SELECT 'invoices are credited at most what they came to', count(*)
+FROM (
+    SELECT FROM own_notes
+    JOIN credit_notes AS n ON n.account_id = own_notes.account_id AND n.invoice_id = own_notes.invoice_id
+    JOIN invoices ON invoices.account_id = n.account_id AND invoices.invoice_id = n.invoice_id
+    GROUP BY n.account_id, n.invoice_id, own_notes.credit_note_id, invoices.subtotal_minor, invoices.total_minor
+    HAVING sum(n.total_minor) > invoices.total_minor OR sum(n.net_minor) > invoices.subtotal_minor
+) AS broken
 UNION ALL
 SELECT 'numbers are in order of issue', count(*)
 FROM (
