@@ -1159,6 +1159,30 @@ CREATE TABLE public.document_pdfs (
 );
 ALTER TABLE ONLY public.document_pdfs ALTER COLUMN content SET STORAGE EXTERNAL;
 
+CREATE TABLE public.transfers (
+    account_id uuid NOT NULL,
+    number bigint NOT NULL,
+    currency text NOT NULL,
+    source text NOT NULL,
+    destination text NOT NULL,
+    amount_minor bigint NOT NULL,
+    template text NOT NULL,
+    reference text NOT NULL,
+    ordinal integer NOT NULL,
+    effective_at timestamp with time zone NOT NULL,
+    recorded_at timestamp with time zone NOT NULL,
+    chain_hash bytea,
+    CONSTRAINT ck_transfers_amount CHECK ((amount_minor > 0)),
+    CONSTRAINT ck_transfers_between CHECK ((source <> destination)),
+    CONSTRAINT ck_transfers_number CHECK ((number > 0))
+);
+
+CREATE VIEW public.expired_credits_v AS
+ SELECT account_id,
+    (reference)::uuid AS credit_id
+   FROM public.transfers
+  WHERE (template = 'credit.expired'::text);
+
 CREATE TABLE public.gauges (
     account_id uuid NOT NULL,
     resource_id text NOT NULL,
@@ -1884,24 +1908,6 @@ CREATE VIEW public.tax_rates_v AS
     percent,
     valid_from
    FROM public.tax_rates;
-
-CREATE TABLE public.transfers (
-    account_id uuid NOT NULL,
-    number bigint NOT NULL,
-    currency text NOT NULL,
-    source text NOT NULL,
-    destination text NOT NULL,
-    amount_minor bigint NOT NULL,
-    template text NOT NULL,
-    reference text NOT NULL,
-    ordinal integer NOT NULL,
-    effective_at timestamp with time zone NOT NULL,
-    recorded_at timestamp with time zone NOT NULL,
-    chain_hash bytea,
-    CONSTRAINT ck_transfers_amount CHECK ((amount_minor > 0)),
-    CONSTRAINT ck_transfers_between CHECK ((source <> destination)),
-    CONSTRAINT ck_transfers_number CHECK ((number > 0))
-);
 
 CREATE TABLE public.undone_credits (
     account_id uuid NOT NULL,
@@ -2630,6 +2636,10 @@ GRANT SELECT ON TABLE public.deliveries_v TO lineserve_app;
 
 GRANT SELECT,INSERT ON TABLE public.document_pdfs TO lineserve_app;
 
+GRANT SELECT,INSERT ON TABLE public.transfers TO lineserve_app;
+
+GRANT SELECT ON TABLE public.expired_credits_v TO lineserve_app;
+
 GRANT SELECT,INSERT ON TABLE public.gauges TO lineserve_app;
 
 GRANT SELECT ON TABLE public.gauges_v TO lineserve_app;
@@ -2733,8 +2743,6 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.shortened_resources TO lineser
 GRANT SELECT,INSERT,UPDATE ON TABLE public.tax_rates TO lineserve_app;
 
 GRANT SELECT ON TABLE public.tax_rates_v TO lineserve_app;
-
-GRANT SELECT,INSERT ON TABLE public.transfers TO lineserve_app;
 
 GRANT SELECT,INSERT ON TABLE public.undone_credits TO lineserve_app;
 
