@@ -9,31 +9,38 @@ from __future__ import annotations
 import os
 import random
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import pytest
 import pytest_asyncio
 
 from billing import catalog, invoices, metering
-from billing.analytics.model import DaySpan
-from billing.analytics.operations import costs
+from billing.analytics import rules
+from billing.analytics.model import DaySpan, ServiceUsage
+from billing.analytics.operations import costs, usage
 from billing.catalog import Aggregation, Meter
 from billing.core.period import Period
 from billing.invoices.operations import ending
 from tests.oracle import rating as oracle
 from tests.oracle import world
-from tests.oracle.costs import SharedLine, costs_by
+from tests.oracle.costs import SharedLine, atoms_of, costs_by, rounded
 from tests.support.cloud import Cloud, at, open_cloud, price
 
 STEPS = int(os.environ.get("LINESERVE_TEST_STEPS", "45"))
 GROUPINGS = ("service", "project", "region", "day", "week", "month")
 METERS: dict[str, Aggregation] = {"sent": "sum", "peak": "max", "seats": "last", "level": "time_weighted"}
+SHOWN_AS: dict[str, Literal["storage_gb", "bandwidth_gb"]] = {
+    "peak": "storage_gb",
+    "level": "storage_gb",
+    "sent": "bandwidth_gb",
+    "seats": "bandwidth_gb",
+}
 PLANS = ("small", "large", "flat")
 TIERS = [{"up_to": 40, "unit_price": "0.37"}, {"up_to": None, "unit_price": "0.113"}]
 
@@ -59,6 +66,10 @@ class Thing:
     def is_deleted(self) -> bool:
         return any(point.status == "deleted" for point in self.points)
 
+    @property
+    def was_deleting(self) -> bool:
+        return any(point.status == "deleting" for point in self.points)
+
 
 @dataclass
 class History:
@@ -77,11 +88,12 @@ class History:
         """Something happens, a few minutes to days after the last."""
         self.cloud.clock.advance(timedelta(minutes=self.rng.choice((1, 17, 400, 1440, 4000))))
         live = [thing for thing in self.things if not thing.is_deleted]
+        used = [thing for thing in live if not thing.was_deleting]  # what is being deleted sends nothing
         what = self.rng.random()
         if len(self.things) < 3 or (what < 0.1 and len(self.things) < 7):
             await self._start()
-        elif what < 0.55 and live:
-            await self._use(self.rng.choice(live))
+        elif what < 0.55 and used:
+            await self._use(self.rng.choice(used))
         elif what < 0.63 and live:
             await self._change(self.rng.choice(live))
         elif what < 0.70 and live:
@@ -158,7 +170,7 @@ class History:
             result = await self.cloud.use(
                 self.account_id, quantity, resource_id=thing.resource_id, meter=meter, occurred_at=occurred_at
             )
-            assert result.outcome == "accepted"
+            assert result.outcome == "accepted", result
             thing.events[str(self.cloud.events)] = world.Event(meter, quantity, occurred_at)
 
     async def _void_event(self) -> None:
@@ -242,6 +254,20 @@ class History:
             month = month.next()
         return shared
 
+    def quantities(self, meters: set[str]) -> Iterator[tuple[date, Fraction]]:
+        """What each day adds to some meters; a month's highest or last value is shared among its days."""
+        month = Period(2024, 1)
+        while month.start <= self.cloud.clock.now:
+            made = self.world_of(month.start_date)
+            as_of = min(self.cloud.clock.now, month.end)
+            for charge in oracle.rate(made, year=month.year, month=month.month, as_of=as_of):
+                for piece in charge.pieces if charge.price.definition.get("meter") in meters else ():
+                    weights = piece.day_weights()
+                    for day, weight in weights.items():
+                        if piece.quantity > 0:
+                            yield day, piece.quantity * weight / sum(weights.values())
+            month = month.next()
+
     async def _said(self, month: date) -> dict[Any, tuple[int, str, str | None]]:
         """What documents that were not voided say of a service month, by charge and place."""
         rows = await self.cloud.fetch(
@@ -295,7 +321,14 @@ async def begin(cloud: Cloud, seed: int) -> History:
     services = {"sent": "messaging", "peak": "storage", "seats": "seats", "level": "storage"}
     async with cloud.database.transaction() as tx:
         for name, aggregation in METERS.items():
-            meter = Meter(meter=name, service=services[name], name=name, unit="units", aggregation=aggregation)
+            meter = Meter(
+                meter=name,
+                service=services[name],
+                name=name,
+                unit="units",
+                aggregation=aggregation,
+                shows_as=SHOWN_AS.get(name),
+            )
             await catalog.define_meter(tx, meter=meter)
     scope = rng.choice(("account", "resource"))
     definitions: list[dict[str, Any]] = [
@@ -377,6 +410,83 @@ async def compare(history: History) -> int:
     return compared
 
 
+async def compare_project(history: History) -> None:
+    """One project's usage with the oracle: services, resources and days each sum to the rounded whole."""
+    lines, now = await history.lines(), history.cloud.clock.now
+    project_id = history.rng.choice(history.projects)
+    days = history.rng.choice(spans_of(history.rng, now))
+    async with history.cloud.database.snapshot() as tx:
+        found = await costs.get_project_usage(
+            tx.connection, account_id=history.account_id, project_id=project_id, days=days, now=now
+        )
+    own = [line for line in lines if line.project == str(project_id)]
+    first, end = days.first_day, days.end_day
+    atoms = [atom for line in own for atom in atoms_of(line, by_day=False, first=first, end=end)]
+    services: dict[str, Fraction] = {one.service: Fraction(0) for one in found.services}
+    for atom in atoms:
+        services[atom.line.service] += atom.amount
+    wanted = rounded(services)
+    assert {one.service: one.amount_minor for one in found.services} == wanted
+    for one in found.services:
+        assert sum(resource.amount_minor for resource in one.resources) == one.amount_minor
+        assert {resource.resource_id for resource in one.resources} == {
+            atom.resource_id for atom in atoms if atom.line.service == one.service
+        }
+    daily = costs_by(own, "day", first=first, end=end)
+    assert [one.day for one in found.daily] == [first + timedelta(days=n) for n in range((end - first).days)]
+    assert {str(one.day): one.amount_minor for one in found.daily if str(one.day) in daily or one.amount_minor} == {
+        day: group.amount_minor for day, group in daily.items()
+    }
+    assert found.total_minor == sum(wanted.values()) == sum(one.amount_minor for one in found.daily)
+
+
+async def compare_running_month(history: History) -> None:
+    """The running month by project and service is what usage says, resource by resource."""
+    now = history.cloud.clock.now
+    period = Period.containing(now)
+    days = DaySpan(period.start_date, period.next().start_date)
+    async with history.cloud.database.snapshot() as tx:
+        whole = await usage.get_usage(tx.connection, account_id=history.account_id, service=None, now=now)
+        projects = [
+            await costs.get_project_usage(
+                tx.connection, account_id=history.account_id, project_id=project_id, days=days, now=now
+            )
+            for project_id in history.projects
+        ]
+    assert _by_resource(whole.services) == _by_resource([one for project in projects for one in project.services])
+
+
+def _by_resource(services: Sequence[ServiceUsage]) -> dict[tuple[str, str | None], tuple[int, dict[str, str]]]:
+    """Cost and figures by service and resource."""
+    return {
+        (service.service, resource.resource_id): (
+            resource.amount_minor,
+            {name: str(rules.plain(figure)) for name, figure in resource.figures.items()},
+        )
+        for service in services
+        for resource in service.resources
+    }
+
+
+async def compare_trend(history: History) -> None:
+    """Storage and bandwidth by day, week or month with the world's quantities by day."""
+    now = history.cloud.clock.now
+    days = history.rng.choice(spans_of(history.rng, now))
+    interval = history.rng.choice(("day", "week", "month"))
+    for metric, shown_as in (("storage", "storage_gb"), ("bandwidth", "bandwidth_gb")):
+        async with history.cloud.database.snapshot() as tx:
+            points = await costs.follow(
+                tx.connection, account_id=history.account_id, metric=metric, interval=interval, days=days, now=now
+            )
+        values: dict[date, Fraction] = dict.fromkeys([point.date for point in points], Fraction(0))
+        for day, quantity in history.quantities({name for name, one in SHOWN_AS.items() if one == shown_as}):
+            if days.first_day <= day < days.end_day:
+                values[rules.bucket_of(day, interval)] += quantity
+        assert [(point.date, str(point.value)) for point in points] == [
+            (day, str(rules.plain(value))) for day, value in values.items()
+        ]
+
+
 class TestBreakDown:
     @pytest.mark.parametrize("number", range(4))
     async def test_is_what_lines_and_usage_say_by_every_group(self, cloud: Cloud, number: int):
@@ -388,4 +498,7 @@ class TestBreakDown:
             await history.step()
             if step % 5 == 4:
                 compared += await compare(history)
+                await compare_project(history)
+                await compare_running_month(history)
+                await compare_trend(history)
         assert compared > 0

@@ -98,7 +98,7 @@ class UsedShare:
 
 @dataclass(frozen=True, slots=True)
 class DayQuantityRun:
-    """What each day from `first_day` to `last_day` adds to a quantity, in 10^-30 units."""
+    """What each day from `first_day` to `last_day` adds to a quantity, in 10^-40 units."""
 
     first_day: date
     last_day: date

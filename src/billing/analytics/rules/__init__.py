@@ -14,7 +14,7 @@ from billing.analytics.rules.explaining import (
     rated_charge,
     says_the_same,
 )
-from billing.analytics.rules.spans import buckets_asked, buckets_of, ends_of_buckets, midnight, months_asked
+from billing.analytics.rules.spans import bucket_of, buckets_asked, buckets_of, ends_of_buckets, midnight, months_asked
 from billing.analytics.rules.usage import (
     HOUR_S,
     cost_per_message,
@@ -29,6 +29,7 @@ from billing.analytics.rules.usage import (
 __all__ = [
     "HOUR_S",
     "billed_charge",
+    "bucket_of",
     "buckets_asked",
     "buckets_of",
     "cost_per_message",

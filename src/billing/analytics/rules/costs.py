@@ -42,7 +42,7 @@ Types = Mapping[str | None, tuple[int, int]]  # by type: its share and how many 
 
 
 def settled(share: int) -> int:
-    """A sum of shares in 10^-30 minor units, without the noise below."""
+    """A sum of what comes in 10^-40 units in 10^-30 units, without the noise below."""
     return (2 * share + _NOISE) // (2 * _NOISE)
 
 
@@ -191,7 +191,7 @@ def quantities_of_buckets(
     for run in runs:
         for day in _days_of(run.first_day, run.last_day):
             sums[bucket_of(day, interval)] += run.quantity
-    return {bucket: plain(Fraction(quantity, _ONE)) for bucket, quantity in sums.items()}
+    return {bucket: plain(Fraction(settled(quantity), _ONE)) for bucket, quantity in sums.items()}
 
 
 def apportion_shares(shares: Sequence[int]) -> list[int]:

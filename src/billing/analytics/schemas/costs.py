@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Literal, TypedDict
 from uuid import UUID
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import Struct
 
 from billing.analytics import rules
 from billing.analytics.schemas import transactions
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from billing.analytics.model import CostGroup, Grouping, Metric, ProjectUsage, TrendPoint
 
 PROJECT_PREFIX = "proj"
+UNCOUNTED_SERVICE = "storage"
 UNITS = {"resources": "count", "storage": "GB-month", "bandwidth": "GB"}
 
 
@@ -48,10 +49,17 @@ class ProjectUsageQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class TypeShown(Struct, frozen=True, kw_only=True):
-    """What a group's resources of one type cost. Of the service storage, `count` is left out, as in the API's documentation."""
+    """What a group's resources of one type cost, and how many they are. No type: what was billed for is gone."""
 
     type: str | None
-    count: int | UnsetType = UNSET
+    count: int
+    cost: Decimal
+
+
+class StorageTypeShown(Struct, frozen=True, kw_only=True):
+    """The same of the service storage, which the API's documentation shows without a count."""
+
+    type: str | None
     cost: Decimal
 
 
@@ -67,7 +75,7 @@ class ServiceCosts(Struct, frozen=True, kw_only=True):
     service: str
     cost: Decimal
     percentage: Decimal
-    resources: list[TypeShown]
+    resources: list[TypeShown | StorageTypeShown]
 
 
 class ProjectCosts(Struct, frozen=True, kw_only=True):
@@ -179,22 +187,17 @@ def _group(
     group: CostGroup, group_by: Grouping, currency: str
 ) -> ServiceCosts | ProjectCosts | RegionCosts | DayCosts | WeekCosts | MonthCosts:
     """A group with its first member named as it is grouped."""
-    is_counted = (group_by, group.key) != ("service", "storage")
     common: _Common = {
         "cost": money.to_major(group.amount_minor, currency),
         "percentage": Decimal(group.per_mille).scaleb(-1),
         "resources": [
-            TypeShown(
-                type=one.type,
-                count=one.count if is_counted else UNSET,
-                cost=money.to_major(one.amount_minor, currency),
-            )
+            TypeShown(type=one.type, count=one.count, cost=money.to_major(one.amount_minor, currency))
             for one in group.types
         ],
     }
     match group_by:
         case "service":
-            return ServiceCosts(service=group.key, **common)
+            return _of_service(group, common)
         case "project":
             project_id = ids.encode(PROJECT_PREFIX, UUID(group.key))
             return ProjectCosts(project=group.name, project_id=project_id, **common)
@@ -206,6 +209,13 @@ def _group(
             return WeekCosts(week=date.fromisoformat(group.key).strftime("%G-W%V"), **common)
         case "month":
             return MonthCosts(month=group.key[:7], **common)
+
+
+def _of_service(group: CostGroup, common: _Common) -> ServiceCosts:
+    resources: list[TypeShown | StorageTypeShown] = [*common["resources"]]
+    if group.key == UNCOUNTED_SERVICE:
+        resources = [StorageTypeShown(type=one.type, cost=one.cost) for one in common["resources"]]
+    return ServiceCosts(service=group.key, cost=common["cost"], percentage=common["percentage"], resources=resources)
 
 
 def show_trends(points: Sequence[TrendPoint], *, metric: Metric, interval: str, currency: str) -> TrendsAnswer:

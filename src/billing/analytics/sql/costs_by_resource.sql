@@ -4,7 +4,11 @@ SELECT NULL::date AS first_day, NULL::date AS last_day, part_shares.share, cost_
     prices_v.model, prices_v.step, prices_v.minimum_quantity, meters_v.shows_as,
     CASE WHEN meters_v.aggregation = 'time_weighted' THEN (months.end_day - months.first_day) * 86400 ELSE 1 END AS denominator,
     part_shares.quantity
-FROM part_shares
+FROM (
+    SELECT line_no, resource_id, type, sum(share) AS share, sum(quantity) AS quantity
+    FROM part_shares
+    GROUP BY line_no, resource_id, type
+) AS part_shares
 JOIN cost_lines ON cost_lines.line_no = part_shares.line_no
 JOIN months ON months.first_day = cost_lines.month
 JOIN prices_v ON prices_v.price_id = cost_lines.price_id

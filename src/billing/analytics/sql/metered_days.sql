@@ -1,5 +1,5 @@
 -- What the meters of the account $1 that are shown as $5 counted from the day $2 to before $3, seen from the instant $4: runs of days with
--- what each day adds, in 10^-30 units; a gauge's level over its month. The same days as in cost_shares.sql.
+-- what each day adds, in 10^-40 units; a gauge's level over its month. The same days as in cost_shares.sql.
 WITH months AS (
     SELECT month::date AS first_day, (month + interval '1 month')::date AS end_day,
         least((month + interval '1 month') AT TIME ZONE 'UTC', $4::timestamptz) AS until,
@@ -22,9 +22,9 @@ shown AS (
 )
 SELECT greatest(runs.first_day, months.from_day) AS first_day, least(runs.last_day, months.to_day - 1) AS last_day,
     sum(CASE
-        WHEN shown.aggregation = 'time_weighted' THEN div(runs.reading * 1e30, (months.end_day - months.first_day) * 86400)
-        WHEN shown.is_shared THEN div(shown.quantity * runs.reading * 1e30, shown.readings)
-        ELSE runs.reading * 1e30
+        WHEN shown.aggregation = 'time_weighted' THEN div(runs.reading * 1e40, (months.end_day - months.first_day) * 86400)
+        WHEN shown.is_shared THEN div(shown.quantity * runs.reading * 1e40, shown.readings)
+        ELSE runs.reading * 1e40
     END) AS quantity
 FROM shown
 JOIN runs ON runs.month = shown.month AND runs.resource_id = shown.resource_id AND runs.item = shown.item AND runs.status = shown.status
