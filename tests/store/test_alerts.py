@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 import pytest_asyncio
 
-from billing import alerts, wallets
+from billing import alerts, ledger, wallets
 from billing.kit import touches
+from billing.kit.db import Tx
+from billing.ledger import rules as transfers
 from tests.support.alarm import Alarm, open_alarm
 from tests.support.cloud import at, pay_in, price
+from tests.support.twins import WatchedConnection
+
+if TYPE_CHECKING:
+    from billing.kit.db import Connection
 
 FEBRUARY_1 = datetime(2024, 2, 1, tzinfo=UTC)
 
@@ -334,6 +342,26 @@ class TestRunningServers:
         assert timedelta(0) <= alarm.clock.now - at("03-01 05:00") < timedelta(minutes=1)
 
 
+def payment(tx: Tx, account_id: UUID) -> ledger.Transfer:
+    return transfers.payment_recorded(
+        account_id=account_id, payment_id=tx.new_id(), currency="USD", amount_minor=1, at=tx.now
+    )
+
+
+def _noting(statements: list[str]) -> Callable[[str], str]:
+    def note(statement: str) -> str:
+        statements.append(statement)
+        return statement
+
+    return note
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for inner in plan.get("Plans", []):
+        yield from _nodes(inner)
+
+
 class TestCost:
     async def test_is_that_of_touched_accounts(self, alarm: Alarm):
         """Accounts that nobody wrote to and that have nothing running are not read: not claimed, and not due."""
@@ -355,11 +383,52 @@ class TestCost:
         )
         assert after == before
 
+    async def test_is_not_that_of_alerts_at_rest(self, alarm: Alarm):
+        """The plan of the claim with 20,000 watched accounts: two look-ups by index, and no scan of those that are at rest."""
+        account_id = await metered(alarm)
+        await alarm.alert(account_id, 100)
+        async with alarm.database.transaction() as tx:
+            await tx.connection.execute("SET LOCAL ROLE NONE")
+            await tx.connection.execute("SET LOCAL session_replication_role = replica")
+            await tx.connection.execute(
+                "INSERT INTO watched_accounts (account_id) SELECT gen_random_uuid() FROM generate_series(1, 20000)"
+            )
+            await tx.connection.execute("ANALYZE watched_accounts")
+        statements: list[str] = []
+        async with alarm.database.transaction() as tx:
+            noting = cast("Connection", WatchedConnection(tx.connection, _noting(statements)))
+            assert len(await touches.claim(Tx(noting, tx.now), limit=500)) == 1
+        [statement] = statements
+        await use(alarm, account_id, 1)
+        async with alarm.database.transaction() as tx:
+            [row] = await tx.connection.fetch(
+                f"EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) {statement}", alarm.clock.now, 500
+            )
+        [explained] = json.loads(row[0])
+        nodes = list(_nodes(explained["Plan"]))
+        watched = [node for node in nodes if node.get("Relation Name") == "watched_accounts"]
+        assert watched
+        assert {node["Node Type"] for node in watched} <= {"Index Scan", "Index Only Scan", "Bitmap Heap Scan"}
+        assert sum(node["Actual Rows"] * node["Actual Loops"] for node in watched) <= 4
+        assert explained["Plan"]["Shared Hit Blocks"] + explained["Plan"]["Shared Read Blocks"] < 60
+
     async def test_of_a_write_to_an_account_that_nobody_watches_is_no_row(self, alarm: Alarm):
         account_id = await metered(alarm)
         await use(alarm, account_id, 1)
         await alarm.pay_in(account_id, 100)
         assert await alarm.fetch("SELECT FROM account_touches") == []
+
+    async def test_is_not_spared_by_any_way_to_post(self, alarm: Alarm):
+        """Transfers posted alone and in arrays leave a touch."""
+        account_id = await metered(alarm)
+        await alarm.alert(account_id, 100)
+        for count in (1, 2):
+            await alarm.tick()
+            async with alarm.database.transaction() as tx:
+                await ledger.post_all(
+                    tx.connection, [payment(tx, account_id) for _ in range(count)], recorded_at=tx.now
+                )
+            assert len(await alarm.fetch("SELECT FROM account_touches")) == 1
 
     async def test_leaves_one_touch_per_transaction(self, alarm: Alarm):
         account_id = await metered(alarm)

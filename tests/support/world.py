@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import random
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx2
 
@@ -16,6 +17,9 @@ from billing.kit.db import Database, open_pool
 from billing.kit.web import build_app
 from tests.support.every_route import ALERT, EVENTS, NOTHING, STATE, Names, Route, event, fresh
 from tests.support.house import Clock, House, Resident
+
+if TYPE_CHECKING:
+    from billing.kit.db import Pool
 
 
 @dataclass(frozen=True)
@@ -44,17 +48,15 @@ class World:
 
 
 @asynccontextmanager
-async def open_world(dsn: str) -> AsyncIterator[World]:
-    """The whole application over a database, with one of everything in it."""
+async def open_app(dsn: str, *, wrap: Callable[[Pool], Pool] | None = None) -> AsyncIterator[House]:
+    """The whole application over a database, with the same ids for the same calls; `wrap` stands before its pool."""
     clock = Clock()
     pool, sandbox_pool = await open_pool(dsn, size=4), await open_pool(dsn, size=2)
-    database = Database(pool, clock)
+    database = Database(pool if wrap is None else wrap(pool), clock, random.Random(1).getrandbits)
     keyring = api_keys.Keyring(database)
     sandbox = payments.SandboxGateway(sandbox_pool, clock)
     currencies = accounts.CURRENCIES_DEFAULT
     try:
-        async with database.transaction() as tx:
-            operator_key = (await api_keys.create_operator_key(tx, name="Test", scopes=["*"])).secret
         app: Any = build_app(
             database=database,
             read_caller=keyring.read_caller,
@@ -70,11 +72,20 @@ async def open_world(dsn: str) -> AsyncIterator[World]:
         )
         transport = httpx2.ASGITransport(app=app, client=("127.0.0.1", 50_000))
         async with httpx2.AsyncClient(transport=transport, base_url="http://billing.test") as client:
-            yield await _furnish(House(client, database, keyring, clock, operator_key))
+            yield House(client, database, keyring, clock, operator_key="")
         await keyring.close()
     finally:
         await sandbox_pool.close()
         await pool.close()
+
+
+@asynccontextmanager
+async def open_world(dsn: str) -> AsyncIterator[World]:
+    """The whole application over a database, with one of everything in it."""
+    async with open_app(dsn) as house:
+        async with house.database.transaction() as tx:
+            house.operator_key = (await api_keys.create_operator_key(tx, name="Test", scopes=["*"])).secret
+        yield await _furnish(house)
 
 
 async def _furnish(house: House) -> World:

@@ -53,12 +53,14 @@ async def claim(tx: Tx, *, limit: int) -> list[Watched]:
             UNION
             (SELECT account_id FROM watched_accounts WHERE next_due_at <= $1 ORDER BY next_due_at, account_id LIMIT $2)
         ), held AS (
-            SELECT watched_accounts.account_id, watched_accounts.evaluated_at
-            FROM watched_accounts
-            JOIN asked ON asked.account_id = watched_accounts.account_id
-            ORDER BY watched_accounts.account_id
+            SELECT watched.account_id, watched.evaluated_at
+            FROM (SELECT account_id FROM asked ORDER BY account_id) AS asked
+            CROSS JOIN LATERAL (  -- one look-up each, however many are watched
+                SELECT account_id, evaluated_at FROM watched_accounts
+                WHERE watched_accounts.account_id = asked.account_id
+                FOR NO KEY UPDATE SKIP LOCKED
+            ) AS watched
             LIMIT $2
-            FOR NO KEY UPDATE OF watched_accounts SKIP LOCKED
         ), taken AS (
             DELETE FROM account_touches USING held WHERE account_touches.account_id = held.account_id
         )

@@ -69,6 +69,7 @@ BEGIN
                 AND balances.ledger_account = changes.ledger_account
         );
     END IF;
+    PERFORM touch_accounts(ARRAY[p_account_id]);
     RETURN 1;
 END
 $$;
