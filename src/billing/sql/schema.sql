@@ -278,6 +278,7 @@ BEGIN
                 AND balances.ledger_account = changes.ledger_account
         );
     END IF;
+    PERFORM touch_accounts(ARRAY[p_account_id]);
     RETURN 1;
 END
 $$;
@@ -540,11 +541,13 @@ END
 $$;
 
 CREATE FUNCTION public.touch_accounts(p_account_ids uuid[]) RETURNS void
-    LANGUAGE sql
+    LANGUAGE plpgsql
     AS $$
+BEGIN
     INSERT INTO account_touches (account_id, transaction_id)
     SELECT account_id, pg_current_xact_id() FROM watched_accounts WHERE account_id = ANY (p_account_ids)
-    ON CONFLICT (account_id, transaction_id) DO NOTHING
+    ON CONFLICT (account_id, transaction_id) DO NOTHING;
+END
 $$;
 
 CREATE FUNCTION public.touch_periods(p_account_ids uuid[], p_periods date[], p_now timestamp with time zone) RETURNS void
