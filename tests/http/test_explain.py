@@ -118,7 +118,8 @@ class Story:
 @pytest_asyncio.fixture
 async def house(module_dsn: str) -> AsyncIterator[House]:
     public = [*routes.HANDLERS, *invoice_routes.HANDLERS]
-    async with open_house(module_dsn, public=public, operator=operator_routes.HANDLERS) as opened:
+    values = {"payment_settings": None}  # nothing is paid here
+    async with open_house(module_dsn, public=public, operator=operator_routes.HANDLERS, values=values) as opened:
         async with opened.database.transaction() as tx:
             if not await catalog.list_services(tx.connection):
                 for meter in METERS:

@@ -64,7 +64,7 @@ async def credit_amount(
         parts=[(None, net_minor)],
         taxes=taxes,
         taxes_minor=taxes_minor,
-        given_back_minor=credited.given_back_minor,
+        earlier_minor=credited.given_back_minor,
         reason=reason,
         refund_by=refund_by,
     )
@@ -106,7 +106,7 @@ async def credit_lines(
         parts=parts,
         taxes=taxes,
         taxes_minor=taxes_minor,
-        given_back_minor=credited.given_back_minor,
+        earlier_minor=credited.given_back_minor,
         reason=reason,
         refund_by=refund_by,
     )
@@ -155,16 +155,16 @@ async def _issue(
     parts: Parts,
     taxes: Sequence[InvoiceTax],
     taxes_minor: dict[str, int],
-    given_back_minor: int,
+    earlier_minor: int,
     reason: str,
     refund_by: payments.Gateway | None,
 ) -> CreditNote:
-    """Number, store and post the credit note; `given_back_minor` is what earlier ones gave back."""
+    """Number, store and post the credit note; `earlier_minor` is what earlier ones gave back."""
     account_id, credit_note_id = invoice.account_id, tx.new_id()
     net_minor, tax_minor = sum(minor for _, minor in parts), sum(taxes_minor.values())
     paid = await invoices.list_payments(tx.connection, account_id=account_id, invoice_id=invoice.invoice_id)
     money_minor, credits_minor = rules.give_back(
-        max(net_minor + tax_minor - invoice.due_minor, 0), payments=paid, earlier_minor=given_back_minor
+        max(net_minor + tax_minor - invoice.due_minor, 0), payments=paid, earlier_minor=earlier_minor
     )
     number, issued_at = await credit_notes.allot_number(
         tx.connection, account_id=account_id, credit_note_id=credit_note_id, now=tx.now
@@ -185,35 +185,50 @@ async def _issue(
         reason=reason,
         issued_at=issued_at,
     )
+    await _write_down(tx, note, parts=parts, taxes=taxes, taxes_minor=taxes_minor)
+    await _post(tx, note, taxes_minor, money_minor=money_minor, credits_minor=credits_minor)
+    if refund_by is not None and note.refunded_minor:
+        await _start_refunds(tx, note, refund_by)
+    return note
+
+
+async def _start_refunds(tx: Tx, note: CreditNote, gateway: payments.Gateway) -> None:
+    await payments.start_refunds(
+        tx,
+        gateway=gateway,
+        account_id=note.account_id,
+        currency=note.currency,
+        amount_minor=note.refunded_minor,
+        credit_note_id=note.credit_note_id,
+        invoice_id=note.invoice_id,
+        reason=note.reason,
+    )
+
+
+async def _write_down(
+    tx: Tx, note: CreditNote, *, parts: Parts, taxes: Sequence[InvoiceTax], taxes_minor: dict[str, int]
+) -> None:
+    """Store the document, and let its invoice ask for that much less."""
     await credit_notes.insert_credit_note(
+        tx.connection,
+        note,
+        issuer=await closing.find_issuer(tx.connection, name=DEFAULT_ISSUER) or UNNAMED_ISSUER,
+        template_version=TEMPLATE_VERSION,
+    )
+    await credit_notes.insert_parts(
         tx.connection,
         note,
         parts=[part for part in parts if part[1] > 0],
         percents={tax.name: tax.percent for tax in taxes},
         taxes_minor=taxes_minor,
-        issuer=await closing.find_issuer(tx.connection, name=DEFAULT_ISSUER) or UNNAMED_ISSUER,
-        template_version=TEMPLATE_VERSION,
     )
     await credit_notes.lower_due(
         tx.connection,
-        account_id=account_id,
-        invoice_id=invoice.invoice_id,
+        account_id=note.account_id,
+        invoice_id=note.invoice_id,
         amount_minor=note.lowered_minor,
         now=tx.now,
     )
-    await _post(tx, note, taxes_minor, money_minor=money_minor, credits_minor=credits_minor)
-    if refund_by is not None and money_minor:
-        await payments.start_refunds(
-            tx,
-            gateway=refund_by,
-            account_id=account_id,
-            currency=note.currency,
-            amount_minor=money_minor,
-            credit_note_id=credit_note_id,
-            invoice_id=invoice.invoice_id,
-            reason=reason,
-        )
-    return note
 
 
 async def _post(

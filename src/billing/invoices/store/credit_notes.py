@@ -193,13 +193,10 @@ async def insert_credit_note(
     connection: Connection,
     note: CreditNote,
     *,
-    parts: Sequence[tuple[int | None, int]],
-    percents: Mapping[str, object],
-    taxes_minor: Mapping[str, int],
     issuer: Issuer,
     template_version: int,
 ) -> None:
-    """Store a credit note with its parts (an invoice line's ordinal, or None for the whole; net minor units) and taxes."""
+    """Store a credit note without its parts, with issuer and account as they are now."""
     await connection.execute(
         """
         INSERT INTO credit_notes (
@@ -231,6 +228,17 @@ async def insert_credit_note(
         msgspec.json.encode(issuer).decode(),
         template_version,
     )
+
+
+async def insert_parts(
+    connection: Connection,
+    note: CreditNote,
+    *,
+    parts: Sequence[tuple[int | None, int]],
+    percents: Mapping[str, object],
+    taxes_minor: Mapping[str, int],
+) -> None:
+    """Store the parts of a credit note (an invoice line's ordinal, or None for the whole; net minor units) and its taxes."""
     await connection.execute(
         """
         INSERT INTO credit_note_lines (account_id, credit_note_id, ordinal, invoice_ordinal, amount_minor)

@@ -92,8 +92,6 @@ async def start_refunds(
     The money stands on the wallet's cash already and was not there to be spent: the reserve has no say in it. The account's
     head must be locked. Raises PaymentsNotRefundable, also for an account that owes money.
     """
-    balances_minor = await ledger.list_balances(tx.connection, account_id=account_id)
-    owed_minor = -balances_minor.get((currency, ledger.OWED), 0)
     refundable = (
         await store.list_refundable(
             tx.connection,
@@ -106,11 +104,7 @@ async def start_refunds(
         if isinstance(gateway, RefundingGateway)
         else []
     )
-    rest_minor = sum(minor for _, minor in refundable)
-    if rest_minor < amount_minor or owed_minor > 0:
-        amounts_minor = {"required": amount_minor, "refundable": rest_minor, "owed": owed_minor}
-        shown = {name: money.to_major(minor, currency) for name, minor in amounts_minor.items()}
-        raise PaymentsNotRefundable(details={**shown, "currency": currency})
+    await _require_refundable(tx, account_id, currency, amount_minor, sum(minor for _, minor in refundable))
     started: list[Refund] = []
     for payment_id, minor in rules.spread(amount_minor, refundable):
         refund = Refund(
@@ -130,6 +124,15 @@ async def start_refunds(
         await _set_aside(tx, refund)
         started.append(refund)
     return started
+
+
+async def _require_refundable(tx: Tx, account_id: UUID, currency: str, amount_minor: int, rest_minor: int) -> None:
+    balances_minor = await ledger.list_balances(tx.connection, account_id=account_id)
+    owed_minor = -balances_minor.get((currency, ledger.OWED), 0)
+    if rest_minor < amount_minor or owed_minor > 0:
+        amounts_minor = {"required": amount_minor, "refundable": rest_minor, "owed": owed_minor}
+        shown = {name: money.to_major(minor, currency) for name, minor in amounts_minor.items()}
+        raise PaymentsNotRefundable(details={**shown, "currency": currency})
 
 
 async def _set_aside(tx: Tx, refund: Refund) -> None:
