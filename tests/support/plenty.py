@@ -79,7 +79,7 @@ INSERT INTO credit_notes (account_id, credit_note_id, invoice_id, kind, number, 
 SELECT account, md5('cn' || g)::uuid, invoice, 'credit', 'PCN-' || g, 'USD', 1, 0, 1, 0, 1, 0, 'Plenty', at, '{}' FROM seeds;
 INSERT INTO transfers (account_id, number, currency, source, destination, amount_minor, template, reference, ordinal, effective_at,
     recorded_at)
-SELECT account, (SELECT max(number) FROM transfers WHERE account_id = account) + row_number() OVER (ORDER BY g), 'USD',
+SELECT account, (SELECT coalesce(max(number), 0) FROM transfers WHERE account_id = account) + row_number() OVER (ORDER BY g), 'USD',
     'gateway:sandbox', 'wallet:pending', 1, 'topup.started', 'plenty ' || g, 1, at, at FROM seeds;
 INSERT INTO meters (meter, service, name, unit, aggregation)
 SELECT 'meter/' || md5('m' || g), 'storage', 'M', 'GB', 'sum' FROM seeds;
@@ -97,7 +97,7 @@ INSERT INTO run_accounts (run_id, account_id, state, reason)
 SELECT run, md5('parked' || g)::uuid, 'parked', 'price_missing' FROM seeds;
 INSERT INTO audit_records (number, actor_kind, actor_id, actor_name, action, objects, account_id, occurred_at, details,
     chain_hash)
-SELECT (SELECT max(number) FROM audit_records) + row_number() OVER (ORDER BY g),
+SELECT (SELECT coalesce(max(number), 0) FROM audit_records) + row_number() OVER (ORDER BY g),
     (ARRAY['operator', 'account_key', 'system'])[1 + g % 3],
     CASE WHEN g % 3 < 2 THEN md5('actor' || g % 2)::uuid END, 'Plenty',
     (ARRAY['key.created', 'key.revoked', 'run.requested'])[1 + g % 3], '{}',

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 _PREVIEW = rating.over_charges(load_statement(Path(__file__).parent.parent / "sql" / "preview.sql"))
 
+# Overdue is read from the due date; the planner knows how many rows have a stored status.
+_STORED = {"pending": ("pending", "processing"), "overdue": ("pending", "processing")}
+
 
 def _invoice(row: asyncpg.Record) -> Invoice:
     fields = {name: value for name, value in row.items() if name != "total"}
@@ -75,10 +78,9 @@ async def list_invoices(
             SELECT i.*, s.status, s.paid_minor, s.credited_minor, s.paid_at
             FROM invoices AS i
             JOIN invoice_states AS s ON s.account_id = i.account_id AND s.invoice_id = i.invoice_id
-            WHERE i.account_id = $1 AND CASE
-                    WHEN s.status IN ('pending', 'processing') THEN CASE WHEN due_at <= $3 THEN 'overdue' ELSE 'pending' END
-                    ELSE s.status
-                END = ANY ($2)
+            WHERE i.account_id = $1 AND s.status = ANY ($2::text[])
+                AND (s.status NOT IN ('pending', 'processing')
+                    OR CASE WHEN due_at <= $3 THEN 'overdue' ELSE 'pending' END = ANY ($11::text[]))
                 AND issued_at >= coalesce($4::timestamptz, '-infinity') AND issued_at < coalesce($5::timestamptz, 'infinity')
         )
         SELECT page.*, counted.total
@@ -93,7 +95,7 @@ async def list_invoices(
         ORDER BY page.issued_at DESC, page.invoice_id DESC
         """,
         account_id,
-        list(statuses),
+        sorted({stored for status in statuses for stored in _STORED.get(status, (status,))}),
         now,
         since,
         until,
@@ -101,6 +103,7 @@ async def list_invoices(
         page.limit,
         page.offset,
         *page.key(datetime, UUID),
+        list(statuses),
     )
     found = [_invoice(row) for row in rows if row["invoice_id"] is not None]
     return page.cut(found, total=rows[0]["total"], key=lambda invoice: (invoice.issued_at, invoice.invoice_id))

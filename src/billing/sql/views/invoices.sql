@@ -36,7 +36,7 @@ WHERE total_minor < 0;
 
 CREATE OR REPLACE VIEW voiding_transactions_v AS
 SELECT
-    invoices.account_id, invoices.invoice_id, 6 AS part_kind, 0 AS ordinal, 'adjustment'::text AS type,
+    states.account_id, states.invoice_id, 6 AS part_kind, 0 AS ordinal, 'adjustment'::text AS type,
     invoices.total_minor AS amount_minor, invoices.currency, 'Invoice ' || invoices.number || ' voided' AS description,
     states.ended_at AS created_at, NULL::text AS service, NULL::text AS resource_id
 FROM invoices
