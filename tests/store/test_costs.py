@@ -22,7 +22,7 @@ import pytest_asyncio
 
 from billing import catalog, invoices, metering
 from billing.analytics import rules
-from billing.analytics.model import DaySpan, ServiceUsage
+from billing.analytics.model import DaySpan, Metric, ServiceUsage
 from billing.analytics.operations import costs, usage
 from billing.catalog import Aggregation, Meter
 from billing.core.period import Period
@@ -473,7 +473,8 @@ async def compare_trend(history: History) -> None:
     now = history.cloud.clock.now
     days = history.rng.choice(spans_of(history.rng, now))
     interval = history.rng.choice(("day", "week", "month"))
-    for metric, shown_as in (("storage", "storage_gb"), ("bandwidth", "bandwidth_gb")):
+    shown: list[tuple[Metric, str]] = [("storage", "storage_gb"), ("bandwidth", "bandwidth_gb")]
+    for metric, shown_as in shown:
         async with history.cloud.database.snapshot() as tx:
             points = await costs.follow(
                 tx.connection, account_id=history.account_id, metric=metric, interval=interval, days=days, now=now

@@ -40,6 +40,8 @@ ANALYSIS: dict[str, Member] = {
     "TypeShown.type": M("The type of resource; null for what belongs to none.", "vps"),
     "TypeShown.count": M("How many resources of the type there were; not told of `storage`.", 3),
     "TypeShown.cost": amount("What they cost, before tax.", "120.00"),
+    "StorageTypeShown.type": M("The type of resource; null for what belongs to none.", "object_storage"),
+    "StorageTypeShown.cost": amount("What they cost, before tax.", "50.00"),
     "resources": M("The group's cost by type of resource."),
     "cost": amount("What it cost, before tax.", "50.00"),
     # Trends

@@ -25,9 +25,9 @@ from billing.kit.web.openapi.words import Member
 class ResourceUsage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A resource's part of a service. Which members it has depends on the service; those of one service are alike."""
 
-    type: str
-    id: str
-    name: str
+    type: str | None
+    id: str | None
+    name: str | None
     bucket: str | None = None
     cost: Decimal
     hours: Decimal | None = None
@@ -221,8 +221,8 @@ MONEY: dict[str, Member] = {
     "ServiceUsage.resources": M("Its resources; only with `detailed`."),
     "ServiceUsage.messages_sent": M("How many messages were sent; of `messaging` alone.", 400),
     "ServiceUsage.cost_per_message": M("What a message costs; of `messaging` alone, null if none was sent.", D("0.05")),
-    "ResourceUsage.type": M("What kind of resource it is.", "vps"),
-    "ResourceUsage.id": M("The resource's id.", "vps_123456"),
+    "ResourceUsage.type": M("What kind of resource it is; null where all that was billed for is gone.", "vps"),
+    "ResourceUsage.id": M("The resource's id; null where no resource is left.", "vps_123456"),
     "ResourceUsage.name": M("The resource's name.", "web-server"),
     "ResourceUsage.bucket": M("The bucket's name; of `storage` alone.", "my-app-storage"),
     "ResourceUsage.cost": amount("What the resource costs so far, before tax.", "50.00"),
