@@ -136,7 +136,7 @@ class TestOneAccount:
     async def test_keeps_what_it_was_issued_with(self, cloud: Cloud) -> None:
         await cloud.publish(ONE_EACH)
         account_id = await used(cloud, 1, country="KE")
-        issuer = invoices.Issuer("Lineserve Ltd", "Nairobi", "P1", None, None)
+        issuer = invoices.Issuer("Lineserve Ltd", "Nairobi", "P1", None, None, None)
         async with cloud.database.transaction() as tx:
             await invoices.upsert_issuer(tx.connection, name="default", issuer=issuer, now=tx.now)
         await cloud.close()

@@ -30,10 +30,11 @@ class Issuer:
     address: str
     tax_id: str | None
     bank_details: str | None
+    mobile_money: str | None
     support_email: str | None
 
 
-UNNAMED_ISSUER = Issuer("Lineserve", "", None, None, None)
+UNNAMED_ISSUER = Issuer("Lineserve", "", None, None, None, None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ ISSUER: dict[str, Any] = {
     "name": "Lineserve Cloud Ltd",
     "address": "Westlands Road 14\n00100 Nairobi\nKenya",
     "tax_id": "P051234567A",
-    "bank_details": "Bank transfer: Example Bank, Nairobi · Account 0100 2003 004 · SWIFT EXAMKENA",
+    "bank_details": "Example Bank, Nairobi\nAccount 0100 2003 004\nSWIFT EXAMKENA",
+    "mobile_money": "Paybill 400200",
     "support_email": "billing@example.com",
 }
 TAX_COUNTRY = "KE"

@@ -13,13 +13,16 @@ from uuid import UUID
 
 from billing.core import ids
 from billing.invoices import pdf
-from billing.invoices.model import CreditNoteLine, InvoiceLine, InvoiceTax
+from billing.invoices.model import CreditNoteLine, Invoice, InvoiceLine, InvoiceTax
 from billing.invoices.operations import reading
 from billing.invoices.operations.reading import WholeCreditNote, WholeInvoice
 from billing.invoices.store import credit_notes, document_pdfs
 
 if TYPE_CHECKING:
     from billing.kit.db import Database, Tx
+
+
+HISTORY_MONTHS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,8 @@ async def get_invoice_pdf(database: Database, *, account_id: UUID, invoice_id: U
     """The PDF of a finalised invoice, the same bytes whenever it is asked for. Raises NotFound."""
 
     async def read(tx: Tx) -> pdf.InvoiceDocument:
-        return document_of(await reading.get_whole(tx, account_id=account_id, invoice_id=invoice_id, lines_max=None))
+        whole = await reading.get_whole(tx, account_id=account_id, invoice_id=invoice_id, lines_max=None)
+        return document_of(whole, history=await _list_history(tx, whole.invoice))
 
     return await _get_pdf(database, read, account_id=account_id, document_id=invoice_id, is_credit_note=False)
 
@@ -75,7 +79,22 @@ async def _get_pdf(
     return Pdf(kept.number, kept.content, kept.sha256)
 
 
-def document_of(whole: WholeInvoice) -> pdf.InvoiceDocument:
+async def _list_history(tx: Tx, invoice: Invoice) -> tuple[pdf.MonthCost, ...]:
+    """What the invoice's month and the five before it had cost by the time of its issue; nothing for a credit note."""
+    if invoice.kind == "credit_note":
+        return ()
+    first = invoice.period
+    for _ in range(HISTORY_MONTHS - 1):
+        first = first.previous()
+    found = await document_pdfs.list_service_costs(tx.connection, invoice=invoice, first=first)
+    months: list[pdf.MonthCost] = []
+    while first <= invoice.period:
+        months.append(pdf.MonthCost(period=first, costs_minor=tuple(found.get(first, ()))))
+        first = first.next()
+    return tuple(months)
+
+
+def document_of(whole: WholeInvoice, *, history: tuple[pdf.MonthCost, ...] = ()) -> pdf.InvoiceDocument:
     """What the PDF of an invoice says: everything as at issue; later payments are not on it."""
     invoice = whole.invoice
     sums_minor = accumulate(payment.amount_minor for payment in whole.payments)
@@ -103,6 +122,7 @@ def document_of(whole: WholeInvoice) -> pdf.InvoiceDocument:
         ),
         due_date=invoice.due_at.date() if invoice.kind == "invoice" else None,
         period=invoice.period,
+        history=history,
         template_version=parties["template_version"],
     )
 

@@ -192,7 +192,9 @@ async def write_off_invoice(billing_operator: Operator, invoice_id: str, body: R
 async def name_issuer(billing_operator: Operator, body: RawBody, command: Command) -> Answer:
     """Say who issues invoices from now on. Invoices that exist keep their issuer."""
     wanted = body.read(IssuerIn)
-    issuer = Issuer(wanted.name, wanted.address, wanted.tax_id, wanted.bank_details, wanted.support_email)
+    issuer = Issuer(
+        wanted.name, wanted.address, wanted.tax_id, wanted.bank_details, wanted.mobile_money, wanted.support_email
+    )
 
     async def work(tx: Tx) -> IssuerAnswer:
         await closing.upsert_issuer(tx.connection, name=DEFAULT_ISSUER, issuer=issuer, now=tx.now)

@@ -6,6 +6,7 @@ from billing.invoices.pdf.record import (
     DocumentLine,
     InvoiceDocument,
     IssuerParty,
+    MonthCost,
     PaymentAtIssue,
     Tax,
 )
@@ -17,6 +18,7 @@ __all__ = [
     "DocumentLine",
     "InvoiceDocument",
     "IssuerParty",
+    "MonthCost",
     "PaymentAtIssue",
     "Tax",
     "render",

@@ -15,6 +15,7 @@ import msgspec
 
 from billing.core import money
 from billing.core.period import Period
+from billing.invoices.pdf.charting import chart_of
 from billing.invoices.pdf.lettering import clean
 from billing.invoices.pdf.record import AccountParty, DocumentLine, InvoiceDocument, IssuerParty, PaymentSource
 
@@ -55,9 +56,10 @@ _SOURCES: dict[PaymentSource, str] = {
     "method": "Payment method",
 }
 _SHOWN_DIGITS = Context(prec=12, rounding=ROUND_HALF_UP)
+_WIDE = Context(prec=60)
 _SHOWN_LENGTH = 16  # longer figures are written with an exponent, or their columns would push the descriptions out
-_PLAIN_SINCE = 2  # the version from which on only tiered prices are called so, and a credit note tells its reason
 _NARROW = 9  # characters of a word that a narrow column takes before breaking it
+_QUANTITY_DECIMALS = Decimal("0.001")
 _JSON = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -87,6 +89,21 @@ def number(value: Decimal) -> str:
     return MINUS + text if rounded < 0 else text
 
 
+def quantity(value: Decimal) -> str:
+    """A quantity to three decimals; a smaller one to its first digits."""
+    return number(value if abs(value) < 1 else value.quantize(_QUANTITY_DECIMALS, ROUND_HALF_UP, _WIDE))
+
+
+def unit_price(value: Decimal, currency: str) -> str:
+    """A unit price in full, with at least the currency's decimals."""
+    text = number(value)
+    decimals = money.decimals_of(currency)
+    shown = len(text.partition(".")[2])
+    if "E" in text or shown >= decimals:
+        return text
+    return text + ("" if "." in text else ".") + "0" * (decimals - shown)
+
+
 def day(value: date) -> str:
     """A date as `1 February 2024`."""
     return f"{value.day} {_MONTHS[value.month - 1]} {value.year}"
@@ -114,8 +131,9 @@ def shown(document: InvoiceDocument) -> Shown:
         "currency": document.currency,
         "projects": _projects(document),
         "totals": _totals(document),
-        "bank": _lines_of(document.issuer.bank_details) if document.amount_due_minor > 0 else [],
-        "is_payable": document.amount_due_minor > 0,
+        "ways": _ways_to_pay(document),
+        "footer": _footer(document.issuer),
+        "chart": chart_of(document),
     }
 
 
@@ -153,7 +171,7 @@ def _facts(document: InvoiceDocument) -> Iterable[tuple[str, str]]:
     zone = ZoneInfo(document.time_zone)
     yield "Issued", day(document.issued_at.astimezone(zone).date())
     yield "Time zone", document.time_zone
-    if document.reason is not None and document.template_version >= _PLAIN_SINCE:
+    if document.reason is not None:
         yield "Reason", document.reason
     if document.due_date is not None:
         yield "Due", day(document.due_date)
@@ -179,7 +197,26 @@ def _issuer(issuer: IssuerParty) -> Shown:
         lines.append(f"Tax ID {clean(issuer.tax_id)}")
     if issuer.support_email:
         lines.append(clean(issuer.support_email))
-    return {"name": clean(issuer.name), "lines": lines, "support": clean(issuer.support_email or "")}
+    return {"name": clean(issuer.name), "lines": lines}
+
+
+def _footer(issuer: IssuerParty) -> str:
+    parts = [issuer.name, f"Tax ID {issuer.tax_id}" if issuer.tax_id else "", issuer.support_email or ""]
+    return " · ".join(clean(part) for part in parts if part)
+
+
+def _ways_to_pay(document: InvoiceDocument) -> list[Shown]:
+    """How what is due can be paid; nothing where nothing is due."""
+    if document.amount_due_minor <= 0:
+        return []
+    reference = f"Reference {clean(document.number)}"
+    issuer = document.issuer
+    ways = [("From your wallet", ["What is due is taken from the next top-up, the oldest invoice first."])]
+    if issuer.bank_details:
+        ways.append(("Bank transfer", [*_lines_of(issuer.bank_details), reference]))
+    if issuer.mobile_money:
+        ways.append(("Mobile money", [*_lines_of(issuer.mobile_money), reference]))
+    return [{"name": name, "lines": lines} for name, lines in ways]
 
 
 def _account(account: AccountParty) -> Shown:
@@ -223,18 +260,18 @@ def _projects(document: InvoiceDocument) -> list[Shown]:
 def _row(line: DocumentLine, document: InvoiceDocument) -> list[str]:
     return [
         clean(line.description),
-        clean(line.region, run_max=_NARROW),
-        number(line.quantity),
+        clean(line.region),
+        quantity(line.quantity),
         clean(line.unit, run_max=_NARROW),
-        _unit_price(line, document.template_version),
+        _unit_price(line, document.currency),
         amount(line.amount_minor, document.currency),
     ]
 
 
-def _unit_price(line: DocumentLine, version: int) -> str:
+def _unit_price(line: DocumentLine, currency: str) -> str:
     if line.unit_price is not None:
-        return number(line.unit_price)
-    return "\N{EN DASH}" if line.kind == "other" and version >= _PLAIN_SINCE else "tiered"
+        return unit_price(line.unit_price, currency)
+    return "\N{EN DASH}" if line.kind == "other" else "tiered"
 
 
 def _totals(document: InvoiceDocument) -> list[Shown]:
@@ -250,7 +287,10 @@ def _totals(document: InvoiceDocument) -> list[Shown]:
     ]
     if document.kind == "invoice":
         rows.append((f"Amount due {currency}", document.amount_due_minor, True))
-    return [{"label": label, "amount": amount(minor, currency), "is_strong": strong} for label, minor, strong in rows]
+    return [
+        {"label": label, "amount": amount(minor, currency), "is_strong": strong, "is_last": place == len(rows)}
+        for place, (label, minor, strong) in enumerate(rows, start=1)
+    ]
 
 
 def _attached_period(period: Period | None) -> Shown | None:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from billing.core.period import Period
 
-TEMPLATE_VERSION = 2  # of documents issued from now on; each keeps the version that it was issued with
+TEMPLATE_VERSION = 1  # of documents issued from now on; each keeps the version that it was issued with
 
 DocumentKind = Literal["invoice", "credit_note"]
 PaymentSource = Literal["credit", "wallet", "method"]
@@ -17,12 +17,13 @@ PaymentSource = Literal["credit", "wallet", "method"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssuerParty:
-    """Who issues the document. Address and bank details may have several lines."""
+    """Who issues the document. Address, bank details and mobile money may have several lines."""
 
     name: str
     address: str
     tax_id: str | None = None
     bank_details: str | None = None
+    mobile_money: str | None = None
     support_email: str | None = None
 
 
@@ -73,6 +74,14 @@ class PaymentAtIssue:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MonthCost:
+    """What the services of a month cost, without taxes, as far as it was billed by the time of issue."""
+
+    period: Period
+    costs_minor: tuple[tuple[str, int], ...]  # by service
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InvoiceDocument:
     """The whole document. Raises ValueError when its parts do not add up.
 
@@ -98,6 +107,7 @@ class InvoiceDocument:
     period: Period | None = None
     corrects: str | None = None
     reason: str | None = None
+    history: tuple[MonthCost, ...] = ()  # this month and those before it, oldest first
     template_version: int = TEMPLATE_VERSION
 
     def __post_init__(self) -> None:

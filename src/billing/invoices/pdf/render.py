@@ -43,15 +43,28 @@ def render(document: InvoiceDocument) -> bytes:
     still cannot be set without a missing glyph gives a plain PDF instead of none. Takes milliseconds of one processor: call it
     off the event loop. Raises KeyError for a template version that does not exist.
     """
-    inputs = {
+    made = _compiled(_templates()[document.template_version], _inputs(document), int(document.issued_at.timestamp()))
+    if len(document.lines) > _LARGE_LINES:
+        _forget(_per_thread.compiler)
+    return made
+
+
+def picture(document: InvoiceDocument, *, pixels_per_inch: float) -> bytes:
+    """The first page as PNG."""
+    compiler = _per_thread.compiler
+    template = _templates()[document.template_version]
+    made = compiler.compile(template, format="png", sys_inputs=_inputs(document), ppi=pixels_per_inch)
+    pages = made if isinstance(made, list) else [made]
+    assert isinstance(pages[0], bytes), "a page in memory"
+    return pages[0]
+
+
+def _inputs(document: InvoiceDocument) -> dict[str, str]:
+    return {
         "document": msgspec.json.encode(figures.shown(document)).decode(),
         "attachment": figures.attachment(document).decode(),
         "fonts": msgspec.json.encode(FAMILIES).decode(),
     }
-    made = _compiled(_templates()[document.template_version], inputs, int(document.issued_at.timestamp()))
-    if len(document.lines) > _LARGE_LINES:
-        _forget(_per_thread.compiler)
-    return made
 
 
 def _compiled(template: bytes, inputs: dict[str, str], at_s: int) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta as Bound
@@ -18,7 +18,7 @@ from billing.invoices.model import Bill, Invoice, InvoiceLine, InvoicePayment, I
 from billing.invoices.operations.reading import WholeInvoice
 from billing.invoices.schemas.credit_notes import CreditNoteBrief, show_brief
 from billing.invoices.schemas.taxes import TaxShown, show_tax
-from billing.kit.web import DateFilter, Meta, PageQuery
+from billing.kit.web import Check, DateFilter, Meta, PageQuery, window_faults
 
 INVOICE_PREFIX = "inv"
 LISTED: tuple[InvoiceStatus, ...] = ("pending", "overdue", "paid")
@@ -33,6 +33,8 @@ class InvoicesQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=
     status: InvoiceStatus | None = None
     from_date: DateFilter | None = None
     to_date: DateFilter | None = None
+
+    checks: ClassVar[tuple[Check, ...]] = (window_faults,)
 
 
 class InvoiceShown(Struct, frozen=True, kw_only=True):
@@ -171,6 +173,7 @@ class IssuerIn(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     address: LongText
     tax_id: Text | None = None
     bank_details: LongText | None = None
+    mobile_money: LongText | None = None
     support_email: Text | None = None
 
 

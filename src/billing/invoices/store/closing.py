@@ -227,7 +227,7 @@ async def list_items(
 async def find_issuer(connection: Connection, *, name: str) -> Issuer | None:
     """The issuer, or None."""
     row = await connection.fetchrow(
-        "SELECT name, address, tax_id, bank_details, support_email FROM issuers WHERE issuer = $1", name
+        "SELECT name, address, tax_id, bank_details, mobile_money, support_email FROM issuers WHERE issuer = $1", name
     )
     return None if row is None else Issuer(**dict(row))
 
@@ -236,16 +236,18 @@ async def upsert_issuer(connection: Connection, *, name: str, issuer: Issuer, no
     """Store who issues invoices from now on; those issued keep theirs."""
     await connection.execute(
         """
-        INSERT INTO issuers (issuer, name, address, tax_id, bank_details, support_email, updated_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7)
+        INSERT INTO issuers (issuer, name, address, tax_id, bank_details, mobile_money, support_email, updated_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
         ON CONFLICT (issuer) DO UPDATE SET name = excluded.name, address = excluded.address, tax_id = excluded.tax_id,
-            bank_details = excluded.bank_details, support_email = excluded.support_email, updated_at = excluded.updated_at
+            bank_details = excluded.bank_details, mobile_money = excluded.mobile_money,
+            support_email = excluded.support_email, updated_at = excluded.updated_at
         """,
         name,
         issuer.name,
         issuer.address,
         issuer.tax_id,
         issuer.bank_details,
+        issuer.mobile_money,
         issuer.support_email,
         now,
     )

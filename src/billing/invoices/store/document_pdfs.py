@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from billing.core.errors import NotFound
+from billing.core.period import Period
+from billing.invoices.model import Invoice
 
 if TYPE_CHECKING:
     from billing.kit.db import Connection
@@ -60,3 +62,35 @@ async def insert_pdf(
         content,
         now,
     )
+
+
+async def list_service_costs(
+    connection: Connection, *, invoice: Invoice, first: Period
+) -> dict[Period, list[tuple[str, int]]]:
+    """Net costs by service of the months from `first` to the invoice's, billed by its issue and not voided by then.
+
+    Lines count in their service month. What was issued or voided later changes nothing, so that the answer stays the same.
+    """
+    rows = await connection.fetch(
+        """
+        SELECT lines.service_period, lines.service, sum(lines.amount_minor)::bigint AS cost_minor
+        FROM invoice_lines AS lines
+        JOIN invoices USING (account_id, invoice_id)
+        JOIN invoice_states AS states USING (account_id, invoice_id)
+        WHERE lines.account_id = $1 AND lines.service_period BETWEEN $2 AND $3
+            AND invoices.currency = $4 AND invoices.issued_at <= $5
+            AND NOT (states.status = 'void' AND states.ended_at <= $5)
+        GROUP BY lines.service_period, lines.service
+        ORDER BY lines.service_period, lines.service
+        """,
+        invoice.account_id,
+        first.start_date,
+        invoice.period.start_date,
+        invoice.currency,
+        invoice.issued_at,
+    )
+    costs: dict[Period, list[tuple[str, int]]] = {}
+    for row in rows:
+        period = Period(row["service_period"].year, row["service_period"].month)
+        costs.setdefault(period, []).append((row["service"], row["cost_minor"]))
+    return costs

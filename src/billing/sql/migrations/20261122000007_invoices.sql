@@ -5,6 +5,7 @@ CREATE TABLE issuers (
     address text NOT NULL,
     tax_id text,
     bank_details text,
+    mobile_money text,
     support_email text,
     updated_at timestamptz NOT NULL
 );

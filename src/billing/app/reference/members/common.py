@@ -71,6 +71,7 @@ COMMON: dict[str, Member] = {
     "tax_id": M("The tax number for invoices.", "P051234567X"),
     "country": M("The country by its ISO 3166-1 code: it decides the taxes.", "KE", {"pattern": "^[A-Z]{2}$"}),
     "tax_exempt": M("Whether no tax is charged.", False),
+    "billing_paused": M("Whether no month of the account is closed: runs park it with this reason.", False),
     "terms_days": M("Days from an invoice's issue to its due date.", 14),
     "AccountsQuery.status": M("Only accounts of this status.", "active"),
     "AccountsQuery.q": M("A text to look for in e-mail address, name and company.", "acme"),
@@ -157,5 +158,6 @@ COMMON: dict[str, Member] = {
     "Issuer.name": M("The name on invoices.", "Lineserve Ltd"),
     "IssuerIn.name": M("The name on invoices.", "Lineserve Ltd"),
     "bank_details": M("Where to pay by bank transfer, as invoices show it.", "Equity Bank, account 0123456789"),
+    "mobile_money": M("Where to pay by mobile money, as invoices show it.", "Paybill 400200"),
     "support_email": M("Where questions about invoices go.", "billing@example.com"),
 }
