@@ -190,6 +190,7 @@ class TestRead:
         assert (row["type"], row["amount"], row["status"]) == ("adjustment", Decimal("0.50"), "completed")
         details = (await house.call("GET", f"/v1/account/transactions/{row['id']}", key=jane.key)).body["transaction"]
         assert {name: details[name] for name in row} == row
+        assert details["invoice_id"] == invoice_id
 
 
 class TestPdf:

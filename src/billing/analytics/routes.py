@@ -82,7 +82,8 @@ async def show_transaction(reader: Caller, transaction_id: str, db: Database) ->
             part_kind=part_kind,
             ordinal=ordinal,
         )
-    return schemas.show_part(transaction)
+        invoice_id = await store.find_invoice(reading.connection, account_id=reader.account_id, transaction=transaction)
+    return schemas.show_part(transaction, invoice_id=invoice_id)
 
 
 @get(

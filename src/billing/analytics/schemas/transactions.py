@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal
+from typing import ClassVar, Literal
+from uuid import UUID
 
 from msgspec import Struct, structs
 
@@ -13,10 +14,9 @@ from billing import payments
 from billing.analytics import rules
 from billing.analytics.model import PartKind, ResourceUsage, ServiceUsage, Transaction, Usage
 from billing.core import ids, money
-from billing.kit.web import DateFilter, Meta, PageQuery
+from billing.kit.web import Check, DateFilter, Meta, PageQuery, window_faults
 
 TRANSACTION_PREFIX = "txn"
-_PARTS_OF_INVOICES = {PartKind.INVOICE_LINE, PartKind.INVOICE_TAX, PartKind.CREDIT_NOTE, PartKind.VOIDING}
 
 
 class HistoryQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -25,6 +25,8 @@ class HistoryQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=T
     from_date: DateFilter | None = None
     to_date: DateFilter | None = None
     type: Literal["charge", "payment", "refund"] | None = None
+
+    checks: ClassVar[tuple[Check, ...]] = (window_faults,)
 
 
 class TransactionShown(Struct, frozen=True, kw_only=True):
@@ -114,15 +116,14 @@ def transaction_id(transaction: Transaction) -> str:
     return ids.encode_part(TRANSACTION_PREFIX, transaction.source_id, transaction.part_kind, transaction.ordinal)
 
 
-def show_part(transaction: Transaction) -> TransactionAnswer:
-    """A line, tax, hold or credit as a transaction of its own."""
-    is_of_invoice = transaction.part_kind in _PARTS_OF_INVOICES
+def show_part(transaction: Transaction, *, invoice_id: UUID | None) -> TransactionAnswer:
+    """A line, tax, hold or credit as a transaction of its own; `invoice_id` is the invoice that it is of."""
     return TransactionAnswer(
         transaction=TransactionDetails(
             **structs.asdict(show(transaction)),
             payment_id=None,
             payment_method=None,
-            invoice_id=ids.encode("inv", transaction.source_id) if is_of_invoice else None,
+            invoice_id=None if invoice_id is None else ids.encode("inv", invoice_id),
             failure_reason=None,
         )
     )

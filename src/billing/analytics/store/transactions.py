@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _HISTORY = load_statement(Path(__file__).parent.parent / "sql" / "history.sql")
 _EVER = (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC))
 _BEGINNING = (_EVER[1], UUID(int=2**128 - 1), 2**31 - 1, 2**31 - 1)  # the key before the newest
+_PARTS_OF_INVOICES = {PartKind.INVOICE_LINE, PartKind.INVOICE_TAX, PartKind.CREDIT_NOTE, PartKind.VOIDING}
 
 
 async def list_transactions(
@@ -78,6 +79,19 @@ async def get_part(
     if row is None:
         raise NotFound
     return _transaction(row)
+
+
+async def find_invoice(connection: Connection, *, account_id: UUID, transaction: Transaction) -> UUID | None:
+    """The invoice that a part is of, or that an operator's credit note lowers; None of what comes from elsewhere."""
+    if transaction.part_kind in _PARTS_OF_INVOICES:
+        return transaction.source_id
+    if transaction.part_kind is not PartKind.OPERATOR_CREDIT_NOTE:
+        return None
+    return await connection.fetchval(
+        "SELECT invoice_id FROM credited_invoices_v WHERE account_id = $1 AND credit_note_id = $2",
+        account_id,
+        transaction.source_id,
+    )
 
 
 async def find_plain_price(connection: Connection, *, price_id: UUID) -> Decimal | None:

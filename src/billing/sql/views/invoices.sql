@@ -52,6 +52,11 @@ SELECT
 FROM credit_notes AS notes
 JOIN invoices ON invoices.account_id = notes.account_id AND invoices.invoice_id = notes.invoice_id;
 
+-- Of which invoice an operator's credit note is.
+CREATE OR REPLACE VIEW credited_invoices_v AS
+SELECT account_id, credit_note_id, invoice_id FROM credit_notes;
+GRANT SELECT ON credited_invoices_v TO lineserve_app;
+
 CREATE OR REPLACE VIEW invoice_transactions_v AS
 SELECT * FROM invoice_line_transactions_v
 UNION ALL
