@@ -705,6 +705,7 @@ CREATE TABLE public.accounts (
     tax_id text,
     tax_exempt boolean NOT NULL,
     terms_days integer NOT NULL,
+    billing_paused boolean DEFAULT false NOT NULL,
     created_at timestamp with time zone NOT NULL,
     CONSTRAINT ck_accounts_status CHECK ((status = ANY (ARRAY['active'::text, 'suspended'::text, 'closed'::text]))),
     CONSTRAINT ck_accounts_terms_days CHECK (((terms_days >= 0) AND (terms_days <= 365)))
@@ -1094,6 +1095,12 @@ CREATE VIEW public.credit_transactions_v AS
     granted_at AS created_at
    FROM public.promotional_credits;
 
+CREATE VIEW public.credited_invoices_v AS
+ SELECT account_id,
+    credit_note_id,
+    invoice_id
+   FROM public.credit_notes;
+
 CREATE TABLE public.currencies (
     currency text NOT NULL,
     decimals integer NOT NULL,
@@ -1331,8 +1338,8 @@ CREATE VIEW public.negative_invoice_transactions_v AS
   WHERE (total_minor < 0);
 
 CREATE VIEW public.voiding_transactions_v AS
- SELECT invoices.account_id,
-    invoices.invoice_id,
+ SELECT states.account_id,
+    states.invoice_id,
     6 AS part_kind,
     0 AS ordinal,
     'adjustment'::text AS type,
@@ -1424,6 +1431,7 @@ CREATE TABLE public.issuers (
     address text NOT NULL,
     tax_id text,
     bank_details text,
+    mobile_money text,
     support_email text,
     updated_at timestamp with time zone NOT NULL
 );
@@ -2624,6 +2632,8 @@ GRANT SELECT ON TABLE public.credit_note_transactions_v TO lineserve_app;
 GRANT SELECT,INSERT ON TABLE public.promotional_credits TO lineserve_app;
 
 GRANT SELECT ON TABLE public.credit_transactions_v TO lineserve_app;
+
+GRANT SELECT ON TABLE public.credited_invoices_v TO lineserve_app;
 
 GRANT SELECT ON TABLE public.currencies TO lineserve_app;
 
