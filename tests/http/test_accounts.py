@@ -14,7 +14,7 @@ from tests.support.house import STRANGER, House, counted, open_house
 
 SHOWN = ["id", "email", "name", "company", "status", "created_at", "verified", "currency", "timezone"]
 DETAILS = [*SHOWN, "phone", "address", "tax_id"]
-OPERATOR_MEMBERS = [*DETAILS, "country", "tax_exempt", "terms_days"]
+OPERATOR_MEMBERS = [*DETAILS, "country", "tax_exempt", "terms_days", "billing_paused"]
 
 
 OPENING = {
@@ -226,7 +226,14 @@ class TestOperatorShowAccount:
 class TestOperatorUpdateAccount:
     async def test_sets_what_is_named(self, house: House):
         resident = await house.open_account()
-        sent = {"email": "o@example.com", "country": "KE", "tax_exempt": True, "terms_days": 30, "tax_id": "P05"}
+        sent = {
+            "email": "o@example.com",
+            "country": "KE",
+            "tax_exempt": True,
+            "terms_days": 30,
+            "tax_id": "P05",
+            "billing_paused": True,
+        }
         answer = await house.operate("PUT", f"/accounts/{resident.id}", body=sent)
         assert answer.status == 200
         assert {name: answer.body["account"][name] for name in sent} == sent
@@ -254,6 +261,7 @@ class TestOperatorUpdateAccount:
             ({"terms_days": 366}, ["terms_days"]),
             ({"terms_days": 1.5}, ["terms_days"]),
             ({"terms_days": "30"}, ["terms_days"]),
+            ({"billing_paused": "yes"}, ["billing_paused"]),
             ({"currency": "KES", "status": "closed"}, ["currency", "status"]),
         ],
     )

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
 
-from billing import invoices
+from billing import accounts, invoices
 from billing.core import ids
 from billing.core.period import Period
 from billing.invoices.model import INVOICE_MAX_MINOR
@@ -49,6 +49,30 @@ async def close_last(cloud: Cloud, account_id: UUID, quantity: object) -> dict[U
     run_id = await cloud.request(LAST, only_accounts=[account_id])
     await invoices.advance(cloud.database, run_id=run_id)
     return await cloud.parked(run_id)
+
+
+class TestBillingPaused:
+    async def test_bills_nothing_of_the_account_until_it_goes_on(self, cloud: Cloud) -> None:
+        account_id, other_id = await billed(cloud, 1), await billed(cloud, 1)
+        await cloud.use(other_id, 2, occurred_at=FIRST.next().start)
+        await cloud.use(account_id, 2, occurred_at=FIRST.next().start)
+        await pause(cloud, account_id, True)
+        run_id = await cloud.request(FIRST.next())
+        run = await invoices.advance(cloud.database, run_id=run_id)
+        assert (run.status, await cloud.parked(run_id)) == ("completed", {account_id: "billing_paused"})
+        assert (await cloud.progress(run_id)).invoices == 1
+        await pause(cloud, account_id, False)
+        async with cloud.database.transaction() as tx:
+            await runs.requeue_parked(tx.connection, run_id=run_id, accepts_totals=False)
+        await invoices.advance(cloud.database, run_id=run_id)
+        assert await cloud.parked(run_id) == {}
+        assert (await cloud.progress(run_id)).invoices == 2
+        assert await cloud.broken() == []
+
+
+async def pause(cloud: Cloud, account_id: UUID, is_paused: bool) -> None:
+    async with cloud.database.transaction() as tx:
+        await accounts.change(tx, account_id=account_id, changes={"billing_paused": is_paused})
 
 
 class TestTotalUnusual:

@@ -12,7 +12,7 @@ from billing.accounts.schemas import (
     ShortText,
     show_to_operator,
 )
-from billing.accounts.store import get_account, list_accounts, list_unknown
+from billing.accounts.store import get_account, list_accounts, list_billing_paused, list_unknown
 
 __all__ = [
     "ACCOUNT_PREFIX",
@@ -30,6 +30,7 @@ __all__ = [
     "change",
     "get_account",
     "list_accounts",
+    "list_billing_paused",
     "list_unknown",
     "member_reason",
     "open_account",

@@ -14,7 +14,10 @@ AccountStatus = Literal["active", "suspended", "closed"]
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One account as it stands. `currency` is what it is rated and invoiced in; `terms_days` run from issue to due."""
+    """One account as it stands. `currency` is what it is rated and invoiced in; `terms_days` run from issue to due.
+
+    With `billing_paused` no month of the account is closed: runs park it until an operator lets it go on.
+    """
 
     account_id: UUID
     email: str
@@ -30,6 +33,7 @@ class Account:
     tax_id: str | None
     tax_exempt: bool
     terms_days: int
+    billing_paused: bool
     created_at: datetime
 
 
@@ -46,6 +50,7 @@ class AccountChanges(TypedDict, total=False):
     tax_id: str | None
     tax_exempt: bool
     terms_days: int
+    billing_paused: bool
     verified: bool
 
 

@@ -46,6 +46,7 @@ async def open_account(
         tax_id=None,
         tax_exempt=False,
         terms_days=rules.TERMS_DAYS_DEFAULT,
+        billing_paused=False,
         created_at=tx.now,
     )
     await store.insert_account(tx.connection, account=account)

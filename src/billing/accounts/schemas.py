@@ -47,6 +47,7 @@ class OperatorAccount(AccountDetails, frozen=True, kw_only=True):
     country: str | None
     tax_exempt: bool
     terms_days: int
+    billing_paused: bool
 
 
 class AccountAnswer(Struct, frozen=True, kw_only=True):
@@ -187,6 +188,7 @@ class OperatorAccountUpdate(AccountUpdate, frozen=True, kw_only=True, forbid_unk
     country: Country | UnsetType | None = UNSET
     tax_exempt: bool | UnsetType = UNSET
     terms_days: Annotated[int, msgspec.Meta(ge=0, le=rules.TERMS_DAYS_MAX)] | UnsetType = UNSET
+    billing_paused: bool | UnsetType = UNSET
     verified: bool | UnsetType = UNSET
 
 

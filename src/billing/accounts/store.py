@@ -21,8 +21,8 @@ async def insert_account(connection: Connection, *, account: Account) -> None:
     await connection.execute(
         """
         INSERT INTO accounts (account_id, email, name, company, status, verified, currency, timezone, country, phone,
-                              address, tax_id, tax_exempt, terms_days, created_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+                              address, tax_id, tax_exempt, terms_days, billing_paused, created_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
         """,
         account.account_id,
         account.email,
@@ -38,6 +38,7 @@ async def insert_account(connection: Connection, *, account: Account) -> None:
         account.tax_id,
         account.tax_exempt,
         account.terms_days,
+        account.billing_paused,
         account.created_at,
     )
 
@@ -60,7 +61,7 @@ async def update_account(connection: Connection, *, account: Account) -> None:
         """
         UPDATE accounts
         SET email = $2, name = $3, company = $4, status = $5, verified = $6, timezone = $7, country = $8, phone = $9,
-            address = $10, tax_id = $11, tax_exempt = $12, terms_days = $13
+            address = $10, tax_id = $11, tax_exempt = $12, terms_days = $13, billing_paused = $14
         WHERE account_id = $1
         """,
         account.account_id,
@@ -76,7 +77,17 @@ async def update_account(connection: Connection, *, account: Account) -> None:
         account.tax_id,
         account.tax_exempt,
         account.terms_days,
+        account.billing_paused,
     )
+
+
+async def list_billing_paused(connection: Connection, *, account_ids: Sequence[UUID]) -> list[UUID]:
+    """Those of some accounts whose billing an operator has paused."""
+    rows = await connection.fetch(
+        "SELECT account_id FROM accounts WHERE account_id = ANY ($1::uuid[]) AND billing_paused ORDER BY account_id",
+        account_ids,
+    )
+    return [row["account_id"] for row in rows]
 
 
 async def list_unknown(connection: Connection, *, account_ids: Sequence[UUID]) -> set[UUID]:
@@ -149,5 +160,6 @@ def _account(record: asyncpg.Record) -> Account:
         tax_id=record["tax_id"],
         tax_exempt=record["tax_exempt"],
         terms_days=record["terms_days"],
+        billing_paused=record["billing_paused"],
         created_at=record["created_at"],
     )

@@ -11,6 +11,7 @@ from billing.alerts import operator_routes as alerts_operator
 from billing.alerts import routes as alerts_public
 from billing.analytics import operator_routes as analytics_operator
 from billing.analytics import routes as analytics_public
+from billing.api_keys import operator_routes as api_keys_operator
 from billing.api_keys import routes as api_keys_public
 from billing.app import audit, check, health
 from billing.app.reference import routes as reference
@@ -50,6 +51,7 @@ PUBLIC = [
 ]
 OPERATOR = [
     *accounts_operator.HANDLERS,
+    *api_keys_operator.HANDLERS,
     *catalog_operator.HANDLERS,
     *metering_operator.HANDLERS,
     *rating_operator.HANDLERS,

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import structlog
 
-from billing import ledger, metering, rating
+from billing import accounts, ledger, metering, rating
 from billing.core import ids
 from billing.core.period import Period
 from billing.invoices import rules
@@ -44,6 +44,8 @@ async def draft(tx: Tx, run: Run, *, account_ids: Sequence[UUID], accepted: Coll
     chunk = _Chunk()
     blocked = await metering.list_unrated_before(connection, account_ids=account_ids, period=run.period)
     chunk.parked = dict.fromkeys(blocked, "earlier_period_open")
+    paused = await accounts.list_billing_paused(connection, account_ids=account_ids)
+    chunk.parked |= dict.fromkeys(paused, "billing_paused")
     dirty = await metering.list_dirty(connection, account_ids=account_ids, before=run.period)
     for corrected, seen in dirty.items():
         for missing in await rating.list_unpriced(

@@ -14,6 +14,7 @@ CREATE TABLE accounts (
     tax_id text,
     tax_exempt boolean NOT NULL,
     terms_days integer NOT NULL CONSTRAINT ck_accounts_terms_days CHECK (terms_days BETWEEN 0 AND 365),
+    billing_paused boolean NOT NULL DEFAULT false,
     created_at timestamptz NOT NULL,
     CONSTRAINT pk_accounts PRIMARY KEY (account_id)
 );
