@@ -163,9 +163,13 @@ class History:
             await self._report(thing, last.status, last.plan, last.units, since, self.rng.choice(self.projects))
 
     async def _use(self, thing: Thing) -> None:
+        meter, occurred_at = "", self.cloud.clock.now
         for _ in range(self.rng.choice((1, 3, 6))):
-            meter = self.rng.choice(tuple(METERS))
-            occurred_at = self._earlier(min(point.effective_at for point in thing.points))
+            if not meter or self.rng.random() < 0.6:
+                meter = self.rng.choice(tuple(METERS))
+                occurred_at = self._earlier(min(point.effective_at for point in thing.points))
+            else:  # again within the same second
+                occurred_at += timedelta(microseconds=self.rng.choice((0, 1)))
             quantity = Decimal(self.rng.choice(("0", "1", "3", "7.5", "0.000000000001", "33.333333333333", "1000")))
             result = await self.cloud.use(
                 self.account_id, quantity, resource_id=thing.resource_id, meter=meter, occurred_at=occurred_at
