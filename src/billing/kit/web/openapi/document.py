@@ -196,6 +196,10 @@ class _Writer:
             found["304"] = {"description": "What you have is what there is.", "headers": headers}
         for status, errors in operation.errors().items():
             found[str(status)] = self._failures.response(status, errors, is_shared=status != HTTPStatus(422))
+        if operation.takes_key and "422" in found:  # what was refused after the intent is an answer, and replayed
+            found["422"]["headers"] |= header_references("Idempotent-Replayed")
+        if operation.takes_key and "422" in found:  # what is refused after the intent is an answer, and replayed
+            found["422"]["headers"] = {**found["422"]["headers"], **header_references("Idempotent-Replayed")}
         return found
 
     def _success(self, operation: Operation, status: int) -> Schema:
