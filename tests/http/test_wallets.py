@@ -201,6 +201,7 @@ class TestLedger:
             (3, "topup.settled"),
             (2, "topup.started"),
         ]
+        assert {one["reference"].partition("_")[0] for one in reply.body["transfers"]} == {"pay"}
         assert counted(reply.body["meta"]) == {"total": 3, "page": 1, "per_page": 2, "pages": 2}
         second = await till.operate("GET", f"/accounts/{jane.id}/ledger?per_page=2&page=2")
         assert [one["number"] for one in second.body["transfers"]] == [1]

@@ -10,6 +10,7 @@ import pytest
 
 from billing.ledger import rules
 from billing.ledger.model import Transfer
+from billing.wallets import schemas
 
 AT = datetime(2024, 1, 15, 12, 0, tzinfo=UTC)
 ACCOUNT, OBJECT = UUID(int=1), UUID(int=2)
@@ -80,6 +81,12 @@ def test_move_what_their_table_says() -> None:
         for one in samples()
     ]
     assert sorted(made) == sorted(told())
+
+
+def test_refer_to_something_that_has_an_id() -> None:
+    shown = {one.template: schemas.show_reference(one.template, one.reference) for one in samples()}
+    prefixes = {"pay", "ref", "chb", "txn", "cred", "hold", "inv", "cn"}
+    assert {reference.partition("_")[0] for reference in shown.values()} == prefixes
 
 
 def test_move_it_once_per_object() -> None:

@@ -23,6 +23,21 @@ REFERENCE_LONGEST = 200
 REASON_LONGEST = 500
 CREDIT_PREFIX = "cred"
 PRIORITY_DEFAULT = 100
+# By template, or its first word: the prefix of the ids that its transfers refer to.
+_REFERRED = {
+    "topup": "pay",
+    "payment": "pay",
+    "invoice.payment_started": "pay",
+    "invoice.payment_settled": "pay",
+    "invoice.payment_failed": "pay",
+    "refund": "ref",
+    "chargeback": "chb",
+    "owed": "txn",
+    "credit": "cred",
+    "hold": "hold",
+    "invoice": "inv",
+    "credit_note": "cn",
+}
 PRIORITY_MAX = 1000
 
 
@@ -251,6 +266,12 @@ def show_credit(standing: CreditStanding, *, now: datetime) -> CreditOut:
     )
 
 
+def show_reference(template: str, reference: str) -> str:
+    """What a transfer refers to, by the id that it has elsewhere. What paid a debt is known as a transaction."""
+    prefix = _REFERRED.get(template) or _REFERRED[template.partition(".")[0]]
+    return ids.encode(prefix, ids.UUID(reference))
+
+
 def show_books(
     balances_minor: Mapping[tuple[str, str], int], transfers: Sequence[ledger.PostedTransfer], *, meta: Meta
 ) -> LedgerOut:
@@ -264,7 +285,7 @@ def show_books(
             TransferOut(
                 number=transfer.number,
                 template=transfer.template,
-                reference=transfer.reference,
+                reference=show_reference(transfer.template, transfer.reference),
                 source=transfer.source,
                 destination=transfer.destination,
                 amount=money.to_major(transfer.amount_minor, transfer.currency),
