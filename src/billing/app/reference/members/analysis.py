@@ -38,7 +38,7 @@ ANALYSIS: dict[str, Member] = {
     "percentage": M("Its share of the total in percent; all make 100.0.", D("100.0")),
     "ServiceCosts.resources": M("The group's cost by type of resource.", _TYPES),
     "TypeShown.type": M("The type of resource; null for what belongs to none.", "vps"),
-    "TypeShown.count": M("How many resources of the type there were; not told of `storage`.", 3),
+    "TypeShown.count": M("How many resources of the type there were; not told of the service `storage`.", 3),
     "TypeShown.cost": amount("What they cost, before tax.", "120.00"),
     "StorageTypeShown.type": M("The type of resource; null for what belongs to none.", "object_storage"),
     "StorageTypeShown.cost": amount("What they cost, before tax.", "50.00"),

@@ -23,7 +23,7 @@ CATALOGUE: dict[str, Member] = {
     "RateCardCreate.currency": M("The currency of its prices.", "USD", CURRENCY),
     "RateCardCreate.valid_from": M("The first of a UTC month, as a date or a time with its zone.", "2024-01-01"),
     "RateCardCreate.account_id": M("The account whose contract it is; without it the card is for everyone.", None),
-    "RateCardCreate.prices": M("The prices: each of a plan or a meter."),
+    "RateCardCreate.prices": M("The prices: each of a plan or a meter.", keywords={"minItems": 1}),
     "RateCardUpdate.valid_to": M(
         "The first of the UTC month in which its prices end, exclusive; null: no end.", "2025-01-01"
     ),

@@ -13,6 +13,7 @@ COMMON: dict[str, Member] = {
         "Go on behind an item instead of by page numbers: `meta.next_cursor` of the part before. Good for lists of any"
         " length, and steady while they grow. Not together with `page`.",
         None,
+        {"pattern": "^[A-Za-z0-9_-]*$"},
     ),
     "meta": M("Where this part stands in the list."),
     "total": M("How many items the whole list has; null along a cursor.", 50),

@@ -1,0 +1,81 @@
+"""Every operation called at random, rightly and wrongly, and along the links from one to another.
+
+Nothing may end in a server error, and no answer may be other than its document says. Some calls of each operation here;
+`--nightly` makes 300, and the calls at the edges of every schema.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.serving import Serving, serving
+
+ROOT = Path(__file__).parents[2]
+SEED = 20240201
+NO_LIMITS = {f"LINESERVE_RATE_LIMIT_{name}": "100000000" for name in ("GENERAL", "BILLING", "PROJECT", "FAILURES")}
+DOCUMENTS = {"public": "/openapi.json", "operator": "/operator/openapi.json"}
+
+
+@pytest.fixture
+def server(database_dsn: str, tmp_path: Path) -> Iterator[Serving]:
+    """The program with an account that has something of most things."""
+    settings = {"DATABASE_URL": database_dsn, "LINESERVE_HOME": str(tmp_path), **NO_LIMITS}
+    with serving(tmp_path, "--demo", **settings) as running:
+        yield running
+
+
+@pytest.mark.parametrize("plane", DOCUMENTS)
+def test_answers_are_as_described_whatever_is_sent(
+    server: Serving, plane: str, pytestconfig: pytest.Config, tmp_path: Path
+):
+    report = call_at_random(server, plane=plane, is_nightly=bool(pytestconfig.getoption("--nightly")), folder=tmp_path)
+    assert report.returncode == 0, report.stdout[-20_000:]
+    with server.operator() as operator:
+        assert operator.get("/check").json()["ok"] is True
+
+
+def test_revokes_keys_as_described(server: Serving, pytestconfig: pytest.Config, tmp_path: Path):
+    report = call_at_random(
+        server, plane="public", is_nightly=bool(pytestconfig.getoption("--nightly")), folder=tmp_path, only="revoke_key"
+    )
+    assert report.returncode == 0, report.stdout[-20_000:]
+
+
+def call_at_random(
+    server: Serving, *, plane: str, is_nightly: bool, folder: Path, only: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    """A run of schemathesis over a plane's document."""
+    origin = server.ready["base_url"].removesuffix("/v1")
+    address = server.ready["operator_url" if plane == "operator" else "base_url"]
+    key = server.ready["operator_key"] if plane == "operator" else open_account(server)
+    phases = "examples,coverage,fuzzing,stateful" if is_nightly else "examples,fuzzing,stateful"
+    command = [str(Path(sys.executable).parent / "schemathesis")]
+    command += [] if only else ["--config-file", "tests/support/schemathesis.toml"]
+    command += ["run", f"{origin}{DOCUMENTS[plane]}", "--url", address, "-H", f"Authorization: Bearer {key}"]
+    command += ["--phases", phases, "--max-examples", "300" if is_nightly else "2", "--seed", str(SEED)]
+    command += ["--continue-on-failure", "--no-color", "--no-shrink"]
+    command += [] if not only else ["--include-operation-id", only]
+    return subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "SCHEMATHESIS_HOOKS": "tests.support.random_calls", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=6 * 3600 if is_nightly else 300,
+    )
+
+
+def open_account(server: Serving) -> str:
+    """The key of a new account, which may be used up."""
+    body = {"email": "random@example.com", "name": "R", "currency": "USD", "country": "KE", "phone": "+254700000000"}
+    with server.operator() as operator:
+        answer = operator.post("/accounts", json=body, headers={"Idempotency-Key": uuid.uuid4().hex})
+        return answer.json()["api_key"]["key"]

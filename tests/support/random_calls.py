@@ -1,0 +1,53 @@
+"""What schemathesis is told beside its configuration: formats of ours, and which calls that fit their schema may be refused.
+
+It is loaded by the runs that tests/http/test_schemathesis.py starts.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import schemathesis
+from hypothesis import strategies
+
+# What a schema cannot say: rules over several members, calendars, the decimals of a currency, what the clock says.
+RULES = (
+    r"must not be given together with \w+",
+    r"reaches beyond item \d+ of the list.*",
+    r"does not go together with \w+",
+    r"(does not belong|belongs) to .+",
+    r"is required.*",
+    r"cannot be given beside \w+",
+    r"has more (than \d+ )?decimals.*",
+    r"must have at most \d+ decimals",
+    r"must be greater than 0",
+    r"is too large",
+    r"is out of range",
+    r"must be in the future",
+    r"must not be in the future",
+    r"must be at most 5 minutes ahead",
+    r"must not be after to_date",
+    r"is a (date|time) that does not exist",
+    r".* cursor.*",
+    r"must be a known service.*",
+    r"must name either a plan or a meter",
+    r"must be a month.*",
+    r"is not another line of this invoice",
+)
+
+
+schemathesis.openapi.format("iana-time-zone", strategies.sampled_from(["UTC", "Africa/Nairobi", "Europe/Paris"]))
+schemathesis.openapi.format("ip-range", strategies.sampled_from(["192.0.2.1", "10.0.0.0/8", "2001:db8::/32"]))
+
+
+@schemathesis.check
+def refused_for_what_no_schema_says(_ctx: Any, response: Any, case: Any) -> None:
+    """A call that fits its schema is refused with 400 only for a rule that the schema cannot hold."""
+    generated = case.meta.generation.mode.is_positive if case.meta is not None else False
+    if not generated or response.status_code != 400:
+        return
+    error = response.json()["error"]
+    reasons = [fault["reason"] for fault in error["details"]["faults"]]
+    other = [reason for reason in reasons if not any(re.fullmatch(rule, reason) for rule in RULES)]
+    assert not other, f"{case.method} {case.path} fits its schema and is refused: {error['details']['faults']}"
