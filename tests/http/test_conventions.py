@@ -6,17 +6,19 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx2
+import msgspec
 import pytest
 import pytest_asyncio
 import structlog
 
-from billing.core.errors import Unavailable
+from billing.core.errors import Fault, Unavailable
 from billing.kit.db import Database, open_pool
-from billing.kit.web import unguarded_routes
+from billing.kit.web import Check, unguarded_routes
 from billing.kit.web.errors import translate
+from billing.kit.web.schemas import struct_reader
 from tests.support.house import counted
 from tests.support.sample_api import make_app, served
 
@@ -452,3 +454,30 @@ class TestAnswers:
         ]
         for number, answer in enumerate(await asyncio.gather(*asked)):
             assert (answer.json()["id"], answer.headers["X-Request-Id"]) == (f"t{number}", f"r{number}")
+
+
+class TestChecks:
+    async def test_are_asked_beside_other_faults(self, client: httpx2.AsyncClient):
+        assert faults(await send(client, {"name": "checked", "amount": "x", "labels": {"a": "b"}})) == {
+            "amount": "must be a number",
+            "labels": "must be empty for checked",
+        }
+
+    async def test_wait_for_members_that_are_well_read(self, client: httpx2.AsyncClient):
+        assert faults(await send(client, {"name": "checked", "amount": 1, "labels": {"a": 1}})) == {
+            "labels.a": "must be a text"
+        }
+
+    async def test_see_what_was_not_given_as_its_default(self, client: httpx2.AsyncClient):
+        assert (await send(client, {"name": "checked", "amount": 1})).status_code == 200
+
+    async def test_know_their_members(self):
+        def other_faults(*, other: str) -> list[Fault]:
+            return [Fault("body", "other", other)]
+
+        class Wrong(msgspec.Struct):
+            name: str
+            checks: ClassVar[tuple[Check, ...]] = (other_faults,)
+
+        with pytest.raises(TypeError, match="Wrong has no other to check"):
+            struct_reader(Wrong)

@@ -78,6 +78,10 @@ class TestCursor:
     async def test_is_not_given_beside_a_page(self, client: httpx2.AsyncClient):
         both = {"page": "must not be given together with cursor", "cursor": "must not be given together with page"}
         assert await faults(client, "page=1&cursor=") == both
+        assert await faults(client, "page=1&cursor=x&kind=cash") == {
+            **both,
+            "kind": "must be one of: bank_account, card",
+        }
 
     async def test_is_for_one_list_with_its_filters(self, client: httpx2.AsyncClient):
         cursor = (await read(client, "per_page=5&kind=card"))["meta"]["next_cursor"]

@@ -158,6 +158,8 @@ class TestTopUp:
             ({"currency": "'; DROP TABLE payments; --"}, ["currency"]),
             ({"amount": -1, "currency": ""}, ["amount", "currency"]),
             ({"payment_method": 7}, ["payment_method"]),
+            ({"payment_method": 7, "amount": "0.001"}, ["amount", "payment_method"]),
+            ({"more": 1, "amount": 0, "currency": "usd"}, ["amount", "currency", "more"]),
             ({"more": 1}, ["more"]),
         ],
     )
@@ -348,6 +350,7 @@ class TestRecordPayment:
             ({"received_at": "2024-01-31"}, ["received_at"]),
             ({"reference": "a\nb"}, ["reference"]),
             ({"currency": 7}, ["currency"]),
+            ({"currency": 7, "received_at": "2024-02-01T10:06:00Z"}, ["currency", "received_at"]),
         ],
     )
     async def test_names_each_fault(self, till: Till, jane: Resident, members: dict[str, object], faults: list[str]):

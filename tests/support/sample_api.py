@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
 
 import httpx2
@@ -19,11 +19,12 @@ from granian.constants import Interfaces
 from granian.server.embed import Server
 from litestar import Litestar, delete, get, post, put
 
-from billing.core.errors import Refused, Unauthorized, Unavailable
+from billing.core.errors import Fault, Refused, Unauthorized, Unavailable
 from billing.kit.auth import Caller, Operator
 from billing.kit.db import Database, Tx
 from billing.kit.web import (
     Answer,
+    Check,
     Command,
     DateFilter,
     PageQuery,
@@ -68,6 +69,10 @@ class Line(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True
     units: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
 
 
+def _checked_faults(*, name: str, labels: dict[str, str]) -> list[Fault]:
+    return [Fault("body", "labels", "must be empty for checked")] if name == "checked" and labels else []
+
+
 class ThingCreate(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=50)]
     amount: Decimal
@@ -78,6 +83,8 @@ class ThingCreate(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fiel
     day: date | None = None
     lines: Annotated[list[Line], msgspec.Meta(max_length=3)] = []
     labels: dict[str, str] = {}
+
+    checks: ClassVar[tuple[Check, ...]] = (_checked_faults,)
 
 
 class ThingsQuery(PageQuery, kw_only=True, frozen=True, forbid_unknown_fields=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import get_args
+from typing import ClassVar, get_args
 from uuid import UUID
 
 import msgspec
@@ -15,7 +15,18 @@ from billing.kit import audit
 from billing.kit.audit import ActorKind, AuditRecord, Head
 from billing.kit.auth import Operator
 from billing.kit.db import Database
-from billing.kit.web import DESCRIBED, DateFilter, Described, Meta, PageQuery, RawQuery, meta, window_of
+from billing.kit.web import (
+    DESCRIBED,
+    Check,
+    DateFilter,
+    Described,
+    Meta,
+    PageQuery,
+    RawQuery,
+    meta,
+    window_faults,
+    window_of,
+)
 
 _ACTOR_PREFIXES: dict[ActorKind, str] = {"operator": "op", "account_key": "key"}
 _KINDS: tuple[ActorKind, ...] = get_args(ActorKind)
@@ -29,6 +40,8 @@ class AuditQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     action: str | None = None
     from_date: DateFilter | None = None
     to_date: DateFilter | None = None
+
+    checks: ClassVar[tuple[Check, ...]] = (window_faults,)
 
 
 class ActorShown(msgspec.Struct, frozen=True, kw_only=True):

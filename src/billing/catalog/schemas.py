@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import date, datetime
 from decimal import Decimal
+from typing import ClassVar
 from uuid import UUID
 
 import msgspec
@@ -16,7 +17,7 @@ from billing.catalog import rules
 from billing.catalog.model import Aggregation, Meter, Price, PriceDefinition, RateCard, ShowsAs, TaxRate
 from billing.core import ids
 from billing.core.errors import Fault, InvalidParameter
-from billing.kit.web import BatchItem, DateFilter, Meta, PageQuery
+from billing.kit.web import BatchItem, Check, DateFilter, Meta, PageQuery
 
 CARD_PREFIX = "card"
 PRICE_PREFIX = "price"
@@ -24,6 +25,34 @@ ACCOUNT_PREFIX = "acc"
 
 NAME_LONGEST = 200
 UNIT_LONGEST = 50
+
+
+def _name_faults(*, name: str) -> Iterator[Fault]:
+    return _reason_faults("name", accounts.text_reason(name, longest=NAME_LONGEST))
+
+
+def _currency_faults(*, currency: str) -> Iterator[Fault]:
+    return _reason_faults("currency", accounts.member_reason("currency", currency))
+
+
+def _prices_faults(*, prices: Sequence[PriceDefinition]) -> Iterator[Fault]:
+    return rules.card_faults(prices)
+
+
+def _service_faults(*, service: str) -> Iterator[Fault]:
+    return _reason_faults("service", rules.item_reason(service))
+
+
+def _unit_faults(*, unit: str) -> Iterator[Fault]:
+    return _reason_faults("unit", accounts.text_reason(unit, longest=UNIT_LONGEST))
+
+
+def _country_faults(*, country: str) -> Iterator[Fault]:
+    return _reason_faults("country", accounts.member_reason("country", country))
+
+
+def _percent_faults(*, percent: Decimal) -> Iterator[Fault]:
+    return _reason_faults("percent", rules.tax_percent_reason(percent))
 
 
 class RateCardCreate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -35,12 +64,7 @@ class RateCardCreate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     prices: list[rules.GivenPrice]
     account_id: str | None = None
 
-    def __post_init__(self) -> None:
-        _refuse(
-            *_reason_faults("name", accounts.text_reason(self.name, longest=NAME_LONGEST)),
-            *_reason_faults("currency", accounts.member_reason("currency", self.currency)),
-            *rules.card_faults(self.prices),
-        )
+    checks: ClassVar[tuple[Check, ...]] = (_name_faults, _currency_faults, _prices_faults)
 
 
 class RateCardUpdate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -65,12 +89,7 @@ class MeterUpdate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     aggregation: Aggregation
     shows_as: ShowsAs | None = None
 
-    def __post_init__(self) -> None:
-        _refuse(
-            *_reason_faults("service", rules.item_reason(self.service)),
-            *_reason_faults("name", accounts.text_reason(self.name, longest=NAME_LONGEST)),
-            *_reason_faults("unit", accounts.text_reason(self.unit, longest=UNIT_LONGEST)),
-        )
+    checks: ClassVar[tuple[Check, ...]] = (_service_faults, _name_faults, _unit_faults)
 
 
 class TaxRateGiven(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -81,12 +100,7 @@ class TaxRateGiven(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     percent: Decimal
     valid_from: date
 
-    def __post_init__(self) -> None:
-        _refuse(
-            *_reason_faults("country", accounts.member_reason("country", self.country)),
-            *_reason_faults("name", accounts.text_reason(self.name, longest=NAME_LONGEST)),
-            *_reason_faults("percent", rules.tax_percent_reason(self.percent)),
-        )
+    checks: ClassVar[tuple[Check, ...]] = (_country_faults, _name_faults, _percent_faults)
 
 
 class PriceShown(PriceDefinition, frozen=True, kw_only=True, omit_defaults=True):

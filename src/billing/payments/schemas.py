@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import msgspec
 
 from billing import accounts, wallets
 from billing.core import ids, money
 from billing.core.errors import Fault, InvalidParameter
-from billing.kit.web import Meta, PageQuery
+from billing.kit.web import Check, Meta, PageQuery
 from billing.payments.model import (
     Captured,
     Chargeback,
@@ -25,7 +25,7 @@ from billing.payments.model import (
 from billing.wallets import WalletOut
 
 if TYPE_CHECKING:
-    from collections.abc import Set
+    from collections.abc import Iterator, Set
 
 TOKEN_LONGEST = 200
 REFERENCE_LONGEST = 200
@@ -35,6 +35,33 @@ CHARGEBACK_PREFIX = "chb"
 AHEAD_MAX = timedelta(minutes=5)
 
 
+def _token_faults(*, token: str) -> Iterator[Fault]:
+    return _text_faults("token", token, longest=TOKEN_LONGEST)
+
+
+def _reference_faults(*, reference: str) -> Iterator[Fault]:
+    return _text_faults("reference", reference, longest=REFERENCE_LONGEST)
+
+
+def _reason_faults(*, reason: str) -> Iterator[Fault]:
+    return _text_faults("reason", reason, longest=REASON_LONGEST)
+
+
+def _some_amount_faults(*, amount: Decimal | None) -> Iterator[Fault]:
+    """What can be said before the currency is known: the payment's."""
+    return iter(()) if amount is None else wallets.amount_faults(amount=amount, currency="")
+
+
+def _arrival_faults(*, received_at: datetime, now: datetime) -> Iterator[Fault]:
+    if received_at > now + AHEAD_MAX:
+        yield Fault("body", "received_at", "must not be in the future")
+
+
+def _default_faults(*, set_default: bool) -> Iterator[Fault]:
+    if not set_default:
+        yield Fault("body", "set_default", "must be true: make another method the default instead")
+
+
 class PaymentMethodIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """POST /account/payment-methods."""
 
@@ -42,11 +69,7 @@ class PaymentMethodIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     token: str
     set_default: bool = False
 
-    def check(self) -> None:
-        """Raise InvalidParameter for a text that no gateway's token can be."""
-        reason = accounts.text_reason(self.token, longest=TOKEN_LONGEST)
-        if reason is not None:
-            raise InvalidParameter.one("body", "token", reason)
+    checks: ClassVar[tuple[Check, ...]] = (_token_faults,)
 
 
 class PaymentMethodChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -54,10 +77,7 @@ class PaymentMethodChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
 
     set_default: bool
 
-    def check(self) -> None:
-        """Raise InvalidParameter for a default that would be taken away."""
-        if not self.set_default:
-            raise InvalidParameter.one("body", "set_default", "must be true: make another method the default instead")
+    checks: ClassVar[tuple[Check, ...]] = (_default_faults,)
 
 
 class PaymentMethodOut(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,6 +114,8 @@ class TopUpIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     currency: str
     payment_method: str
 
+    checks: ClassVar[tuple[Check, ...]] = (wallets.currency_faults, wallets.amount_faults)
+
     def read_minor(self, *, enabled: Set[str]) -> int:
         """The amount in minor units. Raises InvalidParameter, CurrencyNotSupported."""
         return wallets.read_amount(self.amount, self.currency, enabled=enabled)
@@ -107,14 +129,16 @@ class RecordedIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     reference: str
     received_at: datetime
 
+    checks: ClassVar[tuple[Check, ...]] = (
+        _reference_faults,
+        wallets.currency_faults,
+        wallets.amount_faults,
+        _arrival_faults,
+    )
+
     def read_minor(self, *, enabled: Set[str], now: datetime) -> int:
         """The amount in minor units. Raises InvalidParameter with every fault of the body, CurrencyNotSupported."""
-        faults: list[Fault] = []
-        reason = accounts.text_reason(self.reference, longest=REFERENCE_LONGEST)
-        if reason is not None:
-            faults.append(Fault("body", "reference", reason))
-        if self.received_at > now + AHEAD_MAX:
-            faults.append(Fault("body", "received_at", "must not be in the future"))
+        faults = list(_arrival_faults(received_at=self.received_at, now=now))
         return wallets.read_amount(self.amount, self.currency, enabled=enabled, other_faults=faults)
 
 
@@ -124,20 +148,14 @@ class GivingBackIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     amount: Decimal | None = None
     reason: str
 
+    checks: ClassVar[tuple[Check, ...]] = (_some_amount_faults, _reason_faults)
+
     def read_minor(self, currency: str) -> int | None:
-        """The amount in minor units of the payment's currency, None for all. Raises InvalidParameter with every fault."""
-        faults: list[Fault] = []
-        reason = accounts.text_reason(self.reason, longest=REASON_LONGEST)
-        if reason is not None:
-            faults.append(Fault("body", "reason", reason))
-        amount_minor = None
+        """The amount in minor units of the payment's currency, None for all. Raises InvalidParameter."""
         try:
-            amount_minor = None if self.amount is None else money.to_minor(self.amount, currency)
+            return None if self.amount is None else money.to_minor(self.amount, currency)
         except money.NotAnAmount as error:
-            faults.append(Fault("body", "amount", str(error)))
-        if faults:
-            raise InvalidParameter(faults)
-        return amount_minor
+            raise InvalidParameter.one("body", "amount", str(error)) from None
 
 
 class RefundOut(msgspec.Struct, frozen=True, kw_only=True):
@@ -264,6 +282,12 @@ class TopUpAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
     transaction: TransactionOut
     wallet: WalletOut
+
+
+def _text_faults(path: str, text: str, *, longest: int) -> Iterator[Fault]:
+    reason = accounts.text_reason(text, longest=longest)
+    if reason is not None:
+        yield Fault("body", path, reason)
 
 
 def show_method(method: PaymentMethod) -> PaymentMethodOut:

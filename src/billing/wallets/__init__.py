@@ -13,7 +13,7 @@ from billing.wallets.operations import (
     require_available,
     reserve_for_usage,
 )
-from billing.wallets.rules import read_amount, reserve_of
+from billing.wallets.rules import amount_faults, currency_faults, read_amount, reserve_of
 from billing.wallets.schemas import WalletOut, show_wallet
 from billing.wallets.store import list_credits, run_checks
 
@@ -24,6 +24,8 @@ __all__ = [
     "Wallet",
     "WalletOut",
     "WalletSettings",
+    "amount_faults",
+    "currency_faults",
     "get_wallet",
     "grant_credit",
     "list_credits",

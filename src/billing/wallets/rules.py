@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
@@ -25,20 +25,27 @@ def read_amount(amount: Decimal, currency: str, *, enabled: Set[str], other_faul
     Raises InvalidParameter with a fault for each of them that is not valid by itself, after `other_faults` of the same
     body; CurrencyNotSupported for the code of a currency that this installation has not enabled.
     """
-    faults = list(other_faults)
-    if _CURRENCY.fullmatch(currency) is None:
-        faults.append(Fault("body", "currency", "must be a currency code such as USD"))
-    minor = 0
-    try:
-        minor = money.to_minor(amount, currency if currency in money.DECIMALS else _MOST_DECIMALS)
-    except money.NotAnAmount as error:
-        # Of an unknown currency only this much can be said: no amount of money is 0 or less.
-        if currency in money.DECIMALS or not amount.is_finite() or amount <= 0:
-            faults.append(Fault("body", "amount", str(error)))
+    faults = [*other_faults, *currency_faults(currency=currency), *amount_faults(amount=amount, currency=currency)]
     if faults:
         raise InvalidParameter(faults)
     accounts.require_currency(currency, enabled=enabled)
-    return minor
+    return money.to_minor(amount, currency)
+
+
+def currency_faults(*, currency: str) -> Iterator[Fault]:
+    """What is wrong with the body member `currency` by itself."""
+    if _CURRENCY.fullmatch(currency) is None:
+        yield Fault("body", "currency", "must be a currency code such as USD")
+
+
+def amount_faults(*, amount: Decimal, currency: str) -> Iterator[Fault]:
+    """What is wrong with the body member `amount` in its currency."""
+    try:
+        money.to_minor(amount, currency if currency in money.DECIMALS else _MOST_DECIMALS)
+    except money.NotAnAmount as error:
+        # Of an unknown currency only this much can be said: no amount of money is 0 or less.
+        if currency in money.DECIMALS or not amount.is_finite() or amount <= 0:
+            yield Fault("body", "amount", str(error))
 
 
 def cash_by_currency(

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import msgspec
 
 from billing import accounts, ledger
 from billing.core import ids, money
 from billing.core.errors import Fault, InvalidParameter
-from billing.kit.web import Meta, PageQuery
+from billing.kit.web import Check, Meta, PageQuery
 from billing.wallets.model import CreditStanding, CreditStatus, Hold, Wallet
-from billing.wallets.rules import read_amount
+from billing.wallets.rules import amount_faults, currency_faults, read_amount
 
 if TYPE_CHECKING:
     from collections.abc import Sequence, Set
@@ -58,6 +58,24 @@ class WalletsOut(msgspec.Struct, frozen=True, kw_only=True):
     meta: Meta
 
 
+def _reference_faults(*, reference: str) -> list[Fault]:
+    return text_faults("reference", reference, longest=REFERENCE_LONGEST)
+
+
+def _reason_faults(*, reason: str) -> list[Fault]:
+    return text_faults("reason", reason, longest=REASON_LONGEST)
+
+
+def _expiry_faults(*, expires_at: datetime | None, now: datetime) -> list[Fault]:
+    is_past = expires_at is not None and expires_at <= now
+    return [Fault("body", "expires_at", "must be in the future")] if is_past else []
+
+
+def _priority_faults(*, priority: int) -> list[Fault]:
+    is_wrong = not 0 <= priority <= PRIORITY_MAX
+    return [Fault("body", "priority", f"must be from 0 to {PRIORITY_MAX}")] if is_wrong else []
+
+
 class HoldIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """POST /accounts/{id}/holds."""
 
@@ -66,11 +84,11 @@ class HoldIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     reference: str
     expires_at: datetime
 
+    checks: ClassVar[tuple[Check, ...]] = (_reference_faults, currency_faults, amount_faults, _expiry_faults)
+
     def read_minor(self, *, enabled: Set[str], now: datetime) -> int:
         """The amount in minor units. Raises InvalidParameter with every fault of the body, CurrencyNotSupported."""
-        faults = text_faults("reference", self.reference, longest=REFERENCE_LONGEST)
-        if self.expires_at <= now:
-            faults.append(Fault("body", "expires_at", "must be in the future"))
+        faults = _expiry_faults(expires_at=self.expires_at, now=now)
         return read_amount(self.amount, self.currency, enabled=enabled, other_faults=faults)
 
 
@@ -113,13 +131,17 @@ class CreditIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     expires_at: datetime | None = None
     priority: int = PRIORITY_DEFAULT
 
+    checks: ClassVar[tuple[Check, ...]] = (
+        _reason_faults,
+        currency_faults,
+        amount_faults,
+        _priority_faults,
+        _expiry_faults,
+    )
+
     def read_minor(self, *, enabled: Set[str], now: datetime) -> int:
         """The amount in minor units. Raises InvalidParameter with every fault of the body, CurrencyNotSupported."""
-        faults = text_faults("reason", self.reason, longest=REASON_LONGEST)
-        if self.expires_at is not None and self.expires_at <= now:
-            faults.append(Fault("body", "expires_at", "must be in the future"))
-        if not 0 <= self.priority <= PRIORITY_MAX:
-            faults.append(Fault("body", "priority", f"must be from 0 to {PRIORITY_MAX}"))
+        faults = _expiry_faults(expires_at=self.expires_at, now=now)
         return read_amount(self.amount, self.currency, enabled=enabled, other_faults=faults)
 
 
@@ -168,11 +190,7 @@ class UndoIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     reason: str
 
-    def check(self) -> None:
-        """Raise InvalidParameter for a text that nobody can read."""
-        faults = text_faults("reason", self.reason, longest=REASON_LONGEST)
-        if faults:
-            raise InvalidParameter(faults)
+    checks: ClassVar[tuple[Check, ...]] = (_reason_faults,)
 
 
 class BalanceOut(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import TYPE_CHECKING, ClassVar, Literal, TypedDict
 from uuid import UUID
 
 from msgspec import Struct
@@ -14,7 +14,7 @@ from billing.analytics import rules
 from billing.analytics.schemas import transactions
 from billing.analytics.schemas.transactions import PeriodShown
 from billing.core import ids, money
-from billing.kit.web import DateFilter
+from billing.kit.web import Check, DateFilter, window_faults
 
 if TYPE_CHECKING:
     from billing.analytics.model import CostGroup, Grouping, Metric, ProjectUsage, TrendPoint
@@ -31,6 +31,8 @@ class CostsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     to_date: DateFilter | None = None
     group_by: Literal["service", "project", "region", "day", "week", "month"] = "service"
 
+    checks: ClassVar[tuple[Check, ...]] = (window_faults,)
+
 
 class TrendsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """GET /account/analytics/trends."""
@@ -40,12 +42,16 @@ class TrendsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     to_date: DateFilter | None = None
     interval: Literal["day", "week", "month"] = "day"
 
+    checks: ClassVar[tuple[Check, ...]] = (window_faults,)
+
 
 class ProjectUsageQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """GET /projects/{project_id}/usage."""
 
     from_date: DateFilter | None = None
     to_date: DateFilter | None = None
+
+    checks: ClassVar[tuple[Check, ...]] = (window_faults,)
 
 
 class TypeShown(Struct, frozen=True, kw_only=True):

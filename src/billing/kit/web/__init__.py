@@ -7,13 +7,15 @@ from billing.kit.web.commands import Command
 from billing.kit.web.openapi import DESCRIBED, Batch, Described, Media
 from billing.kit.web.paging import Meta, PageQuery, meta
 from billing.kit.web.queries import RawQuery
-from billing.kit.web.values import DateFilter, window_of
+from billing.kit.web.schemas import Check
+from billing.kit.web.values import DateFilter, window_faults, window_of
 
 __all__ = [
     "DESCRIBED",
     "Answer",
     "Batch",
     "BatchItem",
+    "Check",
     "Command",
     "DateFilter",
     "Described",
@@ -26,5 +28,6 @@ __all__ = [
     "encode",
     "meta",
     "unguarded_routes",
+    "window_faults",
     "window_of",
 ]

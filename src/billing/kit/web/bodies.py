@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 import msgspec
@@ -47,12 +48,14 @@ class RawBody:
         content_encoding: str = "",
         refuses_card_numbers: bool = False,
         declared: Declared = UNDECLARED,
+        now: datetime | None = None,
     ) -> None:
         self.content = content
         self._content_type = content_type
         self._content_encoding = content_encoding
         self._refuses_card_numbers = refuses_card_numbers
         self._declared = declared
+        self._now = now
         self.parsed: object = None
         """What was read: a request with the same values is the same request."""
 
@@ -68,7 +71,7 @@ class RawBody:
         """
         self._declared.expect(schema)
         tree = Members([]) if optional and self.is_empty else self._read_tree(JSON_TYPE)
-        faults = Faults("body")
+        faults = Faults("body", now=self._now)
         value = struct_reader(schema)(tree, "", faults)
         faults.refuse()
         self.parsed = value
@@ -91,7 +94,7 @@ class RawBody:
         reader = struct_reader(schema)
         read: list[BatchItem[Schema]] = []
         for item in items:
-            faults = Faults("body")
+            faults = Faults("body", now=self._now)
             value = reader(item, "", faults)
             members = item if isinstance(item, Members) else Members([])
             read.append(BatchItem(None if value is INVALID else cast("Schema", value), faults.found(), members))

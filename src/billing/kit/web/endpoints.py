@@ -228,6 +228,7 @@ def _body_source(plane: Plane) -> Source:
             content_encoding=", ".join(_header_values(headers, b"content-encoding")).lower(),
             refuses_card_numbers=plane == "public",
             declared=UNDECLARED if call.described is None else Declared(call.described.body_schema),
+            now=call.edge.database.clock(),
         )
         return call.body
 

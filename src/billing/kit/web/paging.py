@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import hashlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from typing import Annotated, Any
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar
 from urllib.parse import parse_qsl, quote, urlencode
 
 import msgspec
 
-from billing.core.errors import Fault, InvalidParameter
+from billing.core.errors import Fault
 from billing.core.page import (
     PER_PAGE_DEFAULT,
     PER_PAGE_MAX,
@@ -25,12 +26,25 @@ from billing.core.page import (
     PageRequest,
     bad_cursor,
 )
+from billing.kit.web.schemas import Check
 
 CURSOR_LONGEST = 4000  # the key may hold two names of 200 characters of any script
 
 _VERSION = b"\x01"
 _DIGEST_BYTES = 12
 _NOT_FILTERS = {"page", "per_page", "cursor"}
+
+
+def _one_way_faults(*, page: int | None, cursor: str | None) -> Iterator[Fault]:
+    if page is not None and cursor is not None:
+        yield Fault("query", "page", "must not be given together with cursor")
+        yield Fault("query", "cursor", "must not be given together with page")
+
+
+def _reach_faults(*, page: int | None, per_page: int) -> Iterator[Fault]:
+    if (page or 1) * per_page > REACH_MAX:
+        reason = f"reaches beyond item {REACH_MAX} of the list; go on with cursor, which meta.next_cursor holds"
+        yield Fault("query", "page", reason)
 
 
 class PageQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -40,16 +54,7 @@ class PageQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     per_page: Annotated[int, msgspec.Meta(ge=1, le=PER_PAGE_MAX)] = PER_PAGE_DEFAULT
     cursor: Annotated[str, msgspec.Meta(max_length=CURSOR_LONGEST)] | None = None
 
-    def __post_init__(self) -> None:
-        """Raises InvalidParameter for both ways at once, and for a page beyond the reach of pages."""
-        if self.page is not None and self.cursor is not None:
-            reason = "must not be given together with {}"
-            raise InvalidParameter(
-                [Fault("query", "page", reason.format("cursor")), Fault("query", "cursor", reason.format("page"))]
-            )
-        if (self.page or 1) * self.per_page > REACH_MAX:
-            reason = f"reaches beyond item {REACH_MAX} of the list; go on with cursor, which meta.next_cursor holds"
-            raise InvalidParameter.one("query", "page", reason)
+    checks: ClassVar[tuple[Check, ...]] = (_one_way_faults, _reach_faults)
 
 
 class Meta(msgspec.Struct, frozen=True, kw_only=True):

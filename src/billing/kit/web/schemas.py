@@ -6,9 +6,11 @@ msgspec's own decoder stops at the first fault and keeps the last of doubled mem
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
+from inspect import signature
 from typing import Any, Final, Protocol, TypeAlias, cast
 
 import msgspec
@@ -23,6 +25,14 @@ KEY_NAMES = frozenset({"api_key", "apikey", "access_token", "authorization", "ke
 INVALID: Final = object()  # what a reader returns for a value whose fault it has told
 
 ACCEPTS_UNKNOWN = "accepts_unknown"  # a class variable of schemas whose unknown members are left alone (CloudEvents)
+
+Check: TypeAlias = Callable[..., Iterable[Fault]]
+CHECKS = "checks"
+"""A class variable of schemas: functions that say what is wrong with members that are well read by themselves. The names of a
+check's parameters say which members it looks at; it is asked as soon as these are well read, whatever is wrong with others.
+One that also asks for `now` is only told beside other faults: by itself it is for the transaction to find, so that an answer is
+replayed at any time."""
+NOW = "now"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +53,9 @@ UNDECLARED: Final = Declared(None)
 class Faults:
     """The faults found so far in one part of a request."""
 
-    def __init__(self, where: Where) -> None:
+    def __init__(self, where: Where, *, now: datetime | None = None) -> None:
         self._where: Where = where
+        self.now = now
         self._found: list[Fault] = []
 
     def add(self, path: str, reason: str) -> object:
@@ -108,7 +119,27 @@ def struct_reader(schema: type[msgspec.Struct]) -> Reader:
         names={field.encode_name: field.name for field in fields},
         required=tuple(field.encode_name for field in fields if field.required),
         accepts_unknown=bool(getattr(schema, ACCEPTS_UNKNOWN, False)),
+        checks={check: _members_of(check, schema) for check in _checks_of(schema)},
+        defaults={field.name: _default_of(field) for field in fields if not field.required},
     )
+
+
+def _default_of(field: inspect.Field) -> object:
+    return field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
+
+
+def _checks_of(schema: type[msgspec.Struct]) -> list[Check]:
+    """The checks of a schema and of those that it extends, in that order."""
+    given = (vars(one).get(CHECKS, ()) for one in reversed(schema.__mro__))
+    return [check for checks in given for check in cast("tuple[Check, ...]", checks)]
+
+
+def _members_of(check: Check, schema: type[msgspec.Struct]) -> tuple[str, ...]:
+    members = tuple(signature(check).parameters)
+    unknown = set(members) - {NOW, *schema.__struct_fields__}
+    if unknown:
+        raise TypeError(f"{schema.__name__} has no {', '.join(sorted(unknown))} to check")
+    return members
 
 
 @cache
@@ -302,6 +333,8 @@ class _StructReader:
     names: dict[str, str]
     required: tuple[str, ...]
     accepts_unknown: bool
+    checks: dict[Check, tuple[str, ...]]
+    defaults: dict[str, object]
 
     def __call__(self, value: object, path: str, faults: Faults) -> object:
         if not isinstance(value, Members):
@@ -318,7 +351,22 @@ class _StructReader:
         for name in self.required:
             if name not in value:
                 is_valid = faults.add(join(path, name), "is required") is not INVALID
+        is_valid = self._check(read, path, faults, is_valid=is_valid)
         return self._make(read, path, faults) if is_valid else INVALID
+
+    def _check(self, read: dict[str, object], path: str, faults: Faults, *, is_valid: bool) -> bool:
+        """Whether all is well; what depends on the instant is asked once something is not."""
+        known = {**self.defaults, **read}
+        for check, members in sorted(self.checks.items(), key=lambda one: NOW in one[1]):
+            if NOW in members:
+                if is_valid or faults.now is None:
+                    continue
+                known[NOW] = faults.now
+            if all(known.get(name, INVALID) is not INVALID for name in members):
+                found = tuple(check(**{name: known[name] for name in members}))
+                faults.extend(found, path)
+                is_valid = is_valid and not found
+        return is_valid
 
     def _make(self, read: dict[str, object], path: str, faults: Faults) -> object:
         try:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import ClassVar, Self
 
-from billing.core.errors import InvalidParameter
+from billing.core.errors import Fault, InvalidParameter
 from billing.core.money import parse_decimal
 from billing.kit.web.reading import NotANumber, NumberText
 
@@ -138,10 +138,17 @@ class DateFilter:
             raise ValueError("is out of range") from None
 
 
+def window_faults(*, from_date: DateFilter | None, to_date: DateFilter | None) -> Iterator[Fault]:
+    """What is wrong with two ends of a span beside each other: a check for the query of whatever takes them."""
+    if from_date is not None and to_date is not None and from_date.start >= to_date.end:
+        yield Fault("query", "from_date", "must not be after to_date")
+
+
 def window_of(from_date: DateFilter | None, to_date: DateFilter | None) -> tuple[datetime | None, datetime | None]:
     """Start (inclusive) and end (exclusive) of two filters. Raises InvalidParameter for a wrong order."""
-    if from_date is not None and to_date is not None and from_date.start >= to_date.end:
-        raise InvalidParameter.one("query", "from_date", "must not be after to_date")
+    faults = list(window_faults(from_date=from_date, to_date=to_date))
+    if faults:
+        raise InvalidParameter(faults)
     return (from_date and from_date.start, to_date and to_date.end)
 
 
