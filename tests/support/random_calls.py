@@ -34,6 +34,17 @@ RULES = (
     r"must name either a plan or a meter",
     r"must be a month.*",
     r"is not another line of this invoice",
+    # What a price's model asks of its members.
+    r"must not be (less than the minimum|negative)",
+    r"is for the same (plan|meter|country).*",
+    r"must be \S+, as before for this meter",
+    r"must be (a number|null): .*last tier is without end",
+    r"must be greater than \S+: tiers rise",
+    r"must be a whole number",  # 5.0 is one to a schema, and none to us
+    r"must be resource for the model \w+",
+    r"must be (at most|from) .*",
+    r"must name each state once, and at least one",
+    r"must be 1 to 100 of a-z.*",
 )
 
 

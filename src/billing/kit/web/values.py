@@ -53,7 +53,7 @@ def text_schema(*, longest: int, lines: bool = False) -> dict[str, object]:
 
 def decimal_schema(**bounds: object) -> dict[str, object]:
     """How a description tells of a number above or from 0 that may come as a text too."""
-    return {"type": ["number", "string"], "pattern": r"^[0-9]{1,40}(\.[0-9]{1,40})?$", **bounds}
+    return {"type": ["number", "string"], "pattern": r"^(0|[1-9][0-9]{0,39})(\.[0-9]{1,40})?$", **bounds}
 
 
 def read_integer(value: object) -> int:

@@ -7,6 +7,8 @@ from billing.kit.web.openapi.words import Member
 from billing.kit.web.values import decimal_schema
 
 _NOT_NEGATIVE = decimal_schema(minimum=0)
+_ITEM = {"pattern": "^[a-z0-9][a-z0-9_.:/-]{0,99}$"}
+_REGION = {"pattern": "^[a-z0-9][a-z0-9_-]{0,49}$"}
 
 CATALOGUE: dict[str, Member] = {
     # Rate cards and prices
@@ -30,12 +32,12 @@ CATALOGUE: dict[str, Member] = {
     "RateCardsQuery.account_id": M("Only the contracts of this account.", None),
     "RateCardsQuery.currency": M("Only rate cards in this currency.", None),
     "PriceShown.id": id_of("price", "The price's id."),
-    "PriceDefinition.service": text("The service.", "compute", longest=100),
-    "PriceDefinition.plan": M(
-        "The plan that it prices: models `flat` and `hourly`.", "vps-2", {"minLength": 1, "maxLength": 100}
+    "PriceDefinition.service": M("The service.", "compute", _ITEM),
+    "PriceDefinition.plan": M("The plan that it prices: models `flat` and `hourly`.", "vps-2", _ITEM),
+    "PriceDefinition.meter": M("The meter that it prices: the other models.", None, _ITEM),
+    "PriceDefinition.region": M(
+        "The region that it is for; without it for all that have no price of their own.", None, _REGION
     ),
-    "PriceDefinition.meter": M("The meter that it prices: the other models.", None, {"minLength": 1, "maxLength": 100}),
-    "PriceDefinition.region": M("The region that it is for; without it for all that have no price of their own.", None),
     "model": M("How the price follows from the quantity; it decides which other members there are.", "hourly"),
     "PriceTerms.scope": M(
         "`resource`: each resource is priced by itself (plans). `account`: the resources' quantities are pooled (meters).",
@@ -43,7 +45,9 @@ CATALOGUE: dict[str, Member] = {
     ),
     "PriceTerms.unit_price": M("`per_unit`: the price of one unit.", None, _NOT_NEGATIVE),
     "included": M("The quantity that costs nothing.", None, _NOT_NEGATIVE),
-    "tiers": M("`graduated`, `volume`: bands that rise; the last is without end.", None),
+    "tiers": M(
+        "`graduated`, `volume`: bands that rise; the last is without end.", None, {"minItems": 1, "maxItems": 100}
+    ),
     "package_size": M("`package`: how many units a package has.", None, decimal_schema(exclusiveMinimum=0)),
     "package_price": M("`package`: the price of a package.", None, _NOT_NEGATIVE),
     "PriceTerms.amount": M("`flat`: the price of a whole month.", None, _NOT_NEGATIVE),
@@ -69,7 +73,7 @@ CATALOGUE: dict[str, Member] = {
         "How a month's events become one quantity: `time_weighted` is for levels such as stored gigabytes."
     ),
     "shows_as": M("The member under which usage shows it; trends draw on it too.", "messages_sent"),
-    "MeterUpdate.service": text("The service that it belongs to.", "messaging", longest=100),
+    "MeterUpdate.service": M("The service that it belongs to.", "messaging", _ITEM),
     "MeterUpdate.name": text("The name that people read.", "SMS sent", longest=200),
     "MeterUpdate.unit": text("What it is counted in.", "message", longest=50),
     "tax_rates": M("All tax rates."),

@@ -62,7 +62,7 @@ def _navigation(document: Mapping[str, Any], shown: list[Shown]) -> Markup:
         element(
             "li",
             element("a", tag["name"], href=f"#{_slug(tag['name'])}", class_="group"),
-            element("ul", *(_entry(one) for one in shown if tag["name"] in one.operation["tags"])),
+            element("ul", *(_item(one) for one in shown if tag["name"] in one.operation["tags"])),
         )
         for tag in _used_tags(document, shown)
     ]
@@ -77,7 +77,7 @@ def _navigation(document: Mapping[str, Any], shown: list[Shown]) -> Markup:
     return element("nav", search, nothing, element("ul", *groups), id="navigation", aria_label="Operations")
 
 
-def _entry(one: Shown) -> Markup:
+def _item(one: Shown) -> Markup:
     return element(
         "li",
         element("a", badge(one.method), " ", one.operation["summary"], href=f"#{one.anchor}"),

@@ -23,7 +23,7 @@ Schema = dict[str, Any]
 Direction = Literal["in", "out"]
 REFERENCE = "#/components/schemas/"
 
-_DECIMAL_TEXT = r"^-?[0-9]{1,60}(\.[0-9]{1,60})?$"
+_DECIMAL_TEXT = r"^-?(0|[1-9][0-9]{0,59})(\.[0-9]{1,60})?$"
 _EXAMPLES: dict[type[inspect.Type], object] = {
     inspect.BoolType: True,
     inspect.DateTimeType: "2024-01-15T10:30:00Z",
@@ -83,6 +83,8 @@ class Shapes:
         for name, keys in wanted.items():
             names[keys[0]] = name  # the first that the document refers to
             names |= {key: self._long_name(key, keys[0]) for key in keys[1:]}
+        if len(set(names.values())) < len(names):
+            raise ValueError("two components have one name")
         renamed = {_provisional(key): REFERENCE + name for key, name in names.items()}
         return {
             names[key]: schema for key, schema in sorted(self._made.items(), key=lambda one: names[one[0]])
@@ -91,8 +93,9 @@ class Shapes:
     def _long_name(self, key: tuple[str, Direction], first: tuple[str, Direction]) -> str:
         cls, direction = self._classes[key], key[1]
         slice_name = "".join(part.capitalize() for part in cls.__module__.split(".")[1].split("_"))
-        is_same_type = key[0] == first[0]
-        return ("" if is_same_type else slice_name) + _short_name(cls) + ("Given" if direction == "in" else "")
+        prefix = "" if key[0] == first[0] else slice_name  # the same type is read and shown
+        suffix = "Given" if direction == "in" else "Shown" if direction != first[1] and not prefix else ""
+        return f"{prefix}{_short_name(cls)}{suffix}"
 
     def _reference(self, fields: _Fields, direction: Direction) -> Schema:
         key = (fields.key, direction)
