@@ -109,6 +109,17 @@ class Planned:
 async def connection(database_server: Path) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
     name = await databases.clone(database_server)
     opened = await asyncpg.connect(postgres.dsn(database_server, name), server_settings={"jit": "off"})
+    await _found(opened)
+    owners = {"account": ACCOUNT, "project": PROJECT, "invoice": INVOICE, "payment": PAYMENT, "run": RUN}
+    await grow(opened, first=1, last=MANY, **{owner: str(value) for owner, value in owners.items()})
+    await opened.execute("VACUUM ANALYZE")
+    yield opened
+    await opened.close()
+    await databases.drop(database_server, name)
+
+
+async def _found(opened: asyncpg.Connection[asyncpg.Record]) -> None:
+    """What the rows belong to."""
     await opened.execute(
         """
         INSERT INTO accounts (account_id, email, name, status, verified, currency, timezone, tax_exempt, terms_days, created_at)
@@ -151,12 +162,6 @@ async def connection(database_server: Path) -> AsyncIterator[asyncpg.Connection[
         RUN,
         NOW,
     )
-    owners = {"account": ACCOUNT, "project": PROJECT, "invoice": INVOICE, "payment": PAYMENT, "run": RUN}
-    await grow(opened, first=1, last=MANY, **{name: str(value) for name, value in owners.items()})
-    await opened.execute("VACUUM ANALYZE")
-    yield opened
-    await opened.close()
-    await databases.drop(database_server, name)
 
 
 def nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import msgspec
 
-from billing import accounts, wallets
+from billing import wallets
 from billing.core import ids, money
 from billing.core.errors import Fault, InvalidParameter
 from billing.kit.web import Check, Meta, PageQuery
@@ -35,16 +35,16 @@ CHARGEBACK_PREFIX = "chb"
 AHEAD_MAX = timedelta(minutes=5)
 
 
-def _token_faults(*, token: str) -> Iterator[Fault]:
-    return _text_faults("token", token, longest=TOKEN_LONGEST)
+def _token_faults(*, token: str) -> list[Fault]:
+    return wallets.text_faults("token", token, longest=TOKEN_LONGEST)
 
 
-def _reference_faults(*, reference: str) -> Iterator[Fault]:
-    return _text_faults("reference", reference, longest=REFERENCE_LONGEST)
+def _reference_faults(*, reference: str) -> list[Fault]:
+    return wallets.text_faults("reference", reference, longest=REFERENCE_LONGEST)
 
 
-def _reason_faults(*, reason: str) -> Iterator[Fault]:
-    return _text_faults("reason", reason, longest=REASON_LONGEST)
+def _reason_faults(*, reason: str) -> list[Fault]:
+    return wallets.text_faults("reason", reason, longest=REASON_LONGEST)
 
 
 def _some_amount_faults(*, amount: Decimal | None) -> Iterator[Fault]:
@@ -282,12 +282,6 @@ class TopUpAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
     transaction: TransactionOut
     wallet: WalletOut
-
-
-def _text_faults(path: str, text: str, *, longest: int) -> Iterator[Fault]:
-    reason = accounts.text_reason(text, longest=longest)
-    if reason is not None:
-        yield Fault("body", path, reason)
 
 
 def show_method(method: PaymentMethod) -> PaymentMethodOut:

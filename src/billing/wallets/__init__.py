@@ -14,7 +14,7 @@ from billing.wallets.operations import (
     reserve_for_usage,
 )
 from billing.wallets.rules import amount_faults, currency_faults, read_amount, reserve_of
-from billing.wallets.schemas import WalletOut, show_wallet
+from billing.wallets.schemas import WalletOut, show_wallet, text_faults
 from billing.wallets.store import list_credits, run_checks
 
 __all__ = [
@@ -39,4 +39,5 @@ __all__ = [
     "reserve_of",
     "run_checks",
     "show_wallet",
+    "text_faults",
 ]
