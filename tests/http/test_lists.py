@@ -368,7 +368,7 @@ class TestCursor:
         before = {identity(listed, item) for item in await asker.whole()}
         seen: list[tuple[Any, ...]] = []
         rounds = 5
-        async for part in asker.along(per_page=max(len(before) // rounds, 1)):
+        async for part in asker.along(per_page=min(max(len(before) // rounds, 1), 100)):
             seen += [identity(listed, item) for item in part]
             if rounds > 0:
                 await gardener.plant(2)

@@ -78,9 +78,10 @@ INSERT INTO credit_notes (account_id, credit_note_id, invoice_id, kind, number, 
     restored_minor, returned_minor, refunded_minor, reason, issued_at, parties)
 SELECT account, md5('cn' || g)::uuid, invoice, 'credit', 'PCN-' || g, 'USD', 1, 0, 1, 0, 1, 0, 'Plenty', at, '{}' FROM seeds;
 INSERT INTO transfers (account_id, number, currency, source, destination, amount_minor, template, reference, ordinal, effective_at,
-    recorded_at)
+    recorded_at, chain_hash)
 SELECT account, (SELECT coalesce(max(number), 0) FROM transfers WHERE account_id = account) + row_number() OVER (ORDER BY g), 'USD',
-    'gateway:sandbox', 'wallet:pending', 1, 'topup.started', 'plenty ' || g, 1, at, at FROM seeds;
+    'gateway:sandbox', 'wallet:pending', 1, 'topup.started', md5('transfer' || g)::uuid::text, 1, at, at, sha256('x')
+FROM seeds;
 INSERT INTO meters (meter, service, name, unit, aggregation)
 SELECT 'meter/' || md5('m' || g), 'storage', 'M', 'GB', 'sum' FROM seeds;
 INSERT INTO rate_cards (rate_card_id, name, currency, account_id, valid_from, created_at)
