@@ -312,6 +312,7 @@ class TestRights:
             "invoice_payments",
             "invoice_taxes",
             "invoices",
+            "issuer_logos",
             "notifications",
             "promotional_credits",
             "transfers",

@@ -11,6 +11,7 @@ import httpx2
 
 from billing import accounts, api_keys, payments, wallets
 from billing.analytics import routes as analytics_routes
+from billing.invoices import operator_routes as invoice_operator_routes
 from billing.invoices import routes as invoice_routes
 from billing.kit.db import Database, open_pool
 from billing.kit.web import build_app
@@ -30,6 +31,7 @@ OPERATOR = [
     *wallet_operator_routes.HANDLERS,
     *payment_operator_routes.HANDLERS,
     *payment_operator_routes.SANDBOX_HANDLERS,
+    *invoice_operator_routes.HANDLERS,
 ]
 
 

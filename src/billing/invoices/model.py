@@ -24,7 +24,7 @@ DEFAULT_ISSUER = "default"
 
 @dataclass(frozen=True, slots=True)
 class Issuer:
-    """Who issues the invoices: the provider as its documents name it."""
+    """Who issues the invoices: the provider as its documents name it. `logo_sha256`: the picture's digest in hexadecimal."""
 
     name: str
     address: str
@@ -32,6 +32,7 @@ class Issuer:
     bank_details: str | None
     mobile_money: str | None
     support_email: str | None
+    logo_sha256: str | None = None
 
 
 UNNAMED_ISSUER = Issuer("Lineserve", "", None, None, None, None)

@@ -1425,6 +1425,11 @@ CREATE VIEW public.issued_invoices_v AS
     issued_at
    FROM public.invoices;
 
+CREATE TABLE public.issuer_logos (
+    sha256 bytea NOT NULL,
+    content bytea NOT NULL
+);
+
 CREATE TABLE public.issuers (
     issuer text NOT NULL,
     name text NOT NULL,
@@ -1433,6 +1438,7 @@ CREATE TABLE public.issuers (
     bank_details text,
     mobile_money text,
     support_email text,
+    logo_sha256 bytea,
     updated_at timestamp with time zone NOT NULL
 );
 
@@ -2185,6 +2191,9 @@ ALTER TABLE ONLY public.invoice_taxes
 ALTER TABLE ONLY public.invoices
     ADD CONSTRAINT pk_invoices PRIMARY KEY (account_id, invoice_id);
 
+ALTER TABLE ONLY public.issuer_logos
+    ADD CONSTRAINT pk_issuer_logos PRIMARY KEY (sha256);
+
 ALTER TABLE ONLY public.issuers
     ADD CONSTRAINT pk_issuers PRIMARY KEY (issuer);
 
@@ -2682,6 +2691,8 @@ GRANT SELECT ON TABLE public.voiding_transactions_v TO lineserve_app;
 GRANT SELECT ON TABLE public.invoice_transactions_v TO lineserve_app;
 
 GRANT SELECT ON TABLE public.issued_invoices_v TO lineserve_app;
+
+GRANT SELECT,INSERT ON TABLE public.issuer_logos TO lineserve_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.issuers TO lineserve_app;
 

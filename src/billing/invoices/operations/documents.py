@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from billing.invoices import pdf
 from billing.invoices.model import CreditNoteLine, Invoice, InvoiceLine, InvoiceTax
 from billing.invoices.operations import reading
 from billing.invoices.operations.reading import WholeCreditNote, WholeInvoice
-from billing.invoices.store import credit_notes, document_pdfs
+from billing.invoices.store import closing, credit_notes, document_pdfs
 
 if TYPE_CHECKING:
     from billing.kit.db import Database, Tx
@@ -68,7 +68,7 @@ async def _get_pdf(
         kept = await document_pdfs.get_pdf(tx.connection, **key, is_credit_note=is_credit_note)
     if kept.content is None:
         async with database.snapshot() as tx:
-            document = await read(tx)
+            document = await _with_logo(tx, await read(tx))
         content = await asyncio.to_thread(pdf.render, document)
         digest = hashlib.sha256(content).digest()
         async with database.transaction() as tx:
@@ -77,6 +77,14 @@ async def _get_pdf(
     assert kept.content is not None, "one that is kept stays"
     assert kept.sha256 is not None
     return Pdf(kept.number, kept.content, kept.sha256)
+
+
+async def _with_logo(tx: Tx, document: pdf.InvoiceDocument) -> pdf.InvoiceDocument:
+    """The document with the picture that its issuer had."""
+    digest = document.issuer.logo_sha256
+    if digest is None:
+        return document
+    return replace(document, logo=await closing.get_logo(tx.connection, sha256=bytes.fromhex(digest)))
 
 
 async def _list_history(tx: Tx, invoice: Invoice) -> tuple[pdf.MonthCost, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 from litestar import get, post, put
@@ -192,11 +193,21 @@ async def write_off_invoice(billing_operator: Operator, invoice_id: str, body: R
 async def name_issuer(billing_operator: Operator, body: RawBody, command: Command) -> Answer:
     """Say who issues invoices from now on. Invoices that exist keep their issuer."""
     wanted = body.read(IssuerIn)
+    logo = wanted.read_logo()
+    sha256 = None if logo is None else hashlib.sha256(logo).digest()
     issuer = Issuer(
-        wanted.name, wanted.address, wanted.tax_id, wanted.bank_details, wanted.mobile_money, wanted.support_email
+        wanted.name,
+        wanted.address,
+        wanted.tax_id,
+        wanted.bank_details,
+        wanted.mobile_money,
+        wanted.support_email,
+        None if sha256 is None else sha256.hex(),
     )
 
     async def work(tx: Tx) -> IssuerAnswer:
+        if logo is not None and sha256 is not None:
+            await closing.insert_logo(tx.connection, content=logo, sha256=sha256)
         await closing.upsert_issuer(tx.connection, name=DEFAULT_ISSUER, issuer=issuer, now=tx.now)
         return IssuerAnswer(issuer=issuer)
 

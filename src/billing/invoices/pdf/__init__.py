@@ -10,7 +10,7 @@ from billing.invoices.pdf.record import (
     PaymentAtIssue,
     Tax,
 )
-from billing.invoices.pdf.render import render
+from billing.invoices.pdf.render import is_printable, render
 
 __all__ = [
     "TEMPLATE_VERSION",
@@ -21,5 +21,6 @@ __all__ = [
     "MonthCost",
     "PaymentAtIssue",
     "Tax",
+    "is_printable",
     "render",
 ]

@@ -25,6 +25,7 @@ class IssuerParty:
     bank_details: str | None = None
     mobile_money: str | None = None
     support_email: str | None = None
+    logo_sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +108,7 @@ class InvoiceDocument:
     period: Period | None = None
     corrects: str | None = None
     reason: str | None = None
+    logo: bytes | None = None  # the issuer's, a PNG or JPEG
     history: tuple[MonthCost, ...] = ()  # this month and those before it, oldest first
     template_version: int = TEMPLATE_VERSION
 

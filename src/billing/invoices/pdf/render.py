@@ -18,6 +18,7 @@ from billing.invoices.pdf.record import InvoiceDocument
 
 _TEMPLATES_FOLDER = Path(__file__).parent.parent / "templates"
 _STANDARD = "a-3a"  # archival, tagged for screen readers, attachments allowed
+_LOGO_ALONE = b'#set document(title: "x")\n#image(bytes(json(bytes(sys.inputs.logo))), width: 1cm, alt: "x")'
 _LARGE_LINES = 200
 _KEPT_COMPILES = 10  # Typst keeps what it worked out for this many further compiles
 
@@ -59,11 +60,24 @@ def picture(document: InvoiceDocument, *, pixels_per_inch: float) -> bytes:
     return pages[0]
 
 
+def is_printable(picture: bytes) -> bool:
+    """Whether a document can show a picture: a whole PNG or JPEG."""
+    if not picture.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")):
+        return False
+    inputs = {"logo": msgspec.json.encode(list(picture)).decode()}
+    try:
+        _per_thread.compiler.compile(_LOGO_ALONE, format="pdf", sys_inputs=inputs, pdf_standards=_STANDARD)
+    except typst.TypstError:
+        return False
+    return True
+
+
 def _inputs(document: InvoiceDocument) -> dict[str, str]:
     return {
         "document": msgspec.json.encode(figures.shown(document)).decode(),
         "attachment": figures.attachment(document).decode(),
         "fonts": msgspec.json.encode(FAMILIES).decode(),
+        "logo": msgspec.json.encode(list(document.logo or b"")).decode(),
     }
 
 

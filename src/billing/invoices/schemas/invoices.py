@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, ClassVar, Literal
@@ -12,15 +13,17 @@ from msgspec import Struct
 
 from billing import payments
 from billing.core import ids, money
-from billing.core.errors import InvalidParameter
+from billing.core.errors import Fault, InvalidParameter
 from billing.core.period import Period
 from billing.invoices.model import Bill, Invoice, InvoiceLine, InvoicePayment, InvoiceStatus, Issuer
 from billing.invoices.operations.reading import WholeInvoice
+from billing.invoices.pdf import is_printable
 from billing.invoices.schemas.credit_notes import CreditNoteBrief, show_brief
 from billing.invoices.schemas.taxes import TaxShown, show_tax
 from billing.kit.web import Check, DateFilter, Meta, PageQuery, window_faults
 
 INVOICE_PREFIX = "inv"
+LOGO_MAX_BYTES = 65_536
 LISTED: tuple[InvoiceStatus, ...] = ("pending", "overdue", "paid")
 
 Text = Annotated[str, Bound(min_length=1, max_length=200)]
@@ -166,6 +169,18 @@ class PreviewQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     period: str | None = None
 
 
+def _logo_faults(*, logo: str | None) -> list[Fault]:
+    if logo is None:
+        return []
+    try:
+        content = b64decode(logo, validate=True)
+    except ValueError:
+        content = b""
+    if len(content) > LOGO_MAX_BYTES:
+        return [Fault("body", "logo", f"has more than {LOGO_MAX_BYTES:,} bytes")]
+    return [] if is_printable(content) else [Fault("body", "logo", "is no PNG or JPEG in base64")]
+
+
 class IssuerIn(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """PUT /issuer."""
 
@@ -175,6 +190,13 @@ class IssuerIn(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     bank_details: LongText | None = None
     mobile_money: LongText | None = None
     support_email: Text | None = None
+    logo: Annotated[str, Bound(min_length=1, max_length=LOGO_MAX_BYTES * 3 // 2)] | None = None
+
+    checks: ClassVar[tuple[Check, ...]] = (_logo_faults,)
+
+    def read_logo(self) -> bytes | None:
+        """The picture."""
+        return None if self.logo is None else b64decode(self.logo)
 
 
 class IssuerAnswer(Struct, frozen=True, kw_only=True):

@@ -227,7 +227,11 @@ async def list_items(
 async def find_issuer(connection: Connection, *, name: str) -> Issuer | None:
     """The issuer, or None."""
     row = await connection.fetchrow(
-        "SELECT name, address, tax_id, bank_details, mobile_money, support_email FROM issuers WHERE issuer = $1", name
+        """
+        SELECT name, address, tax_id, bank_details, mobile_money, support_email, encode(logo_sha256, 'hex') AS logo_sha256
+        FROM issuers WHERE issuer = $1
+        """,
+        name,
     )
     return None if row is None else Issuer(**dict(row))
 
@@ -236,11 +240,13 @@ async def upsert_issuer(connection: Connection, *, name: str, issuer: Issuer, no
     """Store who issues invoices from now on; those issued keep theirs."""
     await connection.execute(
         """
-        INSERT INTO issuers (issuer, name, address, tax_id, bank_details, mobile_money, support_email, updated_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+        INSERT INTO issuers (
+            issuer, name, address, tax_id, bank_details, mobile_money, support_email, logo_sha256, updated_at
+        )
+        VALUES ($1, $2, $3, $4, $5, $6, $7, decode($8, 'hex'), $9)
         ON CONFLICT (issuer) DO UPDATE SET name = excluded.name, address = excluded.address, tax_id = excluded.tax_id,
             bank_details = excluded.bank_details, mobile_money = excluded.mobile_money,
-            support_email = excluded.support_email, updated_at = excluded.updated_at
+            support_email = excluded.support_email, logo_sha256 = excluded.logo_sha256, updated_at = excluded.updated_at
         """,
         name,
         issuer.name,
@@ -249,8 +255,21 @@ async def upsert_issuer(connection: Connection, *, name: str, issuer: Issuer, no
         issuer.bank_details,
         issuer.mobile_money,
         issuer.support_email,
+        issuer.logo_sha256,
         now,
     )
+
+
+async def insert_logo(connection: Connection, *, content: bytes, sha256: bytes) -> None:
+    """Keep a picture; again is harmless."""
+    await connection.execute(
+        "INSERT INTO issuer_logos (sha256, content) VALUES ($1, $2) ON CONFLICT (sha256) DO NOTHING", sha256, content
+    )
+
+
+async def get_logo(connection: Connection, *, sha256: bytes) -> bytes:
+    """A picture that was kept."""
+    return await connection.fetchval("SELECT content FROM issuer_logos WHERE sha256 = $1", sha256)
 
 
 async def tax_totals(connection: Connection, *, subtotals_minor: Mapping[UUID, int], at: date) -> dict[UUID, int]:

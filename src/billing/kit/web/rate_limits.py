@@ -35,7 +35,7 @@ class Reader(Protocol[Who_co]):
     """Reads the key of a call."""
 
     async def __call__(self, *, token: str, ip: str) -> Who_co:
-        """Who_cose it is. Raises Unauthorized."""
+        """Whose it is. Raises Unauthorized."""
         ...
 
 

@@ -7,9 +7,17 @@ CREATE TABLE issuers (
     bank_details text,
     mobile_money text,
     support_email text,
+    logo_sha256 bytea,
     updated_at timestamptz NOT NULL
 );
 GRANT SELECT, INSERT, UPDATE ON issuers TO lineserve_app;
+
+-- Pictures by their digest, kept for ever: issued documents name the one that they were printed with.
+CREATE TABLE issuer_logos (
+    sha256 bytea NOT NULL CONSTRAINT pk_issuer_logos PRIMARY KEY,
+    content bytea NOT NULL
+);
+GRANT SELECT, INSERT ON issuer_logos TO lineserve_app;
 
 -- A run is one resumable execution; run_accounts is its worklist, claimed with SKIP LOCKED. Neither is tenant data.
 CREATE TABLE runs (

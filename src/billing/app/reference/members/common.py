@@ -159,6 +159,8 @@ COMMON: dict[str, Member] = {
     "Issuer.name": M("The name on invoices.", "Lineserve Ltd"),
     "IssuerIn.name": M("The name on invoices.", "Lineserve Ltd"),
     "bank_details": M("Where to pay by bank transfer, as invoices show it.", "Equity Bank, account 0123456789"),
+    "logo": M("A picture for documents, in place of the name: PNG or JPEG of at most 64 KiB, in base64.", None),
+    "logo_sha256": M("The digest of the picture on documents, in hexadecimal.", None),
     "mobile_money": M("Where to pay by mobile money, as invoices show it.", "Paybill 400200"),
     "support_email": M("Where questions about invoices go.", "billing@example.com"),
 }
