@@ -24,7 +24,7 @@ def reader() -> Iterator[tuple[Path, dict[str, str]]]:
     folder.chmod(0o755)
     (folder / ".venv").symlink_to(ROOT / ".venv")
     home = str(folder / "home")
-    with serving(folder, "--demo", LINESERVE_HOME=home, LINESERVE_DEMO_MONTHS="12") as server:
+    with serving(folder, "--demo", LINESERVE_HOME=home, LINESERVE_DEMO_MONTHS="1") as server:
         yield (
             folder,
             {

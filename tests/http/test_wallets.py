@@ -93,11 +93,13 @@ class TestGrantCredit:
             {
                 "id": credit["id"],
                 "amount": Decimal("25.00"),
+                "remaining": Decimal("25.00"),
                 "currency": "USD",
                 "reason": "Welcome",
                 "priority": 100,
                 "granted_at": "2024-02-01T10:00:00Z",
                 "expires_at": None,
+                "status": "active",
             },
         )
         again = await till.command(f"/accounts/{jane.id}/credits", key=f"c{jane.id}", body=self.BODY)

@@ -86,6 +86,7 @@ class TestAnEndThatComesLater:
         await cloud.close(JANUARY)
         await cloud.report(account_id, status="deleted", effective_at=at("01-15"))
         cloud.advance_to(FEBRUARY.end + timedelta(hours=10))
+        await metering.settle_shortened(cloud.database)
         await cloud.close(FEBRUARY)
         rows = await cloud.fetch("SELECT kind, total_minor FROM invoices ORDER BY period")
         assert [tuple(row) for row in rows] == [("invoice", 1200), ("credit_note", -700)]
