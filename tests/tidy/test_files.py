@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
 import pytest
 
-from tests.tidy.sources import ROOT, shown, tracked_files
+from tests.tidy.sources import PACKAGE, ROOT, parsed, python_files, shown, tracked_files
 
 # Parts are joined here so that this file does not hold what it looks for.
 MACHINE = re.compile("|".join(["/" + "work/", "/" + "root/", "/home/[a-z]+/", "/" + "Users/", "pyenv", "uv" + "env"]))
@@ -49,3 +50,15 @@ def test_requirements_are_pinned_with_hashes_and_nothing_else(name: str) -> None
     lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
     wrong = [line for line in lines if not re.match(r"[a-z0-9]\S*==\S+|    --hash=sha256:[0-9a-f]{64}|\s+#", line)]
     assert not wrong
+
+
+def test_advisory_locks_have_numbers_of_their_own() -> None:
+    """Numbers of this series name locks: two that are the same would wait for each other."""
+    numbers = [
+        node.value
+        for path in python_files(PACKAGE)
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Constant) and isinstance(node.value, int) and node.value // 1_000 == 7_302_646_011
+    ]
+    assert len(numbers) >= 4
+    assert len(numbers) == len(set(numbers))
