@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlencode
 
 import asyncpg
@@ -244,6 +245,36 @@ class TestPath:
             ):
                 reply = await guard.call(guard.route.path({**guard.world.mine, used: wrong}), body=guard.right_body())
                 refused(reply, frozenset({404}), wrong)
+
+
+def swapped(value: Any, names: dict[str, Any]) -> Any:
+    """The same with other names for what it names."""
+    match value:
+        case dict():
+            return {key: swapped(member, names) for key, member in value.items()}
+        case list():
+            return [swapped(member, names) for member in value]
+        case str():
+            return names.get(value, value)
+        case _:
+            return value
+
+
+@each([name for name in WITH_BODY if TABLE[name].is_public])
+class TestOthersIdsInBodies:
+    async def test_are_as_if_they_were_nobodys(self, guard: Guard):
+        world = guard.world
+        assert guard.route.body is not None
+        right = guard.route.body(world.mine)
+        texts: list[str] = []
+        for names in (world.others, world.unknown):
+            asked = swapped(right, {world.mine[name]: names[name] for name in world.mine.keys() & names.keys()})
+            if asked == right:
+                return
+            reply = await guard.call(guard.path, body=json.dumps(asked).encode())
+            refused(reply, frozenset({404}), asked)
+            texts.append(reply.text)
+        assert texts[0] == texts[1]
 
 
 @each(MONEY_OR_DOCUMENTS)

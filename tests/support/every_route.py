@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import count
@@ -24,6 +25,7 @@ from billing.payments import schemas as payment_schemas
 from billing.projects import schemas as project_schemas
 from billing.rating import schemas as rating_schemas
 from billing.wallets import schemas as wallet_schemas
+from tests.support.pictures import png
 
 if TYPE_CHECKING:
     from litestar.handlers import HTTPRouteHandler
@@ -421,6 +423,7 @@ _OPERATOR = [
             "tax_id": "P2",
             "bank_details": "Bank 1",
             "mobile_money": "Paybill 1",
+            "logo": b64encode(png()).decode(),
             "support_email": "help@example.com",
         },
     ),

@@ -26,7 +26,7 @@ ACCOUNT: dict[str, Any] = {
     "country": TAX_COUNTRY,
     "phone": "+254700000000",
 }
-PROFILE: dict[str, Any] = {"address": "Moi Avenue 7, 80100 Mombasa, Kenya", "tax_id": "P059876543Z"}
+PROFILE: dict[str, Any] = {"address": "Moi Avenue 7\n80100 Mombasa", "tax_id": "P059876543Z"}
 
 METERS: dict[str, dict[str, Any]] = {
     "vps_egress": {
