@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import signal
@@ -41,6 +42,13 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the server is stopped then too
         folder = postgres.make_folder()
         config.add_cleanup(lambda: postgres.remove_folder(folder))
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector leave alone what stays: modules and thousands of tests, which it would look at for ever again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
