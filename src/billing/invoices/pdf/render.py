@@ -50,16 +50,6 @@ def render(document: InvoiceDocument) -> bytes:
     return made
 
 
-def picture(document: InvoiceDocument, *, pixels_per_inch: float) -> bytes:
-    """The first page as PNG."""
-    compiler = _per_thread.compiler
-    template = _templates()[document.template_version]
-    made = compiler.compile(template, format="png", sys_inputs=_inputs(document), ppi=pixels_per_inch)
-    pages = made if isinstance(made, list) else [made]
-    assert isinstance(pages[0], bytes), "a page in memory"
-    return pages[0]
-
-
 def is_printable(picture: bytes) -> bool:
     """Whether a document can show a picture: a whole PNG or JPEG."""
     if not picture.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")):

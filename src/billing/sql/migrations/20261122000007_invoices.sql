@@ -135,7 +135,7 @@ CREATE TABLE invoices (
     paid_at_issue_minor bigint NOT NULL,
     issued_at timestamptz NOT NULL,
     due_at timestamptz NOT NULL,
-    parties jsonb NOT NULL,  -- issuer, customer, time zone and template version as at issue
+    parties jsonb NOT NULL,  -- issuer, account, time zone and template version as at issue
     CONSTRAINT pk_invoices PRIMARY KEY (account_id, invoice_id),
     CONSTRAINT uq_invoices_period UNIQUE (account_id, period),
     CONSTRAINT ck_invoices_total CHECK (total_minor = subtotal_minor + tax_minor),

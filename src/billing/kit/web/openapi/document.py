@@ -10,7 +10,6 @@ from typing import Any
 
 import msgspec
 
-from billing.core.errors import BillingError
 from billing.kit.web.openapi.described import Batch, Media
 from billing.kit.web.openapi.operations import Operation
 from billing.kit.web.openapi.responses import (
@@ -292,8 +291,3 @@ def _header_parameters() -> dict[str, Schema]:
         "IdempotencyKey": {**shown, "required": False, "example": "order-2024-0042"},
         "RequiredIdempotencyKey": {**shown, "required": True, "example": "order-2024-0042"},
     }
-
-
-def shared_errors(operations: Sequence[Operation]) -> set[type[BillingError]]:
-    """Every error that any of the operations may answer with."""
-    return {error for operation in operations for errors in operation.errors().values() for error in errors}
