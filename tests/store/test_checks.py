@@ -15,7 +15,7 @@ import pytest_asyncio
 from billing import catalog, ledger, payments
 from billing.app import check
 from billing.invoices.operations import collecting
-from billing.kit import audit
+from billing.kit import audit, outbox
 from billing.kit.checks import OVERLAP, PARTS
 from billing.kit.db import Tx
 from billing.ledger import rules as transfers
@@ -189,7 +189,14 @@ DAMAGES: list[tuple[str, dict[str, int]]] = [
         INSERT INTO outbox_events
         SELECT account_id, account_id, 'payment.succeeded', 'x', '{}', '2024-01-01Z' FROM accounts
         """,
-        {"outbox events are acted on within a day": 1},
+        {
+            "outbox events are acted on within a day": 1,
+            "outbox events are relayed within a day, and none is refused again and again": 1,
+        },
+    ),
+    (
+        "UPDATE outbox_events SET relayed_at = NULL, relay_failures = 5 WHERE type = 'payment.succeeded'",
+        {"outbox events are relayed within a day, and none is refused again and again": 1},
     ),
     ("UPDATE audit_records SET ip = '10.0.0.1' WHERE number = 1", {"audit chain holds": 1}),
     ("UPDATE audit_head SET last_number = 9", {"audit entries are numbered without holes": 1}),
@@ -238,6 +245,7 @@ async def furnish(cloud: Cloud) -> None:
         await ledger.post(tx.connection, held, recorded_at=tx.now)
     await cloud.grant(account_id, 400, granted_at=at("03-01"))
     await collecting.collect_arrived(cloud.database)
+    await outbox.relay(cloud.database, readers=())
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

@@ -27,6 +27,8 @@ REVIEWED = {
     "invoices/store/checks.py _list_settled": "a check of all accounts",
     "kit/idempotency.py delete_expired": "pruned by age",
     "kit/outbox.py claim": "the queue's next event, whoever's",
+    "kit/outbox.py _claim_unrelayed": "the relay's next events, whoever's",
+    "kit/outbox.py list_events": "the operator's log; one account's if asked for",
     "kit/outbox.py run_checks": "a check of all accounts",
     "kit/touches.py claim": "the next accounts that were touched or are due",
     "kit/touches.py drop_stale": "touches that nobody looks at any more",

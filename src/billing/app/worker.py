@@ -13,7 +13,7 @@ from billing.alerts import jobs as alerts_jobs
 from billing.app import stopping
 from billing.app.runtime import installation
 from billing.invoices import jobs as invoices_jobs
-from billing.kit import idempotency
+from billing.kit import idempotency, outbox
 from billing.kit.worker import Job, Worker
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def jobs_of(installed: Installation) -> list[Job]:
         Job(name="metering.replay", every_s=10, run=metering.replay_waiting),
         Job(name="metering.settle", every_s=10, run=metering.settle_shortened),
         Job(name="idempotency.prune", every_s=3600, run=_prune_idempotency),
+        Job(name="outbox.relay", every_s=1, run=_relay_events),
         *projects.make_jobs(),
         alerts_jobs.make_job(reserve=installed.wallet_settings.reserve),
         *invoices_jobs.make_jobs(grace=timedelta(seconds=installed.settings.close_grace_s)),
@@ -47,6 +48,11 @@ async def _prune_idempotency(database: Database) -> None:
     """Forget answers that are kept no longer."""
     async with database.transaction() as tx:
         await idempotency.delete_expired(tx.connection, now=tx.now)
+
+
+async def _relay_events(database: Database) -> None:
+    """Hand what happened to those who tell the world."""
+    await outbox.relay(database, readers=())
 
 
 @asynccontextmanager

@@ -1498,6 +1498,13 @@ CREATE TABLE public.operator_keys (
     CONSTRAINT ck_operator_keys_digest CHECK ((length(digest) = 32))
 );
 
+CREATE SEQUENCE public.outbox_versions
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
 CREATE TABLE public.outbox_events (
     account_id uuid NOT NULL,
     event_id uuid NOT NULL,
@@ -1505,7 +1512,12 @@ CREATE TABLE public.outbox_events (
     object_id text NOT NULL,
     payload jsonb NOT NULL,
     created_at timestamp with time zone NOT NULL,
-    dispatched_at timestamp with time zone
+    dispatched_at timestamp with time zone,
+    version bigint DEFAULT nextval('public.outbox_versions'::regclass) NOT NULL,
+    transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    relayed_at timestamp with time zone,
+    relay_due_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    relay_failures integer DEFAULT 0 NOT NULL
 );
 
 CREATE TABLE public.payment_methods (
@@ -2369,7 +2381,11 @@ CREATE INDEX ix_invoices_issued ON public.invoices USING btree (account_id, issu
 
 CREATE INDEX ix_invoices_negative ON public.invoices USING btree (account_id, issued_at DESC, invoice_id DESC) WHERE (total_minor < 0);
 
+CREATE INDEX ix_outbox_events_order ON public.outbox_events USING btree (transaction_id, version);
+
 CREATE INDEX ix_outbox_events_undispatched ON public.outbox_events USING btree (created_at, event_id) WHERE (dispatched_at IS NULL);
+
+CREATE INDEX ix_outbox_events_unrelayed ON public.outbox_events USING btree (relay_due_at, version) WHERE (relayed_at IS NULL);
 
 CREATE INDEX ix_payment_methods_created ON public.payment_methods USING btree (account_id, created_at DESC, payment_method_id DESC) WHERE (deleted_at IS NULL);
 
@@ -2707,6 +2723,8 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.number_series TO lineserve_app;
 GRANT SELECT ON TABLE public.open_holds_v TO lineserve_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.operator_keys TO lineserve_app;
+
+GRANT USAGE ON SEQUENCE public.outbox_versions TO lineserve_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.outbox_events TO lineserve_app;
 

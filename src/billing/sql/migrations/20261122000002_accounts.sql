@@ -67,6 +67,10 @@ CREATE TABLE idempotency_keys (
 );
 GRANT SELECT, INSERT, UPDATE, DELETE ON idempotency_keys TO lineserve_app;
 
+-- Drawn while the event's object is locked: of one object it never goes back. Gaps mean nothing.
+CREATE SEQUENCE outbox_versions;
+GRANT USAGE ON SEQUENCE outbox_versions TO lineserve_app;
+
 CREATE TABLE outbox_events (
     account_id uuid NOT NULL,
     event_id uuid NOT NULL,
@@ -74,10 +78,17 @@ CREATE TABLE outbox_events (
     object_id text NOT NULL,
     payload jsonb NOT NULL,
     created_at timestamptz NOT NULL,
-    dispatched_at timestamptz,
+    dispatched_at timestamptz,  -- by the job of ours that acts on its type
+    version bigint NOT NULL DEFAULT nextval('outbox_versions'),
+    transaction_id xid8 NOT NULL DEFAULT pg_current_xact_id(),  -- who reads along this order misses nothing that commits late
+    relayed_at timestamptz,  -- handed to whoever tells the world
+    relay_due_at timestamptz NOT NULL DEFAULT '-infinity',  -- after a refusal: not before
+    relay_failures integer NOT NULL DEFAULT 0,
     CONSTRAINT pk_outbox_events PRIMARY KEY (account_id, event_id)
 );
 CREATE INDEX ix_outbox_events_undispatched ON outbox_events (created_at, event_id) WHERE dispatched_at IS NULL;
+CREATE INDEX ix_outbox_events_unrelayed ON outbox_events (relay_due_at, version) WHERE relayed_at IS NULL;
+CREATE INDEX ix_outbox_events_order ON outbox_events (transaction_id, version);
 GRANT SELECT, INSERT, UPDATE ON outbox_events TO lineserve_app;
 
 -- migrate:down
