@@ -144,7 +144,7 @@ class World:
     async def events(self) -> list[str]:
         async with self.database.reading() as reading:
             rows = await reading.connection.fetch(
-                "SELECT type FROM outbox_events WHERE account_id = $1", self.account_id
+                "SELECT type FROM outbox_events WHERE account_id = $1 AND type LIKE 'payment.%'", self.account_id
             )
         return [row["type"] for row in rows]
 
@@ -259,7 +259,7 @@ class TestTokens:
         payment = await world.top_up(token)
         assert (payment.status, payment.failure_reason) == ("failed", reason)
         assert await world.wallet() == (0, 0)
-        assert await world.events() == []
+        assert await world.events() == ["payment.failed"]
         assert await world.violations() == 0
 
     async def test_that_are_pending_wait_for_the_operator(self, world: World) -> None:

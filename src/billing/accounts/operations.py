@@ -9,6 +9,8 @@ from uuid import UUID
 
 from billing.accounts import rules, store
 from billing.accounts.model import Account, AccountChanges, AccountClosed, AccountStatus
+from billing.core import ids
+from billing.kit import outbox
 
 if TYPE_CHECKING:
     from billing.kit.db import Tx
@@ -80,4 +82,11 @@ async def _set_status(tx: Tx, *, account_id: UUID, status: AccountStatus) -> Acc
         return account
     changed = replace(account, status=status)
     await store.update_account(tx.connection, account=changed)
+    await outbox.publish(
+        tx,
+        account_id=account_id,
+        type="account.suspended" if status == "suspended" else "account.restored",
+        object_id=ids.encode("acc", account_id),
+        payload={"name": account.name, "status": status, "since": tx.now},
+    )
     return changed

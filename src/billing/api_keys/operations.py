@@ -14,7 +14,9 @@ import asyncpg
 
 from billing.api_keys import rules, store
 from billing.api_keys.model import OPERATOR_PREFIX, PUBLIC_PREFIX, ApiKey, IssuedKey, IssuedOperatorKey, Scope
+from billing.core import ids
 from billing.core.errors import Forbidden, InvalidParameter, IpNotAllowed, Unauthorized
+from billing.kit import outbox
 from billing.kit.auth import Caller, Operator, Permission
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ async def issue(
     )
     secret = rules.new_secret(PUBLIC_PREFIX, tx.random_bits)
     await store.insert_key(tx.connection, key=key, digest=rules.digest_of(secret))
+    await _tell(tx, key, "api_key.created")
     return IssuedKey(key=key, secret=secret)
 
 
@@ -88,7 +91,27 @@ async def mint(
 
 async def revoke(tx: Tx, *, account_id: UUID, key_id: UUID) -> None:
     """End a key for good: no call is let in with it after the commit. Raises NotFound, also the second time."""
-    await store.mark_revoked(tx.connection, account_id=account_id, key_id=key_id, now=tx.now)
+    revoked = await store.mark_revoked(tx.connection, account_id=account_id, key_id=key_id, now=tx.now)
+    await _tell(tx, revoked, "api_key.revoked")
+
+
+async def _tell(tx: Tx, key: ApiKey, event: str) -> None:
+    """What the world hears of a key: nothing of its secret, of which only the prefix is kept anyway."""
+    await outbox.publish(
+        tx,
+        account_id=key.account_id,
+        type=event,
+        object_id=ids.encode("key", key.key_id),
+        payload={
+            "name": key.name,
+            "prefix": key.prefix,
+            "permissions": list(key.permissions),
+            "ip_whitelist": list(key.ip_whitelist),
+            "created_at": key.created_at,
+            "expires_at": key.expires_at,
+            "revoked_at": tx.now if event == "api_key.revoked" else None,
+        },
+    )
 
 
 async def create_operator_key(

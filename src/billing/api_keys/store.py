@@ -165,13 +165,13 @@ async def list_keys(connection: Connection, *, account_id: UUID, page: PageReque
     return page.cut(found, total=records[0]["total"], key=lambda key: (key.created_at, key.key_id))
 
 
-async def mark_revoked(connection: Connection, *, account_id: UUID, key_id: UUID, now: datetime) -> None:
+async def mark_revoked(connection: Connection, *, account_id: UUID, key_id: UUID, now: datetime) -> ApiKey:
     """Revoke a key: effective with the commit. Raises NotFound when the account has no such unrevoked key."""
-    revoked = await connection.fetchval(
+    revoked = await connection.fetchrow(
         """
         UPDATE api_keys SET revoked_at = $3
         WHERE account_id = $1 AND key_id = $2 AND revoked_at IS NULL
-        RETURNING key_id
+        RETURNING account_id, key_id, name, prefix, permissions, ip_whitelist, created_at, expires_at, last_used_at
         """,
         account_id,
         key_id,
@@ -179,6 +179,7 @@ async def mark_revoked(connection: Connection, *, account_id: UUID, key_id: UUID
     )
     if revoked is None:
         raise NotFound
+    return _key(revoked)
 
 
 async def mark_used(connection: Connection, *, digest: bytes, now: datetime) -> None:

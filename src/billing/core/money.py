@@ -68,3 +68,8 @@ def to_major(minor: int, currency: str) -> Decimal:
     """The amount with exactly the currency's decimals, such as Decimal('25.00')."""
     with localcontext(_EXACT):
         return Decimal(minor).scaleb(-decimals_of(currency))
+
+
+def to_text(minor: int, currency: str) -> str:
+    """The same as text with all its digits, such as '25.00': how messages and events say amounts."""
+    return f"{to_major(minor, currency):f}"

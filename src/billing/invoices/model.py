@@ -94,6 +94,7 @@ class IssuedInvoice:
     number: str
     currency: str
     issued_at: datetime
+    due_at: datetime
     subtotal_minor: int
     total_minor: int
     paid_minor: int

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from billing import catalog, ledger, metering
-from billing.core import ids
 from billing.core.errors import NotFound
 from billing.core.period import Period
 from billing.invoices import rules
@@ -26,7 +25,7 @@ from billing.invoices.model import (
     PeriodOpen,
     Run,
 )
-from billing.invoices.operations import drafting
+from billing.invoices.operations import drafting, telling
 from billing.invoices.operations.collecting import WALLET_CREDITED
 from billing.invoices.operations.credits import expire_credits, limit_credits
 from billing.invoices.pdf import TEMPLATE_VERSION
@@ -220,18 +219,7 @@ async def _tell_others(tx: Tx, period: Period, issued: Sequence[IssuedInvoice]) 
     ]
     if credited:
         await outbox.publish_all(tx, type=WALLET_CREDITED, events=credited)
-    await outbox.publish_all(
-        tx,
-        type="invoice.issued",
-        events=[
-            (
-                invoice.account_id,
-                ids.encode("inv", invoice.invoice_id),
-                {"number": invoice.number, "is_paid": invoice.paid_minor >= invoice.total_minor},
-            )
-            for invoice in issued
-        ],
-    )
+    await telling.tell_issued(tx, issued, period=period)
 
 
 async def _finish(database: Database, run_id: UUID) -> Run:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from billing import ledger
-from billing.core import ids
 from billing.invoices import rules
 from billing.invoices.model import InvoicePayment, OpenInvoice, PaymentSource
+from billing.invoices.operations import telling
 from billing.invoices.store import invoices as store
 from billing.invoices.store import paying
 from billing.kit import outbox
@@ -73,8 +73,8 @@ async def set_against(
         tx.connection, account_id=account_id, invoice_id=invoice.invoice_id, payment=payment
     )
     if is_paid:
-        invoice_id = ids.encode("inv", invoice.invoice_id)
-        await outbox.publish(tx, account_id=account_id, type="invoice.paid", object_id=invoice_id, payload={})
+        paid = await store.get_invoice(tx.connection, account_id=account_id, invoice_id=invoice.invoice_id)
+        await telling.tell(tx, paid, "invoice.paid")
     return replace(invoice, due_minor=invoice.due_minor - amount_minor, next_ordinal=invoice.next_ordinal + 1)
 
 

@@ -24,6 +24,7 @@ from billing.invoices.model import (
     InvoiceNotPayable,
     InvoiceTax,
 )
+from billing.invoices.operations import telling
 from billing.invoices.operations.collecting import WALLET_CREDITED
 from billing.invoices.operations.ending import hold_invoice
 from billing.invoices.pdf import TEMPLATE_VERSION
@@ -185,8 +186,12 @@ async def _issue(
         reason=reason,
         issued_at=issued_at,
     )
-    await _write_down(tx, note, parts=parts, taxes=taxes, taxes_minor=taxes_minor)
+    is_paid = await _write_down(tx, note, parts=parts, taxes=taxes, taxes_minor=taxes_minor)
     await _post(tx, note, taxes_minor, money_minor=money_minor, credits_minor=credits_minor)
+    await telling.tell_credit_note(tx, note, invoice=invoice)
+    if is_paid and invoice.status != "paid":
+        paid = await invoices.get_invoice(tx.connection, account_id=account_id, invoice_id=invoice.invoice_id)
+        await telling.tell(tx, paid, "invoice.paid")
     if refund_by is not None and note.refunded_minor:
         await _start_refunds(tx, note, refund_by)
     return note
@@ -207,8 +212,8 @@ async def _start_refunds(tx: Tx, note: CreditNote, gateway: payments.Gateway) ->
 
 async def _write_down(
     tx: Tx, note: CreditNote, *, parts: Parts, taxes: Sequence[InvoiceTax], taxes_minor: dict[str, int]
-) -> None:
-    """Store the document, and let its invoice ask for that much less."""
+) -> bool:
+    """Store the document, and let its invoice ask for that much less; True if that leaves nothing to ask for."""
     await credit_notes.insert_credit_note(
         tx.connection,
         note,
@@ -222,7 +227,7 @@ async def _write_down(
         percents={tax.name: tax.percent for tax in taxes},
         taxes_minor=taxes_minor,
     )
-    await credit_notes.lower_due(
+    return await credit_notes.lower_due(
         tx.connection,
         account_id=note.account_id,
         invoice_id=note.invoice_id,
@@ -257,8 +262,7 @@ async def _post(
         if minor
     ]
     await ledger.post_all(tx.connection, transfers, recorded_at=tx.now)
-    object_id = ids.encode("cn", note.credit_note_id)
-    for event in ("credit_note.issued", *([WALLET_CREDITED] if note.returned_minor else [])):
+    if note.returned_minor:
         await outbox.publish(
-            tx, account_id=note.account_id, type=event, object_id=object_id, payload={"number": note.number}
+            tx, account_id=note.account_id, type=WALLET_CREDITED, object_id=str(note.credit_note_id), payload={}
         )

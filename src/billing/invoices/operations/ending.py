@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from billing import ledger, metering
-from billing.core import ids
 from billing.core.errors import NotFound
 from billing.invoices.model import Invoice, InvoiceKey, InvoiceNotPayable, InvoiceNotVoidable, InvoicePayment
+from billing.invoices.operations import telling
 from billing.invoices.operations.collecting import WALLET_CREDITED
 from billing.invoices.store import credit_notes
 from billing.invoices.store import invoices as store
@@ -43,12 +43,13 @@ async def void(tx: Tx, *, invoice_id: UUID) -> Invoice:
     await store.mark_ended(tx.connection, **key, status="void", now=tx.now)
     periods = await store.list_service_periods(tx.connection, **key)
     await metering.touch(tx.connection, account_id=invoice.account_id, periods=periods, now=tx.now)
-    await _tell(tx, invoice, "invoice.voided")
+    voided = await store.get_invoice(tx.connection, **key)
+    await telling.tell(tx, voided, "invoice.voided")
     if payments:
         await outbox.publish(
             tx, account_id=invoice.account_id, type=WALLET_CREDITED, object_id=str(invoice_id), payload={}
         )
-    return await store.get_invoice(tx.connection, **key)
+    return voided
 
 
 async def write_off(tx: Tx, *, invoice_id: UUID) -> Invoice:
@@ -60,8 +61,9 @@ async def write_off(tx: Tx, *, invoice_id: UUID) -> Invoice:
     transfer = ledger.invoice_written_off(**key, currency=invoice.currency, amount_minor=invoice.due_minor, at=tx.now)
     await ledger.post(tx.connection, transfer, recorded_at=tx.now)
     await store.mark_ended(tx.connection, **key, status="uncollectible", now=tx.now)
-    await _tell(tx, invoice, "invoice.written_off")
-    return await store.get_invoice(tx.connection, **key)
+    written_off = await store.get_invoice(tx.connection, **key)
+    await telling.tell(tx, written_off, "invoice.written_off")
+    return written_off
 
 
 async def hold_invoice(tx: Tx, invoice_id: UUID) -> Invoice:
@@ -83,14 +85,4 @@ def _returned(invoice: Invoice, payment: InvoicePayment, tx: Tx) -> ledger.Trans
         currency=invoice.currency,
         amount_minor=payment.amount_minor,
         at=tx.now,
-    )
-
-
-async def _tell(tx: Tx, invoice: Invoice, event: str) -> None:
-    await outbox.publish(
-        tx,
-        account_id=invoice.account_id,
-        type=event,
-        object_id=ids.encode("inv", invoice.invoice_id),
-        payload={"number": invoice.number},
     )

@@ -103,8 +103,8 @@ WITH numbered AS (
     UPDATE closes SET finalized_at = numbered.issued_at FROM numbered
     WHERE closes.account_id = numbered.account_id AND closes.period = numbered.period
 )
-SELECT numbered.account_id, numbered.invoice_id, numbered.number, numbered.currency, numbered.issued_at, numbered.subtotal_minor,
-    totals.total_minor, coalesce(paid.paid_minor, 0) AS paid_minor,
+SELECT numbered.account_id, numbered.invoice_id, numbered.number, numbered.currency, numbered.issued_at, numbered.due_at,
+    numbered.subtotal_minor, totals.total_minor, coalesce(paid.paid_minor, 0) AS paid_minor,
     ARRAY(SELECT name FROM taxes WHERE taxes.invoice_id = numbered.invoice_id ORDER BY ordinal) AS tax_names,
     ARRAY(SELECT amount_minor FROM taxes WHERE taxes.invoice_id = numbered.invoice_id ORDER BY ordinal) AS tax_amounts_minor,
     ARRAY(SELECT source_id FROM payments WHERE payments.invoice_id = numbered.invoice_id ORDER BY ordinal) AS payment_sources,

@@ -185,6 +185,7 @@ async def issue(
             row["number"],
             row["currency"],
             row["issued_at"],
+            row["due_at"],
             row["subtotal_minor"],
             row["total_minor"],
             row["paid_minor"],

@@ -266,15 +266,16 @@ async def insert_parts(
 
 async def lower_due(
     connection: Connection, *, account_id: UUID, invoice_id: UUID, amount_minor: int, now: datetime
-) -> None:
-    """Note that part of what an invoice asks for was credited; with nothing left to ask for it is paid."""
-    await connection.execute(
+) -> bool:
+    """Note that part of what an invoice asks for was credited; with nothing left to ask for it is paid, and the answer True."""
+    return await connection.fetchval(
         """
         UPDATE invoice_states AS s SET credited_minor = s.credited_minor + $3,
             status = CASE WHEN s.paid_minor + s.credited_minor + $3 = i.total_minor THEN 'paid' ELSE s.status END,
             paid_at = CASE WHEN s.paid_minor + s.credited_minor + $3 = i.total_minor THEN coalesce(s.paid_at, $4) ELSE s.paid_at END
         FROM invoices AS i
         WHERE s.account_id = $1 AND s.invoice_id = $2 AND i.account_id = $1 AND i.invoice_id = $2
+        RETURNING s.status = 'paid'
         """,
         account_id,
         invoice_id,

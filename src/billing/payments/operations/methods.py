@@ -19,6 +19,7 @@ from billing.payments.model import (
     PaymentMethod,
     PaymentMethodInUse,
 )
+from billing.payments.operations import telling
 
 if TYPE_CHECKING:
     from billing.kit.db import Database, Tx
@@ -87,6 +88,9 @@ async def _store_method(
     if method.is_default:
         await store.update_default(tx.connection, account_id=account_id, payment_method_id=None)
     await store.insert_method(tx.connection, method)
+    await telling.tell_method(tx, method, "payment_method.added")
+    if method.is_default:
+        await telling.tell_method(tx, method, "payment_method.default_changed")
     return method
 
 
@@ -94,8 +98,12 @@ async def make_default(tx: Tx, *, account_id: UUID, payment_method_id: UUID) -> 
     """Make a payment method the account's default. Raises NotFound."""
     await ledger.lock_head(tx.connection, account_id=account_id)
     method = await store.get_method(tx.connection, account_id=account_id, payment_method_id=payment_method_id)
+    if method.is_default:
+        return method
     await store.update_default(tx.connection, account_id=account_id, payment_method_id=payment_method_id)
-    return replace(method, is_default=True)
+    made_default = replace(method, is_default=True)
+    await telling.tell_method(tx, made_default, "payment_method.default_changed")
+    return made_default
 
 
 async def delete_method(tx: Tx, *, account_id: UUID, payment_method_id: UUID) -> None:
@@ -112,10 +120,11 @@ async def delete_method(tx: Tx, *, account_id: UUID, payment_method_id: UUID) ->
     await store.mark_method_deleted(
         tx.connection, account_id=account_id, payment_method_id=payment_method_id, now=tx.now
     )
+    await telling.tell_method(tx, replace(method, is_default=False), "payment_method.removed")
     if method.is_default and remaining:
-        await store.update_default(
-            tx.connection, account_id=account_id, payment_method_id=remaining[0].payment_method_id
-        )
+        newest = remaining[0]
+        await store.update_default(tx.connection, account_id=account_id, payment_method_id=newest.payment_method_id)
+        await telling.tell_method(tx, replace(newest, is_default=True), "payment_method.default_changed")
 
 
 async def _owes(tx: Tx, *, account_id: UUID) -> bool:

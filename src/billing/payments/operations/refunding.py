@@ -22,6 +22,7 @@ from billing.payments.model import (
     RefundingGateway,
     RefundRequest,
 )
+from billing.payments.operations import telling
 
 if TYPE_CHECKING:
     from billing.kit.db import Database, Tx
@@ -248,8 +249,9 @@ async def _end(tx: Tx, intent: Refund, *, failure_reason: str | None) -> Refund:
             at=tx.now,
         )
         await ledger.post(tx.connection, settled, recorded_at=tx.now)
-        return ended
-    await _give_to_wallet(tx, ended)
+    else:
+        await _give_to_wallet(tx, ended)
+    await telling.tell_refund(tx, ended)
     return ended
 
 
@@ -268,5 +270,5 @@ async def _give_to_wallet(tx: Tx, failed: Refund) -> None:
         account_id=failed.account_id,
         type="wallet.credited",
         object_id=ids.encode("ref", failed.refund_id),
-        payload={"currency": failed.currency, "amount_minor": failed.amount_minor},
+        payload={},
     )

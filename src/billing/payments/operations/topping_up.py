@@ -9,8 +9,6 @@ from uuid import UUID
 import structlog
 
 from billing import ledger, wallets
-from billing.core import ids
-from billing.kit import outbox
 from billing.payments import rules, store
 from billing.payments.model import (
     AmountRange,
@@ -21,6 +19,7 @@ from billing.payments.model import (
     PaymentMethod,
     PaymentReferenceReused,
 )
+from billing.payments.operations import telling
 
 if TYPE_CHECKING:
     from billing.kit.db import Database, Tx
@@ -223,7 +222,7 @@ async def settle(tx: Tx, *, account_id: UUID, payment_id: UUID) -> Payment:
         at=tx.now,
     )
     await wallets.post_arrival(tx, settled, reference=payment_id)
-    await _announce(tx, payment)
+    await telling.tell_payment(tx, payment)
     return payment
 
 
@@ -243,6 +242,7 @@ async def fail(tx: Tx, *, account_id: UUID, payment_id: UUID, reason: str) -> Pa
         at=tx.now,
     )
     await ledger.post(tx.connection, transfer, recorded_at=tx.now)
+    await telling.tell_payment(tx, payment)
     return payment
 
 
@@ -286,15 +286,5 @@ async def record(
         at=received_at,
     )
     await wallets.post_arrival(tx, recorded, reference=payment.payment_id)
-    await _announce(tx, payment)
+    await telling.tell_payment(tx, payment)
     return payment
-
-
-async def _announce(tx: Tx, payment: Payment) -> None:
-    await outbox.publish(
-        tx,
-        account_id=payment.account_id,
-        type="payment.succeeded",
-        object_id=ids.encode("pay", payment.payment_id),
-        payload={"currency": payment.currency, "amount_minor": payment.amount_minor},
-    )
