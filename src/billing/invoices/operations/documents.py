@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 from billing.core import ids
@@ -116,7 +116,7 @@ def document_of(whole: WholeInvoice, *, history: tuple[pdf.MonthCost, ...] = ())
         kind=invoice.kind,
         number=invoice.number,
         issuer=pdf.IssuerParty(**parties["issuer"]),
-        account=pdf.AccountParty(**parties["account"]),
+        account=_account_party(parties),
         issued_at=invoice.issued_at,
         time_zone=parties["time_zone"],
         currency=invoice.currency,
@@ -142,7 +142,7 @@ def _credit_note_document(whole: WholeCreditNote, parties: dict[str, Any]) -> pd
         kind="credit_note",
         number=note.number,
         issuer=pdf.IssuerParty(**parties["issuer"]),
-        account=pdf.AccountParty(**parties["account"]),
+        account=_account_party(parties),
         issued_at=note.issued_at,
         time_zone=parties["time_zone"],
         currency=note.currency,
@@ -156,6 +156,15 @@ def _credit_note_document(whole: WholeCreditNote, parties: dict[str, Any]) -> pd
         reason=note.reason,
         template_version=parties["template_version"],
     )
+
+
+def _account_party(parties: dict[str, Any]) -> pdf.AccountParty:
+    """Who is billed, with the country's name in place of its code."""
+    from babel import Locale  # noqa: PLC0415  slow to import, and only for documents
+
+    names = cast("Mapping[str, str]", Locale("en").territories)
+    party = pdf.AccountParty(**parties["account"])
+    return replace(party, country=names.get(party.country or "", party.country))
 
 
 def _document_tax(tax: InvoiceTax, *, sign: int = 1) -> pdf.Tax:

@@ -1,4 +1,4 @@
-"""Invoices and credit notes as PDF/A-3a, made from a plain record and byte-stable."""
+"""Invoices, credit notes and receipts as PDF/A-3a, made from plain records and byte-stable."""
 
 from billing.invoices.pdf.record import (
     TEMPLATE_VERSION,
@@ -7,7 +7,10 @@ from billing.invoices.pdf.record import (
     InvoiceDocument,
     IssuerParty,
     MonthCost,
+    PaidInvoice,
     PaymentAtIssue,
+    ReceiptDocument,
+    ReceiptPart,
     Tax,
 )
 from billing.invoices.pdf.render import is_printable, render
@@ -19,7 +22,10 @@ __all__ = [
     "InvoiceDocument",
     "IssuerParty",
     "MonthCost",
+    "PaidInvoice",
     "PaymentAtIssue",
+    "ReceiptDocument",
+    "ReceiptPart",
     "Tax",
     "is_printable",
     "render",

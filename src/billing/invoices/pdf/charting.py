@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from billing.core import money
-from billing.invoices.pdf.lettering import clean
+from billing.invoices.pdf.lettering import clean, service_name
 from billing.invoices.pdf.record import InvoiceDocument, MonthCost
 
 Chart = dict[str, object]
@@ -26,8 +26,8 @@ def chart_of(document: InvoiceDocument) -> Chart | None:
     if sum(1 for parts in months if sum(parts) > 0) < 2:
         return None
     return {
-        "title": f"Cost by service, {document.currency}",
-        "services": [clean(name) for name in services],
+        "title": f"Cost by service before tax, {document.currency}",
+        "services": [clean(service_name(name)) for name in services],
         "months": [
             {
                 "name": _MONTHS[month.period.month - 1],

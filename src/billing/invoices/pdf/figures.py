@@ -16,7 +16,7 @@ import msgspec
 from billing.core import money
 from billing.core.period import Period
 from billing.invoices.pdf.charting import chart_of
-from billing.invoices.pdf.lettering import clean
+from billing.invoices.pdf.lettering import clean, service_name
 from billing.invoices.pdf.record import AccountParty, DocumentLine, InvoiceDocument, IssuerParty, PaymentSource
 
 Shown = dict[str, object]
@@ -50,6 +50,7 @@ _SIGNS = {
     "UGX": "USh ",
     "ZAR": "R ",
 }
+_SHARED_SIGNS = {"", "$", "£", "¥", "R "}  # of several currencies, or of none that is known here
 _SOURCES: dict[PaymentSource, str] = {
     "credit": "Promotional credit",
     "wallet": "Wallet",
@@ -70,9 +71,10 @@ def amount(minor: int, currency: str) -> str:
 
 
 def headline(minor: int, currency: str) -> str:
-    """An amount with its currency's sign and code: `₦1,234.50 NGN`."""
+    """An amount with its currency's sign, and its code where the sign is not its own alone: `₦1,234.50`, `$12.00 USD`."""
     sign = _SIGNS.get(currency, "")
-    return f"{MINUS if minor < 0 else ''}{sign}{amount(abs(minor), currency)} {currency}"
+    code = f" {currency}" if sign in _SHARED_SIGNS else ""
+    return f"{MINUS if minor < 0 else ''}{sign}{amount(abs(minor), currency)}{code}"
 
 
 def number(value: Decimal) -> str:
@@ -104,6 +106,12 @@ def unit_price(value: Decimal, currency: str) -> str:
     return text + ("" if "." in text else ".") + "0" * (decimals - shown)
 
 
+def unit(name: str, value: Decimal) -> str:
+    """A unit beside its quantity: `744 hours`, `1 hour`. What is no plain word stays as it is: `GB`, `GB-month`."""
+    is_word = len(name) > 2 and name.isascii() and name.isalpha() and name.islower() and not name.endswith("s")
+    return f"{name}s" if is_word and value != 1 else name
+
+
 def day(value: date) -> str:
     """A date as `1 February 2024`."""
     return f"{value.day} {_MONTHS[value.month - 1]} {value.year}"
@@ -118,8 +126,8 @@ def shown(document: InvoiceDocument) -> Shown:
         "title": f"{kind_name} {clean(document.number, run_max=None)}",
         "author": clean(document.issuer.name, run_max=None),
         "number": clean(document.number),
-        "issuer": _issuer(document.issuer),
-        "account": _account(document.account),
+        "issuer": {**issuer(document.issuer), "label": "From"},
+        "account": {**account(document.account), "label": "Billed to"},
         "facts": [[label, clean(value)] for label, value in _facts(document)],
         "headline": {
             "label": "Amount credited" if is_credit_note else "Amount due",
@@ -127,12 +135,13 @@ def shown(document: InvoiceDocument) -> Shown:
                 abs(document.total_minor) if is_credit_note else document.amount_due_minor, document.currency
             ),
             "note": _headline_note(document),
+            "is_due": document.amount_due_minor > 0,
         },
         "currency": document.currency,
         "projects": _projects(document),
         "totals": _totals(document),
         "ways": _ways_to_pay(document),
-        "footer": _footer(document.issuer),
+        "footer": footer(document.issuer),
         "chart": chart_of(document),
     }
 
@@ -188,20 +197,24 @@ def _headline_note(document: InvoiceDocument) -> str:
         return ""
     if document.amount_due_minor > 0:
         return f"by {day(document.due_date)}" if document.due_date is not None else ""
-    return "Paid in full at issue" if document.payments else "Nothing to pay"
+    if not document.payments:
+        return "Nothing to pay"
+    return f"{headline(document.total_minor, document.currency)} paid in full at issue"
 
 
-def _issuer(issuer: IssuerParty) -> Shown:
-    lines = _lines_of(issuer.address)
-    if issuer.tax_id:
-        lines.append(f"Tax ID {clean(issuer.tax_id)}")
-    if issuer.support_email:
-        lines.append(clean(issuer.support_email))
-    return {"name": clean(issuer.name), "lines": lines}
+def issuer(party: IssuerParty) -> Shown:
+    """Who issues, as name and lines."""
+    lines = _lines_of(party.address)
+    if party.tax_id:
+        lines.append(f"Tax ID {clean(party.tax_id)}")
+    if party.support_email:
+        lines.append(clean(party.support_email))
+    return {"name": clean(party.name), "lines": lines}
 
 
-def _footer(issuer: IssuerParty) -> str:
-    parts = [issuer.name, f"Tax ID {issuer.tax_id}" if issuer.tax_id else "", issuer.support_email or ""]
+def footer(party: IssuerParty) -> str:
+    """Who issues, in one line for each page."""
+    parts = [party.name, f"Tax ID {party.tax_id}" if party.tax_id else "", party.support_email or ""]
     return " · ".join(clean(part) for part in parts if part)
 
 
@@ -219,15 +232,17 @@ def _ways_to_pay(document: InvoiceDocument) -> list[Shown]:
     return [{"name": name, "lines": lines} for name, lines in ways]
 
 
-def _account(account: AccountParty) -> Shown:
-    lines = [clean(account.name)] if account.company else []
-    lines += _lines_of(account.address)
-    if account.country:
-        lines.append(clean(account.country))
-    if account.tax_id:
-        lines.append(f"Tax ID {clean(account.tax_id)}")
-    lines.append(clean(account.email))
-    return {"name": clean(account.company or account.name), "lines": lines}
+def account(party: AccountParty) -> Shown:
+    """Who is billed, as name and lines. A country that the address ends in is not said twice."""
+    lines = [clean(party.name)] if party.company else []
+    address = _lines_of(party.address)
+    lines += address
+    if party.country and address[-1:] != [clean(party.country)]:
+        lines.append(clean(party.country))
+    if party.tax_id:
+        lines.append(f"Tax ID {clean(party.tax_id)}")
+    lines.append(clean(party.email))
+    return {"name": clean(party.company or party.name), "lines": lines}
 
 
 def _lines_of(text: str | None) -> list[str]:
@@ -246,7 +261,7 @@ def _projects(document: InvoiceDocument) -> list[Shown]:
             "subtotal": amount(sum(line.amount_minor for lines in services.values() for line in lines), currency),
             "services": [
                 {
-                    "name": clean(service),
+                    "name": clean(service_name(service)),
                     "subtotal": amount(sum(line.amount_minor for line in lines), currency),
                     "lines": [_row(line, document) for line in lines],
                 }
@@ -262,7 +277,7 @@ def _row(line: DocumentLine, document: InvoiceDocument) -> list[str]:
         clean(line.description),
         clean(line.region),
         quantity(line.quantity),
-        clean(line.unit, run_max=_NARROW),
+        clean(unit(line.unit, line.quantity), run_max=_NARROW),
         _unit_price(line, document.currency),
         amount(line.amount_minor, document.currency),
     ]

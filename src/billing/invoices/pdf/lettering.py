@@ -19,6 +19,8 @@ _BREAK = "\N{ZERO WIDTH SPACE}"  # a mark for the template: as a character it wo
 _JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
 _STRAY_JOINERS = re.compile(f"(?<![\u0600-\u06ff])[{_JOINERS}]")  # Persian needs them inside words
 _NEWLINES = re.compile("\r\n?|[\v\f\x85\u2028\u2029]")
+_SERVICE_KEY = re.compile("[a-z][a-z0-9]*([-_][a-z0-9]+)*")
+_ABBREVIATIONS = {"api", "cdn", "dns", "gpu", "ip", "sms", "vpn", "vps"}
 _WINDOWS_UNICODE = (3, 1)
 _SEGMENTS = 4  # the cmap format that all vendored fonts have: ranges of the Basic Multilingual Plane
 
@@ -46,6 +48,15 @@ def clean(text: str, *, keep_lines: bool = False, run_max: int | None = 16) -> s
     if not (text.isascii() and text.isprintable()):
         text = "".join(map(_shown, text))
     return text if run_max is None else _breakable(text, run_max)
+
+
+def service_name(name: str) -> str:
+    """A service as a heading: `Object storage`, `CDN`. What is no plain key stays as it is."""
+    if _SERVICE_KEY.fullmatch(name) is None:
+        return name
+    words = [word.upper() if word in _ABBREVIATIONS else word for word in re.split("[-_]", name)]
+    text = " ".join(words)
+    return text[:1].upper() + text[1:]
 
 
 def _shown(character: str) -> str:

@@ -1,4 +1,4 @@
-"""What an invoice or credit note says, frozen as at issue: everything that its PDF needs and nothing from elsewhere."""
+"""What an invoice, credit note or receipt says, frozen as at issue: everything that its PDF needs and nothing from elsewhere."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class IssuerParty:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountParty:
-    """Who is billed. The address may have several lines; `country` is shown as it is given."""
+    """Who is billed. The address may have several lines; `country` is its name, shown as it is given."""
 
     name: str
     email: str
@@ -122,3 +122,52 @@ class InvoiceDocument:
         paid_minor = sum(payment.amount_minor for payment in self.payments)
         if self.amount_due_minor != (self.total_minor - paid_minor if self.kind == "invoice" else 0):
             raise ValueError("total and payments at issue do not add up to the amount due")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiptPart:
+    """What a part of the money was for."""
+
+    label: str
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaidInvoice:
+    """An invoice that was paid when the money arrived: how much of it, and what it still asked for then."""
+
+    number: str
+    issued_at: datetime
+    total_minor: int
+    amount_minor: int
+    due_minor: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiptDocument:
+    """A receipt for money that arrived. Raises ValueError when its parts do not add up.
+
+    `issued_at` is when the payment was completed, shown as a date in `time_zone` (IANA). `invoices` were paid by this very payment,
+    or with `is_by_wallet` from the wallet that it went into.
+    """
+
+    number: str
+    issuer: IssuerParty
+    account: AccountParty
+    issued_at: datetime
+    time_zone: str
+    currency: str
+    amount_minor: int
+    parts: tuple[ReceiptPart, ...]
+    invoices: tuple[PaidInvoice, ...] = ()
+    is_by_wallet: bool = False
+    received_at: datetime | None = None  # in the world, where that was told
+    reference: str | None = None
+    logo: bytes | None = None
+    template_version: int = TEMPLATE_VERSION
+
+    def __post_init__(self) -> None:
+        if self.issued_at.tzinfo is None:
+            raise ValueError("issued_at must be an aware instant")
+        if self.amount_minor != sum(part.amount_minor for part in self.parts):
+            raise ValueError("the parts do not add up to the amount")

@@ -12,9 +12,9 @@ from pathlib import Path
 import msgspec
 import typst
 
-from billing.invoices.pdf import figures
+from billing.invoices.pdf import figures, receipt_figures
 from billing.invoices.pdf.lettering import FAMILIES, FONTS_FOLDER
-from billing.invoices.pdf.record import InvoiceDocument
+from billing.invoices.pdf.record import InvoiceDocument, ReceiptDocument
 
 _TEMPLATES_FOLDER = Path(__file__).parent.parent / "templates"
 _STANDARD = "a-3a"  # archival, tagged for screen readers, attachments allowed
@@ -37,15 +37,15 @@ class _PerThread(threading.local):
         )
 
 
-def render(document: InvoiceDocument) -> bytes:
-    """The document as PDF/A-3a with its lines attached as `lines.json`. The same record gives the same bytes.
+def render(document: InvoiceDocument | ReceiptDocument) -> bytes:
+    """The document as PDF/A-3a with its figures attached as JSON. The same record gives the same bytes.
 
     Text of the record goes in as data and is never read as markup. Characters that no font has are printed as U+FFFD; text that
     still cannot be set without a missing glyph gives a plain PDF instead of none. Takes milliseconds of one processor: call it
     off the event loop. Raises KeyError for a template version that does not exist.
     """
-    made = _compiled(_templates()[document.template_version], _inputs(document), int(document.issued_at.timestamp()))
-    if len(document.lines) > _LARGE_LINES:
+    made = _compiled(_template_of(document), _inputs(document), int(document.issued_at.timestamp()))
+    if isinstance(document, InvoiceDocument) and len(document.lines) > _LARGE_LINES:
         _forget(_per_thread.compiler)
     return made
 
@@ -62,10 +62,14 @@ def is_printable(picture: bytes) -> bool:
     return True
 
 
-def _inputs(document: InvoiceDocument) -> dict[str, str]:
+def _inputs(document: InvoiceDocument | ReceiptDocument) -> dict[str, str]:
+    if isinstance(document, ReceiptDocument):
+        shown, attachment = receipt_figures.shown(document), receipt_figures.attachment(document)
+    else:
+        shown, attachment = figures.shown(document), figures.attachment(document)
     return {
-        "document": msgspec.json.encode(figures.shown(document)).decode(),
-        "attachment": figures.attachment(document).decode(),
+        "document": msgspec.json.encode(shown).decode(),
+        "attachment": attachment.decode(),
         "fonts": msgspec.json.encode(FAMILIES).decode(),
         "logo": msgspec.json.encode(list(document.logo or b"")).decode(),
     }
@@ -90,10 +94,21 @@ def _forget(compiler: typst.Compiler) -> None:
         compiler.compile(b"", format="pdf", sys_inputs={})
 
 
+def _template_of(document: InvoiceDocument | ReceiptDocument) -> bytes:
+    kind = "receipt" if isinstance(document, ReceiptDocument) else "invoice"
+    return _templates()[kind, document.template_version]
+
+
 @cache
-def _templates() -> dict[int, bytes]:
-    """Templates by version: version 1 is `invoice-1.typ`."""
-    return {int(path.stem.rpartition("-")[2]): path.read_bytes() for path in _TEMPLATES_FOLDER.glob("invoice-*.typ")}
+def _templates() -> dict[tuple[str, int], bytes]:
+    """Templates by kind and version: an invoice of version 1 is `frame-1.typ` and then `invoice-1.typ`."""
+    parts = {path.stem: path.read_bytes() for path in _TEMPLATES_FOLDER.glob("*.typ")}
+    names = [stem.rpartition("-") for stem in parts]
+    return {
+        (kind, int(version)): parts[f"frame-{version}"] + b"\n" + parts[f"{kind}-{version}"]
+        for kind, _, version in names
+        if kind != "frame"
+    }
 
 
 @cache
