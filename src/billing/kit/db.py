@@ -79,7 +79,14 @@ class Database:
             yield Tx(connection, self.clock(), self.random_bits)
 
 
-async def open_pool(dsn: str, *, size: int, role: str | None = APP_ROLE, statement_timeout_ms: int = 30_000) -> Pool:
+async def open_pool(
+    dsn: str,
+    *,
+    size: int,
+    role: str | None = APP_ROLE,
+    statement_timeout_ms: int = 30_000,
+    connection_class: type[asyncpg.Connection[asyncpg.Record]] = asyncpg.Connection,
+) -> Pool:
     """A pool whose sessions work in UTC and, unless `role` is None, with the application's rights only."""
     settings = {
         "application_name": "lineserve-billing",
@@ -98,5 +105,6 @@ async def open_pool(dsn: str, *, size: int, role: str | None = APP_ROLE, stateme
         server_settings=settings,
         command_timeout=60,
         timeout=_CONNECT_TIMEOUT_S,
+        connection_class=connection_class,
         max_cacheable_statement_size=0,  # none is too long: the longest ones cost most to plan
     )
