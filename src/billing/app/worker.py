@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from billing import metering, payments, projects
+from billing import metering, payments, projects, webhooks
 from billing.alerts import jobs as alerts_jobs
 from billing.app import stopping
 from billing.app.runtime import installation
@@ -34,6 +34,7 @@ def jobs_of(installed: Installation) -> list[Job]:
             every_s=1,
             run=lambda database: payments.check_payments(database, installed.gateway),
         ),
+        Job(name="payments.expiring", every_s=3600, run=payments.tell_expiring),
         Job(name="metering.replay", every_s=10, run=metering.replay_waiting),
         Job(name="metering.settle", every_s=10, run=metering.settle_shortened),
         Job(name="idempotency.prune", every_s=3600, run=_prune_idempotency),
@@ -52,7 +53,7 @@ async def _prune_idempotency(database: Database) -> None:
 
 async def _relay_events(database: Database) -> None:
     """Hand what happened to those who tell the world."""
-    await outbox.relay(database, readers=())
+    await outbox.relay(database, readers=(webhooks.fan_out,))
 
 
 @asynccontextmanager

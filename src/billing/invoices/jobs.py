@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from billing.invoices.operations.closing import advance_all
 from billing.invoices.operations.collecting import collect_arrived
+from billing.invoices.operations.overdue import tell_overdue
 from billing.kit.worker import Job
 
 if TYPE_CHECKING:
@@ -16,10 +17,14 @@ if TYPE_CHECKING:
 
 CLOSE_JOB = "invoices.close"
 COLLECT_JOB = "invoices.collect"
+OVERDUE_JOB = "invoices.overdue"
 
 
 def make_jobs(*, grace: timedelta) -> Sequence[Job]:
-    """Carry runs on, and set arrived money against open invoices. `grace`: how long after its end a month stays open."""
+    """Carry runs on, set arrived money against open invoices, tell what is overdue.
+
+    `grace`: how long after its end a month stays open.
+    """
 
     async def close(database: Database) -> None:
         await advance_all(database, grace=grace)
@@ -27,4 +32,8 @@ def make_jobs(*, grace: timedelta) -> Sequence[Job]:
     async def collect(database: Database) -> None:
         await collect_arrived(database)
 
-    return (Job(name=CLOSE_JOB, every_s=5, run=close), Job(name=COLLECT_JOB, every_s=1, run=collect))
+    return (
+        Job(name=CLOSE_JOB, every_s=5, run=close),
+        Job(name=COLLECT_JOB, every_s=1, run=collect),
+        Job(name=OVERDUE_JOB, every_s=60, run=tell_overdue),
+    )

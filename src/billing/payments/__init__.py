@@ -33,6 +33,7 @@ from billing.payments.operations import (
     start_refund,
     start_refunds,
     start_topup,
+    tell_expiring,
 )
 from billing.payments.rules import topup_ranges
 from billing.payments.schemas import RefundOut, TransactionOut, show_refund, show_row, show_transaction
@@ -93,5 +94,6 @@ __all__ = [
     "start_refund",
     "start_refunds",
     "start_topup",
+    "tell_expiring",
     "topup_ranges",
 ]

@@ -8,6 +8,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from billing.core import money
+from billing.core.period import Period
 from billing.payments.model import (
     AmountOutOfRange,
     AmountRange,
@@ -24,6 +25,7 @@ from billing.payments.model import (
 ABANDONED_AFTER_S = 300  # longer than any call to a gateway may take
 _CHECK_AFTER_S = (ABANDONED_AFTER_S, 3600)
 _THEN_EVERY_S = 86_400
+_EXPIRY_AHEAD = timedelta(days=30)
 _LIMITS_DEFAULT = (Decimal(1), Decimal(10_000))
 
 
@@ -121,6 +123,19 @@ def require_in_range(amount_minor: int, *, currency: str, allowed: AmountRange) 
                 "currency": currency,
             }
         )
+
+
+def expiry_notices(exp_year: int, exp_month: int) -> tuple[datetime, datetime]:
+    """When it is told that a card expires: 30 days before its last month begins, and as that begins."""
+    last_month = Period(exp_year, exp_month).start
+    return last_month - _EXPIRY_AHEAD, last_month
+
+
+def next_expiry_notice(method: PaymentMethod, *, after: datetime) -> datetime | None:
+    """The first notice of a card's expiry after an instant; None when there is none left, and for what does not expire."""
+    if method.exp_year is None or method.exp_month is None:
+        return None
+    return next((at for at in expiry_notices(method.exp_year, method.exp_month) if at > after), None)
 
 
 def topup_description(method: PaymentMethod) -> str:

@@ -870,6 +870,7 @@ CREATE TABLE public.invoice_states (
     credited_minor bigint DEFAULT 0 NOT NULL,
     paid_at timestamp with time zone,
     ended_at timestamp with time zone,
+    overdue_at timestamp with time zone,
     CONSTRAINT ck_invoice_states_credited CHECK ((credited_minor >= 0)),
     CONSTRAINT ck_invoice_states_paid CHECK ((paid_minor >= 0)),
     CONSTRAINT ck_invoice_states_status CHECK ((status = ANY (ARRAY['pending'::text, 'processing'::text, 'paid'::text, 'uncollectible'::text, 'void'::text])))
@@ -1534,6 +1535,7 @@ CREATE TABLE public.payment_methods (
     is_default boolean NOT NULL,
     created_at timestamp with time zone NOT NULL,
     deleted_at timestamp with time zone,
+    expiry_due_at timestamp with time zone,
     CONSTRAINT ck_payment_methods_default CHECK ((NOT (is_default AND (deleted_at IS NOT NULL)))),
     CONSTRAINT ck_payment_methods_type CHECK ((type = ANY (ARRAY['card'::text, 'bank_account'::text])))
 );
@@ -2375,6 +2377,8 @@ CREATE INDEX ix_holds_open ON public.holds USING btree (account_id, expires_at) 
 
 CREATE INDEX ix_invoice_lines_service ON public.invoice_lines USING btree (account_id, service_period, price_id);
 
+CREATE INDEX ix_invoice_states_overdue ON public.invoice_states USING btree (overdue_at, account_id, invoice_id) WHERE (overdue_at IS NOT NULL);
+
 CREATE INDEX ix_invoice_states_void ON public.invoice_states USING btree (account_id, ended_at DESC, invoice_id DESC) WHERE (status = 'void'::text);
 
 CREATE INDEX ix_invoices_issued ON public.invoices USING btree (account_id, issued_at DESC, invoice_id DESC);
@@ -2388,6 +2392,8 @@ CREATE INDEX ix_outbox_events_undispatched ON public.outbox_events USING btree (
 CREATE INDEX ix_outbox_events_unrelayed ON public.outbox_events USING btree (relay_due_at, version) WHERE (relayed_at IS NULL);
 
 CREATE INDEX ix_payment_methods_created ON public.payment_methods USING btree (account_id, created_at DESC, payment_method_id DESC) WHERE (deleted_at IS NULL);
+
+CREATE INDEX ix_payment_methods_expiry ON public.payment_methods USING btree (expiry_due_at, account_id, payment_method_id) WHERE (expiry_due_at IS NOT NULL);
 
 CREATE INDEX ix_payments_created ON public.payments USING btree (account_id, created_at DESC, payment_id DESC);
 

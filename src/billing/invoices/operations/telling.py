@@ -25,13 +25,17 @@ CREDIT_NOTE_PREFIX = "cn"
 
 async def tell(tx: Tx, invoice: Invoice, event: str) -> None:
     """Something happened to an invoice, which is told as it stands now: `invoice.paid`, `invoice.voided`, ..."""
-    await outbox.publish(
-        tx,
-        account_id=invoice.account_id,
-        type=event,
-        object_id=ids.encode(INVOICE_PREFIX, invoice.invoice_id),
-        payload=payload_of(invoice, now=tx.now),
-    )
+    await tell_all(tx, [invoice], event)
+
+
+async def tell_all(tx: Tx, invoices: Sequence[Invoice], event: str) -> None:
+    """The same happened to some invoices, of any accounts: one statement."""
+    events: list[NewEvent] = [
+        (invoice.account_id, ids.encode(INVOICE_PREFIX, invoice.invoice_id), payload_of(invoice, now=tx.now))
+        for invoice in invoices
+    ]
+    if events:
+        await outbox.publish_all(tx, type=event, events=events)
 
 
 async def tell_issued(tx: Tx, issued: Sequence[IssuedInvoice], *, period: Period) -> None:

@@ -84,10 +84,11 @@ WITH numbered AS (
     LEFT JOIN paid ON paid.invoice_id = numbered.invoice_id
     ORDER BY numbered.account_id
 ), issued_states AS (
-    INSERT INTO invoice_states (account_id, invoice_id, status, paid_minor, paid_at)
+    INSERT INTO invoice_states (account_id, invoice_id, status, paid_minor, paid_at, overdue_at)
     SELECT numbered.account_id, numbered.invoice_id,
         CASE WHEN coalesce(paid_minor, 0) >= total_minor THEN 'paid' ELSE 'pending' END, coalesce(paid_minor, 0),
-        CASE WHEN coalesce(paid_minor, 0) >= total_minor THEN issued_at END
+        CASE WHEN coalesce(paid_minor, 0) >= total_minor THEN issued_at END,
+        CASE WHEN coalesce(paid_minor, 0) < total_minor THEN due_at END
     FROM numbered
     JOIN totals ON totals.invoice_id = numbered.invoice_id
     LEFT JOIN paid ON paid.invoice_id = numbered.invoice_id

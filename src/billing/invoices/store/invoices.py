@@ -28,7 +28,8 @@ _PREVIEW = rating.over_charges(load_statement(Path(__file__).parent.parent / "sq
 _STORED = {"pending": ("pending", "processing"), "overdue": ("pending", "processing")}
 
 
-def _invoice(row: asyncpg.Record) -> Invoice:
+def read_invoice(row: asyncpg.Record) -> Invoice:
+    """An invoice from its row."""
     fields = {name: value for name, value in row.items() if name != "total"}
     period = fields.pop("period")
     parties = msgspec.json.decode(fields.pop("parties"))
@@ -58,7 +59,7 @@ async def get_invoice(connection: Connection, *, account_id: UUID, invoice_id: U
     )
     if row is None:
         raise NotFound
-    return _invoice(row)
+    return read_invoice(row)
 
 
 async def list_invoices(
@@ -105,7 +106,7 @@ async def list_invoices(
         *page.key(datetime, UUID),
         list(statuses),
     )
-    found = [_invoice(row) for row in rows if row["invoice_id"] is not None]
+    found = [read_invoice(row) for row in rows if row["invoice_id"] is not None]
     return page.cut(found, total=rows[0]["total"], key=lambda invoice: (invoice.issued_at, invoice.invoice_id))
 
 

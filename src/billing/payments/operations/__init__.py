@@ -1,7 +1,7 @@
 """What is done with payments. Nothing here calls a gateway inside a transaction: intent ‖ gateway ‖ outcome (‖ = commit)."""
 
 from billing.payments.operations.charging_back import charge_back
-from billing.payments.operations.methods import attach_method, delete_method, make_default
+from billing.payments.operations.methods import attach_method, delete_method, make_default, tell_expiring
 from billing.payments.operations.refunding import check_refund, check_refunds_due, refund, start_refund, start_refunds
 from billing.payments.operations.topping_up import (
     charge,
@@ -34,4 +34,5 @@ __all__ = [
     "start_refunds",
     "start_topup",
     "take_answer",
+    "tell_expiring",
 ]

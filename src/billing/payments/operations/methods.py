@@ -9,7 +9,7 @@ from uuid import UUID
 from billing import ledger
 from billing.core.errors import Unavailable
 from billing.core.page import PageRequest
-from billing.payments import store
+from billing.payments import rules, store
 from billing.payments.model import (
     Gateway,
     GatewayUnknown,
@@ -23,6 +23,8 @@ from billing.payments.operations import telling
 
 if TYPE_CHECKING:
     from billing.kit.db import Database, Tx
+
+EXPIRING_AT_ONCE = 500
 
 
 async def attach_method(
@@ -87,7 +89,8 @@ async def _store_method(
     )
     if method.is_default:
         await store.update_default(tx.connection, account_id=account_id, payment_method_id=None)
-    await store.insert_method(tx.connection, method)
+    due_at = rules.next_expiry_notice(method, after=tx.now)
+    await store.insert_method(tx.connection, method, expiry_due_at=due_at)
     await telling.tell_method(tx, method, "payment_method.added")
     if method.is_default:
         await telling.tell_method(tx, method, "payment_method.default_changed")
@@ -125,6 +128,25 @@ async def delete_method(tx: Tx, *, account_id: UUID, payment_method_id: UUID) ->
         newest = remaining[0]
         await store.update_default(tx.connection, account_id=account_id, payment_method_id=newest.payment_method_id)
         await telling.tell_method(tx, replace(newest, is_default=True), "payment_method.default_changed")
+
+
+async def tell_expiring(database: Database) -> int:
+    """Tell of each card that expires soon, twice: a month ahead, and as its last month begins; returns how many were told.
+
+    Any number may run at once, late, and be killed. Who comes so late that both notices are due gives the second alone.
+    """
+    told = 0
+    while True:
+        async with database.transaction() as tx:
+            expiring = await store.list_expiring(tx.connection, now=tx.now, limit=EXPIRING_AT_ONCE)
+            next_ats = [
+                (one.account_id, one.payment_method_id, rules.next_expiry_notice(one, after=tx.now)) for one in expiring
+            ]
+            await store.update_expiry_due(tx.connection, due_ats=next_ats)
+            await telling.tell_expiring(tx, expiring)
+        told += len(expiring)
+        if len(expiring) < EXPIRING_AT_ONCE:
+            return told
 
 
 async def _owes(tx: Tx, *, account_id: UUID) -> bool:

@@ -5,14 +5,18 @@ Members are named as the API names them; amounts are texts with all their digits
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from billing.core import ids, money
+from billing.core.period import Period
 from billing.kit import outbox
+from billing.payments import rules
 from billing.payments.model import Payment, PaymentMethod, Refund
 
 if TYPE_CHECKING:
     from billing.kit.db import Tx
+    from billing.kit.outbox import NewEvent
 
 
 async def tell_payment(tx: Tx, payment: Payment) -> None:
@@ -71,6 +75,25 @@ async def tell_method(tx: Tx, method: PaymentMethod, event: str) -> None:
         object_id=ids.encode("pm", method.payment_method_id),
         payload=payload_of_method(method),
     )
+
+
+async def tell_expiring(tx: Tx, methods: Sequence[PaymentMethod]) -> None:
+    """Cards expire soon: `card.expiring`, the first and the second notice of each told apart by `attempt`."""
+    events: list[NewEvent] = [
+        (
+            method.account_id,
+            ids.encode("pm", method.payment_method_id),
+            {
+                **payload_of_method(method),
+                "attempt": 1 if rules.next_expiry_notice(method, after=tx.now) else 2,
+                "expires_at": Period(method.exp_year, method.exp_month).end,
+            },
+        )
+        for method in methods
+        if method.exp_year is not None and method.exp_month is not None
+    ]
+    if events:
+        await outbox.publish_all(tx, type="card.expiring", events=events)
 
 
 def payload_of_method(method: PaymentMethod) -> dict[str, object]:

@@ -6,9 +6,11 @@ from billing.payments.store.methods import (
     get_method,
     insert_method,
     is_method_stored,
+    list_expiring,
     list_methods,
     mark_method_deleted,
     update_default,
+    update_expiry_due,
 )
 from billing.payments.store.payments import (
     find_payment_account,
@@ -59,6 +61,7 @@ __all__ = [
     "insert_refund",
     "is_method_stored",
     "list_due",
+    "list_expiring",
     "list_methods",
     "list_payments_page",
     "list_refundable",
@@ -70,6 +73,7 @@ __all__ = [
     "mark_method_deleted",
     "mark_refund_ended",
     "update_default",
+    "update_expiry_due",
     "update_next_checks",
     "update_next_refund_checks",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -94,13 +95,13 @@ async def is_method_stored(connection: Connection, *, account_id: UUID, payment_
     )
 
 
-async def insert_method(connection: Connection, method: PaymentMethod) -> None:
+async def insert_method(connection: Connection, method: PaymentMethod, *, expiry_due_at: datetime | None) -> None:
     """Store a payment method that the gateway attached."""
     await connection.execute(
         """
         INSERT INTO payment_methods (account_id, payment_method_id, type, gateway, gateway_reference, brand, bank_name,
-            last4, exp_month, exp_year, is_default, created_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+            last4, exp_month, exp_year, is_default, created_at, expiry_due_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
         """,
         method.account_id,
         method.payment_method_id,
@@ -114,6 +115,7 @@ async def insert_method(connection: Connection, method: PaymentMethod) -> None:
         method.exp_year,
         method.is_default,
         method.created_at,
+        expiry_due_at,
     )
 
 
@@ -143,12 +145,44 @@ async def mark_method_deleted(
     """Take a payment method away from its account; payments made with it keep naming it."""
     await connection.execute(
         """
-        UPDATE payment_methods SET is_default = false, deleted_at = $3
+        UPDATE payment_methods SET is_default = false, deleted_at = $3, expiry_due_at = NULL
         WHERE account_id = $1 AND payment_method_id = $2 AND deleted_at IS NULL
         """,
         account_id,
         payment_method_id,
         now,
+    )
+
+
+async def list_expiring(connection: Connection, *, now: datetime, limit: int) -> list[PaymentMethod]:
+    """Locked cards of any account whose expiry is to be told, longest due first."""
+    rows = await connection.fetch(
+        """
+        SELECT account_id, payment_method_id, type, gateway, gateway_reference, brand, bank_name, last4, exp_month,
+            exp_year, is_default, created_at
+        FROM payment_methods
+        WHERE expiry_due_at <= $1
+        ORDER BY expiry_due_at, account_id, payment_method_id
+        LIMIT $2
+        FOR NO KEY UPDATE SKIP LOCKED
+        """,
+        now,
+        limit,
+    )
+    return [_method(row) for row in rows]
+
+
+async def update_expiry_due(connection: Connection, *, due_ats: Sequence[tuple[UUID, UUID, datetime | None]]) -> None:
+    """When the expiry of locked cards is to be told next: (account, payment method, when), None for never again."""
+    await connection.execute(
+        """
+        UPDATE payment_methods SET expiry_due_at = told.next_at
+        FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) AS told (account_id, payment_method_id, next_at)
+        WHERE payment_methods.account_id = told.account_id AND payment_methods.payment_method_id = told.payment_method_id
+        """,
+        [account_id for account_id, _, _ in due_ats],
+        [payment_method_id for _, payment_method_id, _ in due_ats],
+        [next_at for _, _, next_at in due_ats],
     )
 
 

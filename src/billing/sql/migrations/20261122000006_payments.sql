@@ -13,10 +13,13 @@ CREATE TABLE payment_methods (
     is_default boolean NOT NULL,
     created_at timestamptz NOT NULL,
     deleted_at timestamptz,
+    expiry_due_at timestamptz,  -- when its expiry is to be told next
     CONSTRAINT pk_payment_methods PRIMARY KEY (account_id, payment_method_id),
     CONSTRAINT ck_payment_methods_default CHECK (NOT (is_default AND deleted_at IS NOT NULL))
 );
 CREATE UNIQUE INDEX uq_payment_methods_default ON payment_methods (account_id) WHERE is_default;
+CREATE INDEX ix_payment_methods_expiry ON payment_methods (expiry_due_at, account_id, payment_method_id)
+    WHERE expiry_due_at IS NOT NULL;
 GRANT SELECT, INSERT, UPDATE ON payment_methods TO lineserve_app;
 
 CREATE TABLE payments (

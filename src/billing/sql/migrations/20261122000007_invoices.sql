@@ -166,9 +166,11 @@ CREATE TABLE invoice_states (
     credited_minor bigint NOT NULL DEFAULT 0 CONSTRAINT ck_invoice_states_credited CHECK (credited_minor >= 0),
     paid_at timestamptz,
     ended_at timestamptz,  -- when it was voided or written off
+    overdue_at timestamptz,  -- of one issued with something open: its due date, until somebody has looked whether it is overdue then
     CONSTRAINT pk_invoice_states PRIMARY KEY (account_id, invoice_id),
     CONSTRAINT fk_invoice_states_invoice FOREIGN KEY (account_id, invoice_id) REFERENCES invoices
 );
+CREATE INDEX ix_invoice_states_overdue ON invoice_states (overdue_at, account_id, invoice_id) WHERE overdue_at IS NOT NULL;
 GRANT SELECT, INSERT, UPDATE ON invoice_states TO lineserve_app;
 
 -- What an operator takes back of an issued invoice: a numbered document of its own, never changed.
