@@ -254,5 +254,5 @@ def show_trial(trial: NewNotification, *, alert_id: str, now: datetime) -> Trial
         alert_id=alert_id,
         kind="test",
         created_at=now,
-        deliveries=[DeliveryOut(method=method, status="pending") for method in trial.methods],
+        deliveries=[DeliveryOut(method=method, status="pending") for method in trial.methods or ()],
     )

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from billing import metering, payments, projects, webhooks
+from billing import metering, notifications, payments, projects, webhooks
 from billing.alerts import jobs as alerts_jobs
 from billing.app import stopping
 from billing.app.runtime import installation
@@ -53,7 +53,7 @@ async def _prune_idempotency(database: Database) -> None:
 
 async def _relay_events(database: Database) -> None:
     """Hand what happened to those who tell the world."""
-    await outbox.relay(database, readers=(webhooks.fan_out,))
+    await outbox.relay(database, readers=(notifications.tell, webhooks.fan_out))
 
 
 @asynccontextmanager

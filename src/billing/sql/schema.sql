@@ -1145,21 +1145,56 @@ CREATE VIEW public.day_rows_v AS
 
 CREATE TABLE public.deliveries (
     account_id uuid NOT NULL,
+    delivery_id uuid NOT NULL,
     notification_id uuid NOT NULL,
     method text NOT NULL,
+    recipient_number integer NOT NULL,
+    recipient text,
     status text NOT NULL,
+    reason text,
+    attempts integer NOT NULL,
+    tries integer NOT NULL,
+    next_at timestamp with time zone,
+    handed_at timestamp with time zone,
     created_at timestamp with time zone NOT NULL,
+    finished_at timestamp with time zone,
+    CONSTRAINT ck_deliveries_finished CHECK (((status = ANY (ARRAY['pending'::text, 'sending'::text])) = (finished_at IS NULL))),
     CONSTRAINT ck_deliveries_method CHECK ((method = ANY (ARRAY['email'::text, 'sms'::text, 'webhook'::text]))),
-    CONSTRAINT ck_deliveries_status CHECK ((status = ANY (ARRAY['pending'::text, 'sent'::text, 'failed'::text])))
-);
+    CONSTRAINT ck_deliveries_next CHECK ((((status = ANY (ARRAY['pending'::text, 'sending'::text])) AND (method <> 'webhook'::text)) = (next_at IS NOT NULL))),
+    CONSTRAINT ck_deliveries_reached CHECK (((recipient IS NOT NULL) OR (method = 'webhook'::text) OR (status = 'suppressed'::text))),
+    CONSTRAINT ck_deliveries_reason CHECK (((status <> ALL (ARRAY['failed'::text, 'unknown'::text, 'suppressed'::text])) OR (reason IS NOT NULL))),
+    CONSTRAINT ck_deliveries_recipient CHECK (((recipient_number >= 0) AND (recipient_number <= 3))),
+    CONSTRAINT ck_deliveries_status CHECK ((status = ANY (ARRAY['pending'::text, 'sending'::text, 'sent'::text, 'failed'::text, 'unknown'::text, 'suppressed'::text])))
+)
+WITH (fillfactor='80');
 
 CREATE VIEW public.deliveries_v AS
  SELECT account_id,
     notification_id,
     method,
-    status,
+        CASE
+            WHEN (status = 'sent'::text) THEN 'sent'::text
+            WHEN (status = ANY (ARRAY['pending'::text, 'sending'::text])) THEN 'pending'::text
+            ELSE 'failed'::text
+        END AS status,
     created_at
-   FROM public.deliveries;
+   FROM public.deliveries
+  WHERE (recipient_number = 0);
+
+CREATE TABLE public.delivery_attempts (
+    account_id uuid NOT NULL,
+    delivery_id uuid NOT NULL,
+    number integer NOT NULL,
+    gateway text NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    ended_at timestamp with time zone,
+    outcome text,
+    gateway_id text,
+    reason text,
+    CONSTRAINT ck_delivery_attempts_ended CHECK (((ended_at IS NULL) = (outcome IS NULL))),
+    CONSTRAINT ck_delivery_attempts_number CHECK ((number > 0)),
+    CONSTRAINT ck_delivery_attempts_outcome CHECK ((outcome = ANY (ARRAY['sent'::text, 'refused'::text, 'failed'::text, 'unknown'::text])))
+);
 
 CREATE TABLE public.document_pdfs (
     account_id uuid NOT NULL,
@@ -1462,6 +1497,20 @@ CREATE VIEW public.meters_v AS
     aggregation,
     shows_as
    FROM public.meters;
+
+CREATE TABLE public.notification_settings (
+    account_id uuid NOT NULL,
+    email_off text[] NOT NULL,
+    sms_on text[] NOT NULL,
+    email_recipients text[] NOT NULL,
+    quiet_start time without time zone,
+    quiet_end time without time zone,
+    updated_at timestamp with time zone NOT NULL,
+    CONSTRAINT ck_notification_settings_email CHECK ((email_off <@ ARRAY['payments'::text, 'budgets'::text])),
+    CONSTRAINT ck_notification_settings_quiet CHECK (((quiet_start IS NULL) = (quiet_end IS NULL))),
+    CONSTRAINT ck_notification_settings_recipients CHECK ((cardinality(email_recipients) <= 3)),
+    CONSTRAINT ck_notification_settings_sms CHECK ((sms_on <@ ARRAY['invoices'::text, 'payments'::text, 'budgets'::text, 'security'::text, 'account'::text]))
+);
 
 CREATE TABLE public.notifications (
     account_id uuid NOT NULL,
@@ -1786,6 +1835,15 @@ CREATE TABLE public.rate_cards (
     CONSTRAINT ck_rate_cards_validity CHECK ((valid_to > valid_from))
 );
 
+CREATE TABLE public.receipts (
+    account_id uuid NOT NULL,
+    payment_id uuid NOT NULL,
+    parties jsonb NOT NULL,
+    is_by_wallet boolean NOT NULL,
+    invoices jsonb NOT NULL,
+    recorded_at timestamp with time zone NOT NULL
+);
+
 CREATE TABLE public.resource_deletions (
     account_id uuid NOT NULL,
     resource_id text NOT NULL,
@@ -1918,6 +1976,13 @@ CREATE TABLE public.schema_migrations (
     version character varying NOT NULL
 );
 
+CREATE TABLE public.secret_keys (
+    purpose text NOT NULL,
+    fingerprint bytea NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT ck_secret_keys_fingerprint CHECK ((length(fingerprint) = 16))
+);
+
 CREATE TABLE public.shortened_resources (
     account_id uuid NOT NULL,
     resource_id text NOT NULL,
@@ -1985,6 +2050,100 @@ CREATE TABLE public.watched_accounts (
     account_id uuid NOT NULL,
     next_due_at timestamp with time zone,
     evaluated_at timestamp with time zone
+)
+WITH (fillfactor='70');
+
+CREATE TABLE public.webhook_attempts (
+    account_id uuid NOT NULL,
+    endpoint_id uuid NOT NULL,
+    message_id uuid NOT NULL,
+    number integer NOT NULL,
+    started_at timestamp with time zone NOT NULL,
+    status_code integer,
+    duration_ms integer,
+    reason text
+);
+
+CREATE TABLE public.webhook_messages (
+    account_id uuid NOT NULL,
+    endpoint_id uuid NOT NULL,
+    message_id uuid NOT NULL,
+    type text NOT NULL,
+    object_id text NOT NULL,
+    version bigint NOT NULL,
+    body text NOT NULL,
+    notification_id uuid,
+    status text NOT NULL,
+    attempts integer NOT NULL,
+    tries integer NOT NULL,
+    next_at timestamp with time zone,
+    reason text,
+    created_at timestamp with time zone NOT NULL,
+    finished_at timestamp with time zone,
+    CONSTRAINT ck_webhook_messages_finished CHECK (((status = ANY (ARRAY['delivered'::text, 'failed'::text])) = (finished_at IS NOT NULL))),
+    CONSTRAINT ck_webhook_messages_next CHECK (((status = ANY (ARRAY['pending'::text, 'sending'::text])) = (next_at IS NOT NULL))),
+    CONSTRAINT ck_webhook_messages_status CHECK ((status = ANY (ARRAY['pending'::text, 'sending'::text, 'delivered'::text, 'failed'::text])))
+);
+
+CREATE VIEW public.webhook_deliveries_v AS
+ SELECT m.account_id,
+    m.endpoint_id,
+    m.message_id,
+    m.type,
+    m.object_id,
+    m.version,
+    m.status,
+    m.attempts,
+    m.reason,
+    m.next_at,
+    m.created_at,
+    m.finished_at,
+    newest.numbers,
+    newest.started_ats,
+    newest.status_codes,
+    newest.durations_ms,
+    newest.reasons
+   FROM (public.webhook_messages m
+     CROSS JOIN LATERAL ( SELECT array_agg(a.number ORDER BY a.number) AS numbers,
+            array_agg(a.started_at ORDER BY a.number) AS started_ats,
+            array_agg(a.status_code ORDER BY a.number) AS status_codes,
+            array_agg(a.duration_ms ORDER BY a.number) AS durations_ms,
+            array_agg(a.reason ORDER BY a.number) AS reasons
+           FROM ( SELECT webhook_attempts.account_id,
+                    webhook_attempts.endpoint_id,
+                    webhook_attempts.message_id,
+                    webhook_attempts.number,
+                    webhook_attempts.started_at,
+                    webhook_attempts.status_code,
+                    webhook_attempts.duration_ms,
+                    webhook_attempts.reason
+                   FROM public.webhook_attempts
+                  WHERE ((webhook_attempts.account_id = m.account_id) AND (webhook_attempts.endpoint_id = m.endpoint_id) AND (webhook_attempts.message_id = m.message_id))
+                  ORDER BY webhook_attempts.number DESC
+                 LIMIT 20) a) newest);
+
+CREATE TABLE public.webhook_endpoints (
+    account_id uuid NOT NULL,
+    endpoint_id uuid NOT NULL,
+    url text NOT NULL,
+    description text,
+    events text[] NOT NULL,
+    status text NOT NULL,
+    disabled_reason text,
+    disabled_at timestamp with time zone,
+    secret_number integer NOT NULL,
+    secret_rotated_at timestamp with time zone,
+    failing_since timestamp with time zone,
+    failures integer NOT NULL,
+    is_slow boolean NOT NULL,
+    due_at timestamp with time zone,
+    created_at timestamp with time zone NOT NULL,
+    deleted_at timestamp with time zone,
+    CONSTRAINT ck_webhook_endpoints_disabled CHECK ((((status = 'disabled'::text) = (disabled_reason IS NOT NULL)) AND ((status = 'disabled'::text) = (disabled_at IS NOT NULL)))),
+    CONSTRAINT ck_webhook_endpoints_events CHECK ((cardinality(events) > 0)),
+    CONSTRAINT ck_webhook_endpoints_reason CHECK ((disabled_reason = ANY (ARRAY['asked'::text, 'failing'::text, 'gone'::text]))),
+    CONSTRAINT ck_webhook_endpoints_secret CHECK ((secret_number > 0)),
+    CONSTRAINT ck_webhook_endpoints_status CHECK ((status = ANY (ARRAY['enabled'::text, 'disabled'::text])))
 )
 WITH (fillfactor='70');
 
@@ -2170,7 +2329,10 @@ ALTER TABLE ONLY public.day_rows
     ADD CONSTRAINT pk_day_rows PRIMARY KEY (account_id, day, resource_id, meter);
 
 ALTER TABLE ONLY public.deliveries
-    ADD CONSTRAINT pk_deliveries PRIMARY KEY (account_id, notification_id, method);
+    ADD CONSTRAINT pk_deliveries PRIMARY KEY (account_id, delivery_id);
+
+ALTER TABLE ONLY public.delivery_attempts
+    ADD CONSTRAINT pk_delivery_attempts PRIMARY KEY (account_id, delivery_id, number);
 
 ALTER TABLE ONLY public.document_pdfs
     ADD CONSTRAINT pk_document_pdfs PRIMARY KEY (account_id, document_id);
@@ -2214,6 +2376,9 @@ ALTER TABLE ONLY public.issuers
 ALTER TABLE ONLY public.meters
     ADD CONSTRAINT pk_meters PRIMARY KEY (meter);
 
+ALTER TABLE ONLY public.notification_settings
+    ADD CONSTRAINT pk_notification_settings PRIMARY KEY (account_id);
+
 ALTER TABLE ONLY public.notifications
     ADD CONSTRAINT pk_notifications PRIMARY KEY (account_id, notification_id);
 
@@ -2250,6 +2415,9 @@ ALTER TABLE ONLY public.quarantined_events
 ALTER TABLE ONLY public.rate_cards
     ADD CONSTRAINT pk_rate_cards PRIMARY KEY (rate_card_id);
 
+ALTER TABLE ONLY public.receipts
+    ADD CONSTRAINT pk_receipts PRIMARY KEY (account_id, payment_id);
+
 ALTER TABLE ONLY public.refunds
     ADD CONSTRAINT pk_refunds PRIMARY KEY (account_id, refund_id);
 
@@ -2267,6 +2435,9 @@ ALTER TABLE ONLY public.run_accounts
 
 ALTER TABLE ONLY public.runs
     ADD CONSTRAINT pk_runs PRIMARY KEY (run_id);
+
+ALTER TABLE ONLY public.secret_keys
+    ADD CONSTRAINT pk_secret_keys PRIMARY KEY (purpose);
 
 ALTER TABLE ONLY public.shortened_resources
     ADD CONSTRAINT pk_shortened_resources PRIMARY KEY (account_id, resource_id);
@@ -2289,6 +2460,15 @@ ALTER TABLE ONLY public.usage_events
 ALTER TABLE ONLY public.watched_accounts
     ADD CONSTRAINT pk_watched_accounts PRIMARY KEY (account_id);
 
+ALTER TABLE ONLY public.webhook_attempts
+    ADD CONSTRAINT pk_webhook_attempts PRIMARY KEY (account_id, endpoint_id, message_id, number);
+
+ALTER TABLE ONLY public.webhook_endpoints
+    ADD CONSTRAINT pk_webhook_endpoints PRIMARY KEY (account_id, endpoint_id);
+
+ALTER TABLE ONLY public.webhook_messages
+    ADD CONSTRAINT pk_webhook_messages PRIMARY KEY (account_id, endpoint_id, message_id);
+
 ALTER TABLE ONLY public.schema_migrations
     ADD CONSTRAINT schema_migrations_pkey PRIMARY KEY (version);
 
@@ -2297,6 +2477,9 @@ ALTER TABLE ONLY public.alert_firings
 
 ALTER TABLE ONLY public.api_keys
     ADD CONSTRAINT uq_api_keys_id UNIQUE (account_id, key_id);
+
+ALTER TABLE ONLY public.deliveries
+    ADD CONSTRAINT uq_deliveries_once UNIQUE (account_id, notification_id, method, recipient_number);
 
 ALTER TABLE ONLY public.holds
     ADD CONSTRAINT uq_holds_reference UNIQUE (account_id, reference);
@@ -2367,7 +2550,9 @@ CREATE INDEX ix_credit_notes_issued ON public.credit_notes USING btree (account_
 
 CREATE INDEX ix_day_rows_gauge ON public.day_rows USING btree (account_id, resource_id, meter, day) WHERE is_gauge;
 
-CREATE INDEX ix_deliveries_pending ON public.deliveries USING btree (created_at, account_id, notification_id, method) WHERE (status = 'pending'::text);
+CREATE INDEX ix_deliveries_due ON public.deliveries USING btree (method, next_at, account_id, delivery_id) WHERE (next_at IS NOT NULL);
+
+CREATE INDEX ix_deliveries_newest ON public.deliveries USING btree (status, created_at DESC, delivery_id DESC);
 
 CREATE INDEX ix_holds_captured ON public.holds USING btree (account_id, ended_at DESC, hold_id DESC) WHERE (status = 'captured'::text);
 
@@ -2384,6 +2569,8 @@ CREATE INDEX ix_invoice_states_void ON public.invoice_states USING btree (accoun
 CREATE INDEX ix_invoices_issued ON public.invoices USING btree (account_id, issued_at DESC, invoice_id DESC);
 
 CREATE INDEX ix_invoices_negative ON public.invoices USING btree (account_id, issued_at DESC, invoice_id DESC) WHERE (total_minor < 0);
+
+CREATE INDEX ix_notifications_created ON public.notifications USING btree (account_id, created_at DESC, notification_id DESC);
 
 CREATE INDEX ix_outbox_events_order ON public.outbox_events USING btree (transaction_id, version);
 
@@ -2454,6 +2641,22 @@ CREATE INDEX ix_usage_events_recorded ON public.usage_events USING brin (recorde
 CREATE INDEX ix_usage_events_series ON public.usage_events USING btree (account_id, resource_id, meter, occurred_at);
 
 CREATE INDEX ix_watched_accounts_due ON public.watched_accounts USING btree (next_due_at, account_id) WHERE (next_due_at IS NOT NULL);
+
+CREATE INDEX ix_webhook_endpoints_created ON public.webhook_endpoints USING btree (account_id, created_at, endpoint_id) WHERE (deleted_at IS NULL);
+
+CREATE INDEX ix_webhook_endpoints_due ON public.webhook_endpoints USING btree (due_at, account_id, endpoint_id) WHERE (due_at IS NOT NULL);
+
+CREATE INDEX ix_webhook_messages_created ON public.webhook_messages USING btree (account_id, endpoint_id, created_at DESC, message_id DESC);
+
+CREATE INDEX ix_webhook_messages_due ON public.webhook_messages USING btree (account_id, endpoint_id, next_at, version) WHERE (next_at IS NOT NULL);
+
+CREATE INDEX ix_webhook_messages_failed ON public.webhook_messages USING btree (created_at DESC, message_id DESC, endpoint_id DESC) WHERE (status = 'failed'::text);
+
+CREATE INDEX ix_webhook_messages_finished ON public.webhook_messages USING btree (finished_at) WHERE (finished_at IS NOT NULL);
+
+CREATE INDEX ix_webhook_messages_newest ON public.webhook_messages USING btree (created_at DESC, message_id DESC, endpoint_id DESC);
+
+CREATE INDEX ix_webhook_messages_notification ON public.webhook_messages USING btree (account_id, notification_id) WHERE (notification_id IS NOT NULL);
 
 CREATE UNIQUE INDEX uq_payment_methods_default ON public.payment_methods USING btree (account_id) WHERE is_default;
 
@@ -2526,6 +2729,9 @@ ALTER TABLE ONLY public.credit_notes
 ALTER TABLE ONLY public.deliveries
     ADD CONSTRAINT fk_deliveries_notification FOREIGN KEY (account_id, notification_id) REFERENCES public.notifications(account_id, notification_id);
 
+ALTER TABLE ONLY public.delivery_attempts
+    ADD CONSTRAINT fk_delivery_attempts_delivery FOREIGN KEY (account_id, delivery_id) REFERENCES public.deliveries(account_id, delivery_id);
+
 ALTER TABLE ONLY public.holds
     ADD CONSTRAINT fk_holds_account FOREIGN KEY (account_id) REFERENCES public.accounts(account_id);
 
@@ -2540,6 +2746,9 @@ ALTER TABLE ONLY public.invoice_taxes
 
 ALTER TABLE ONLY public.invoices
     ADD CONSTRAINT fk_invoices_account FOREIGN KEY (account_id) REFERENCES public.accounts(account_id);
+
+ALTER TABLE ONLY public.notification_settings
+    ADD CONSTRAINT fk_notification_settings_account FOREIGN KEY (account_id) REFERENCES public.accounts(account_id);
 
 ALTER TABLE ONLY public.notifications
     ADD CONSTRAINT fk_notifications_account FOREIGN KEY (account_id) REFERENCES public.accounts(account_id);
@@ -2564,6 +2773,9 @@ ALTER TABLE ONLY public.promotional_credits
 
 ALTER TABLE ONLY public.rate_cards
     ADD CONSTRAINT fk_rate_cards_currency FOREIGN KEY (currency) REFERENCES public.currencies(currency);
+
+ALTER TABLE ONLY public.receipts
+    ADD CONSTRAINT fk_receipts_payment FOREIGN KEY (account_id, payment_id) REFERENCES public.payments(account_id, payment_id);
 
 ALTER TABLE ONLY public.refunds
     ADD CONSTRAINT fk_refunds_account FOREIGN KEY (account_id) REFERENCES public.accounts(account_id);
@@ -2598,207 +2810,447 @@ ALTER TABLE ONLY public.undone_credits
 ALTER TABLE ONLY public.watched_accounts
     ADD CONSTRAINT fk_watched_accounts_account FOREIGN KEY (account_id) REFERENCES public.accounts(account_id);
 
+ALTER TABLE ONLY public.webhook_attempts
+    ADD CONSTRAINT fk_webhook_attempts_message FOREIGN KEY (account_id, endpoint_id, message_id) REFERENCES public.webhook_messages(account_id, endpoint_id, message_id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.webhook_endpoints
+    ADD CONSTRAINT fk_webhook_endpoints_account FOREIGN KEY (account_id) REFERENCES public.accounts(account_id);
+
+ALTER TABLE ONLY public.webhook_messages
+    ADD CONSTRAINT fk_webhook_messages_endpoint FOREIGN KEY (account_id, endpoint_id) REFERENCES public.webhook_endpoints(account_id, endpoint_id);
+
 GRANT USAGE ON SCHEMA public TO lineserve_app;
+GRANT USAGE ON SCHEMA public TO lineserve_ops;
+GRANT USAGE ON SCHEMA public TO lineserve_read;
 
 GRANT USAGE ON SCHEMA queue TO lineserve_app;
 
 GRANT USAGE ON SCHEMA sandbox TO lineserve_app;
 
+GRANT SELECT ON TABLE public.audit_records TO lineserve_ops;
 GRANT SELECT,INSERT ON TABLE public.audit_records TO lineserve_app;
 
+GRANT SELECT ON TABLE public.account_touches TO lineserve_ops;
 GRANT SELECT,INSERT,DELETE ON TABLE public.account_touches TO lineserve_app;
 
+GRANT SELECT ON TABLE public.accounts TO lineserve_ops;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.accounts TO lineserve_app;
 
+GRANT SELECT ON TABLE public.accounts_v TO lineserve_ops;
 GRANT SELECT ON TABLE public.accounts_v TO lineserve_app;
 
+GRANT SELECT ON TABLE public.alert_firings TO lineserve_ops;
 GRANT SELECT,INSERT ON TABLE public.alert_firings TO lineserve_app;
 
+GRANT SELECT ON TABLE public.alerts TO lineserve_ops;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.alerts TO lineserve_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.api_keys TO lineserve_app;
 
+GRANT SELECT(key_id) ON TABLE public.api_keys TO lineserve_ops;
+
+GRANT SELECT(account_id) ON TABLE public.api_keys TO lineserve_ops;
+
+GRANT SELECT(name) ON TABLE public.api_keys TO lineserve_ops;
+
+GRANT SELECT(prefix) ON TABLE public.api_keys TO lineserve_ops;
+
+GRANT SELECT(permissions) ON TABLE public.api_keys TO lineserve_ops;
+
+GRANT SELECT(ip_whitelist) ON TABLE public.api_keys TO lineserve_ops;
+
+GRANT SELECT(created_at) ON TABLE public.api_keys TO lineserve_ops;
+
+GRANT SELECT(expires_at) ON TABLE public.api_keys TO lineserve_ops;
+
+GRANT SELECT(revoked_at) ON TABLE public.api_keys TO lineserve_ops;
+
+GRANT SELECT(last_used_at) ON TABLE public.api_keys TO lineserve_ops;
+
+GRANT SELECT ON TABLE public.audit_head TO lineserve_ops;
 GRANT SELECT,UPDATE ON TABLE public.audit_head TO lineserve_app;
 
+GRANT SELECT ON TABLE public.balances TO lineserve_ops;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.balances TO lineserve_app;
 
+GRANT SELECT ON TABLE public.balances_v TO lineserve_ops;
 GRANT SELECT ON TABLE public.balances_v TO lineserve_app;
+GRANT SELECT ON TABLE public.balances_v TO lineserve_read;
 
+GRANT SELECT ON TABLE public.bands TO lineserve_ops;
 GRANT SELECT,INSERT ON TABLE public.bands TO lineserve_app;
 
+GRANT SELECT ON TABLE public.bands_v TO lineserve_ops;
 GRANT SELECT ON TABLE public.bands_v TO lineserve_app;
+GRANT SELECT ON TABLE public.bands_v TO lineserve_read;
 
+GRANT SELECT ON TABLE public.billed_items TO lineserve_ops;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.billed_items TO lineserve_app;
 
+GRANT SELECT ON TABLE public.invoice_lines TO lineserve_ops;
 GRANT SELECT,INSERT ON TABLE public.invoice_lines TO lineserve_app;
 
+GRANT SELECT ON TABLE public.invoice_states TO lineserve_ops;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.invoice_states TO lineserve_app;
 
+GRANT SELECT ON TABLE public.billed_lines_v TO lineserve_ops;
 GRANT SELECT ON TABLE public.billed_lines_v TO lineserve_app;
+GRANT SELECT ON TABLE public.billed_lines_v TO lineserve_read;
 
+GRANT SELECT ON TABLE public.chargebacks TO lineserve_ops;
 GRANT SELECT,INSERT ON TABLE public.chargebacks TO lineserve_app;
 
+GRANT SELECT ON TABLE public.payments TO lineserve_ops;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.payments TO lineserve_app;
 
+GRANT SELECT ON TABLE public.chargeback_transactions_v TO lineserve_ops;
 GRANT SELECT ON TABLE public.chargeback_transactions_v TO lineserve_app;
+GRANT SELECT ON TABLE public.chargeback_transactions_v TO lineserve_read;
 
+GRANT SELECT ON TABLE public.check_marks TO lineserve_ops;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.check_marks TO lineserve_app;
 
+GRANT SELECT ON TABLE public.close_corrections TO lineserve_ops;
 GRANT SELECT,INSERT ON TABLE public.close_corrections TO lineserve_app;
 
+GRANT SELECT ON TABLE public.closes TO lineserve_ops;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.closes TO lineserve_app;
 
+GRANT SELECT ON TABLE public.closes_v TO lineserve_ops;
 GRANT SELECT ON TABLE public.closes_v TO lineserve_app;
+GRANT SELECT ON TABLE public.closes_v TO lineserve_read;
 
+GRANT SELECT ON TABLE public.code_digest TO lineserve_ops;
+
+GRANT SELECT ON TABLE public.credit_note_lines TO lineserve_ops;
 GRANT SELECT,INSERT ON TABLE public.credit_note_lines TO lineserve_app;
 
+GRANT SELECT ON TABLE public.credit_note_taxes TO lineserve_ops;
 GRANT SELECT,INSERT ON TABLE public.credit_note_taxes TO lineserve_app;
 
+GRANT SELECT ON TABLE public.credit_notes TO lineserve_ops;
 GRANT SELECT,INSERT ON TABLE public.credit_notes TO lineserve_app;
 
+GRANT SELECT ON TABLE public.invoices TO lineserve_ops;
 GRANT SELECT,INSERT ON TABLE public.invoices TO lineserve_app;
 
+GRANT SELECT ON TABLE public.credit_note_transactions_v TO lineserve_ops;
 GRANT SELECT ON TABLE public.credit_note_transactions_v TO lineserve_app;
+GRANT SELECT ON TABLE public.credit_note_transactions_v TO lineserve_read;
 
+GRANT SELECT ON TABLE public.promotional_credits TO lineserve_ops;
 GRANT SELECT,INSERT ON TABLE public.promotional_credits TO lineserve_app;
 
+GRANT SELECT ON TABLE public.credit_transactions_v TO lineserve_ops;
 GRANT SELECT ON TABLE public.credit_transactions_v TO lineserve_app;
+GRANT SELECT ON TABLE public.credit_transactions_v TO lineserve_read;
 
+GRANT SELECT ON TABLE public.credited_invoices_v TO lineserve_ops;
 GRANT SELECT ON TABLE public.credited_invoices_v TO lineserve_app;
+GRANT SELECT ON TABLE public.credited_invoices_v TO lineserve_read;
 
+GRANT SELECT ON TABLE public.currencies TO lineserve_ops;
 GRANT SELECT ON TABLE public.currencies TO lineserve_app;
 
+GRANT SELECT ON TABLE public.currencies_v TO lineserve_ops;
 GRANT SELECT ON TABLE public.currencies_v TO lineserve_app;
+GRANT SELECT ON TABLE public.currencies_v TO lineserve_read;
 
+GRANT SELECT ON TABLE public.day_rows TO lineserve_ops;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.day_rows TO lineserve_app;
 
+GRANT SELECT ON TABLE public.day_rows_v TO lineserve_ops;
 GRANT SELECT ON TABLE public.day_rows_v TO lineserve_app;
+GRANT SELECT ON TABLE public.day_rows_v TO lineserve_read;
 
+GRANT SELECT ON TABLE public.deliveries TO lineserve_ops;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.deliveries TO lineserve_app;
 
+GRANT SELECT ON TABLE public.deliveries_v TO lineserve_ops;
 GRANT SELECT ON TABLE public.deliveries_v TO lineserve_app;
+GRANT SELECT ON TABLE public.deliveries_v TO lineserve_read;
 
+GRANT SELECT ON TABLE public.delivery_attempts TO lineserve_ops;
+GRANT SELECT,INSERT ON TABLE public.delivery_attempts TO lineserve_app;
+
+GRANT UPDATE(ended_at) ON TABLE public.delivery_attempts TO lineserve_app;
+
+GRANT UPDATE(outcome) ON TABLE public.delivery_attempts TO lineserve_app;
+
+GRANT UPDATE(gateway_id) ON TABLE public.delivery_attempts TO lineserve_app;
+
+GRANT UPDATE(reason) ON TABLE public.delivery_attempts TO lineserve_app;
+
+GRANT SELECT ON TABLE public.document_pdfs TO lineserve_ops;
 GRANT SELECT,INSERT ON TABLE public.document_pdfs TO lineserve_app;
 
+GRANT SELECT ON TABLE public.transfers TO lineserve_ops;
 GRANT SELECT,INSERT ON TABLE public.transfers TO lineserve_app;
 
+GRANT SELECT ON TABLE public.expired_credits_v TO lineserve_ops;
 GRANT SELECT ON TABLE public.expired_credits_v TO lineserve_app;
+GRANT SELECT ON TABLE public.expired_credits_v TO lineserve_read;
 
+GRANT SELECT ON TABLE public.gauges TO lineserve_ops;
 GRANT SELECT,INSERT ON TABLE public.gauges TO lineserve_app;
 
+GRANT SELECT ON TABLE public.gauges_v TO lineserve_ops;
 GRANT SELECT ON TABLE public.gauges_v TO lineserve_app;
+GRANT SELECT ON TABLE public.gauges_v TO lineserve_read;
 
+GRANT SELECT ON TABLE public.heads TO lineserve_ops;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.heads TO lineserve_app;
 
+GRANT SELECT ON TABLE public.holds TO lineserve_ops;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.holds TO lineserve_app;
 
+GRANT SELECT ON TABLE public.hold_transactions_v TO lineserve_ops;
 GRANT SELECT ON TABLE public.hold_transactions_v TO lineserve_app;
+GRANT SELECT ON TABLE public.hold_transactions_v TO lineserve_read;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.idempotency_keys TO lineserve_app;
 
-GRANT SELECT ON TABLE public.invoice_line_transactions_v TO lineserve_app;
+GRANT SELECT(account_id) ON TABLE public.idempotency_keys TO lineserve_ops;
 
+GRANT SELECT(route) ON TABLE public.idempotency_keys TO lineserve_ops;
+
+GRANT SELECT(key) ON TABLE public.idempotency_keys TO lineserve_ops;
+
+GRANT SELECT(status) ON TABLE public.idempotency_keys TO lineserve_ops;
+
+GRANT SELECT(created_at) ON TABLE public.idempotency_keys TO lineserve_ops;
+
+GRANT SELECT ON TABLE public.invoice_line_transactions_v TO lineserve_ops;
+GRANT SELECT ON TABLE public.invoice_line_transactions_v TO lineserve_app;
+GRANT SELECT ON TABLE public.invoice_line_transactions_v TO lineserve_read;
+
+GRANT SELECT ON TABLE public.invoice_numbers TO lineserve_ops;
 GRANT SELECT,INSERT ON TABLE public.invoice_numbers TO lineserve_app;
 
+GRANT SELECT ON TABLE public.invoice_payments TO lineserve_ops;
 GRANT SELECT,INSERT ON TABLE public.invoice_payments TO lineserve_app;
 
+GRANT SELECT ON TABLE public.invoice_taxes TO lineserve_ops;
 GRANT SELECT,INSERT ON TABLE public.invoice_taxes TO lineserve_app;
 
+GRANT SELECT ON TABLE public.invoice_tax_transactions_v TO lineserve_ops;
 GRANT SELECT ON TABLE public.invoice_tax_transactions_v TO lineserve_app;
+GRANT SELECT ON TABLE public.invoice_tax_transactions_v TO lineserve_read;
 
+GRANT SELECT ON TABLE public.negative_invoice_transactions_v TO lineserve_ops;
 GRANT SELECT ON TABLE public.negative_invoice_transactions_v TO lineserve_app;
+GRANT SELECT ON TABLE public.negative_invoice_transactions_v TO lineserve_read;
 
+GRANT SELECT ON TABLE public.voiding_transactions_v TO lineserve_ops;
 GRANT SELECT ON TABLE public.voiding_transactions_v TO lineserve_app;
+GRANT SELECT ON TABLE public.voiding_transactions_v TO lineserve_read;
 
+GRANT SELECT ON TABLE public.invoice_transactions_v TO lineserve_ops;
 GRANT SELECT ON TABLE public.invoice_transactions_v TO lineserve_app;
+GRANT SELECT ON TABLE public.invoice_transactions_v TO lineserve_read;
 
+GRANT SELECT ON TABLE public.issued_invoices_v TO lineserve_ops;
 GRANT SELECT ON TABLE public.issued_invoices_v TO lineserve_app;
+GRANT SELECT ON TABLE public.issued_invoices_v TO lineserve_read;
 
+GRANT SELECT ON TABLE public.issuer_logos TO lineserve_ops;
 GRANT SELECT,INSERT ON TABLE public.issuer_logos TO lineserve_app;
 
+GRANT SELECT ON TABLE public.issuers TO lineserve_ops;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.issuers TO lineserve_app;
 
+GRANT SELECT ON TABLE public.meters TO lineserve_ops;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.meters TO lineserve_app;
 
+GRANT SELECT ON TABLE public.meters_v TO lineserve_ops;
 GRANT SELECT ON TABLE public.meters_v TO lineserve_app;
+GRANT SELECT ON TABLE public.meters_v TO lineserve_read;
 
+GRANT SELECT ON TABLE public.notification_settings TO lineserve_ops;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.notification_settings TO lineserve_app;
+
+GRANT SELECT ON TABLE public.notifications TO lineserve_ops;
 GRANT SELECT,INSERT ON TABLE public.notifications TO lineserve_app;
 
+GRANT SELECT ON TABLE public.number_series TO lineserve_ops;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.number_series TO lineserve_app;
 
+GRANT SELECT ON TABLE public.open_holds_v TO lineserve_ops;
 GRANT SELECT ON TABLE public.open_holds_v TO lineserve_app;
+GRANT SELECT ON TABLE public.open_holds_v TO lineserve_read;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.operator_keys TO lineserve_app;
 
+GRANT SELECT(key_id) ON TABLE public.operator_keys TO lineserve_ops;
+
+GRANT SELECT(name) ON TABLE public.operator_keys TO lineserve_ops;
+
+GRANT SELECT(scopes) ON TABLE public.operator_keys TO lineserve_ops;
+
+GRANT SELECT(created_at) ON TABLE public.operator_keys TO lineserve_ops;
+
+GRANT SELECT(expires_at) ON TABLE public.operator_keys TO lineserve_ops;
+
+GRANT SELECT(revoked_at) ON TABLE public.operator_keys TO lineserve_ops;
+
+GRANT SELECT(last_used_at) ON TABLE public.operator_keys TO lineserve_ops;
+
 GRANT USAGE ON SEQUENCE public.outbox_versions TO lineserve_app;
 
+GRANT SELECT ON TABLE public.outbox_events TO lineserve_ops;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.outbox_events TO lineserve_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.payment_methods TO lineserve_app;
 
-GRANT SELECT ON TABLE public.received_transactions_v TO lineserve_app;
+GRANT SELECT(account_id) ON TABLE public.payment_methods TO lineserve_ops;
 
+GRANT SELECT(payment_method_id) ON TABLE public.payment_methods TO lineserve_ops;
+
+GRANT SELECT(type) ON TABLE public.payment_methods TO lineserve_ops;
+
+GRANT SELECT(gateway) ON TABLE public.payment_methods TO lineserve_ops;
+
+GRANT SELECT(brand) ON TABLE public.payment_methods TO lineserve_ops;
+
+GRANT SELECT(bank_name) ON TABLE public.payment_methods TO lineserve_ops;
+
+GRANT SELECT(last4) ON TABLE public.payment_methods TO lineserve_ops;
+
+GRANT SELECT(exp_month) ON TABLE public.payment_methods TO lineserve_ops;
+
+GRANT SELECT(exp_year) ON TABLE public.payment_methods TO lineserve_ops;
+
+GRANT SELECT(is_default) ON TABLE public.payment_methods TO lineserve_ops;
+
+GRANT SELECT(created_at) ON TABLE public.payment_methods TO lineserve_ops;
+
+GRANT SELECT(deleted_at) ON TABLE public.payment_methods TO lineserve_ops;
+
+GRANT SELECT ON TABLE public.received_transactions_v TO lineserve_ops;
+GRANT SELECT ON TABLE public.received_transactions_v TO lineserve_app;
+GRANT SELECT ON TABLE public.received_transactions_v TO lineserve_read;
+
+GRANT SELECT ON TABLE public.refunds TO lineserve_ops;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.refunds TO lineserve_app;
 
+GRANT SELECT ON TABLE public.refund_transactions_v TO lineserve_ops;
 GRANT SELECT ON TABLE public.refund_transactions_v TO lineserve_app;
+GRANT SELECT ON TABLE public.refund_transactions_v TO lineserve_read;
 
+GRANT SELECT ON TABLE public.payment_transactions_v TO lineserve_ops;
 GRANT SELECT ON TABLE public.payment_transactions_v TO lineserve_app;
+GRANT SELECT ON TABLE public.payment_transactions_v TO lineserve_read;
 
+GRANT SELECT ON TABLE public.period_versions TO lineserve_ops;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.period_versions TO lineserve_app;
 
+GRANT SELECT ON TABLE public.period_versions_v TO lineserve_ops;
 GRANT SELECT ON TABLE public.period_versions_v TO lineserve_app;
+GRANT SELECT ON TABLE public.period_versions_v TO lineserve_read;
 
+GRANT SELECT ON TABLE public.prices TO lineserve_ops;
 GRANT SELECT,INSERT ON TABLE public.prices TO lineserve_app;
 
 GRANT UPDATE(valid_to) ON TABLE public.prices TO lineserve_app;
 
+GRANT SELECT ON TABLE public.prices_v TO lineserve_ops;
 GRANT SELECT ON TABLE public.prices_v TO lineserve_app;
+GRANT SELECT ON TABLE public.prices_v TO lineserve_read;
 
+GRANT SELECT ON TABLE public.projects TO lineserve_ops;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.projects TO lineserve_app;
 
+GRANT SELECT ON TABLE public.projects_v TO lineserve_ops;
 GRANT SELECT ON TABLE public.projects_v TO lineserve_app;
+GRANT SELECT ON TABLE public.projects_v TO lineserve_read;
 
+GRANT SELECT ON TABLE public.promotional_credits_v TO lineserve_ops;
 GRANT SELECT ON TABLE public.promotional_credits_v TO lineserve_app;
+GRANT SELECT ON TABLE public.promotional_credits_v TO lineserve_read;
 
+GRANT SELECT ON TABLE public.quarantined_events TO lineserve_ops;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.quarantined_events TO lineserve_app;
 
+GRANT SELECT ON TABLE public.rate_cards TO lineserve_ops;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.rate_cards TO lineserve_app;
 
+GRANT SELECT ON TABLE public.receipts TO lineserve_ops;
+GRANT SELECT,INSERT ON TABLE public.receipts TO lineserve_app;
+
+GRANT SELECT ON TABLE public.resource_deletions TO lineserve_ops;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.resource_deletions TO lineserve_app;
 
+GRANT SELECT ON TABLE public.resources TO lineserve_ops;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.resources TO lineserve_app;
 
+GRANT SELECT ON TABLE public.state_points TO lineserve_ops;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.state_points TO lineserve_app;
 
+GRANT SELECT ON TABLE public.resource_spans_v TO lineserve_ops;
 GRANT SELECT ON TABLE public.resource_spans_v TO lineserve_app;
+GRANT SELECT ON TABLE public.resource_spans_v TO lineserve_read;
 
+GRANT SELECT ON TABLE public.resource_gaps_v TO lineserve_ops;
 GRANT SELECT ON TABLE public.resource_gaps_v TO lineserve_app;
+GRANT SELECT ON TABLE public.resource_gaps_v TO lineserve_read;
 
+GRANT SELECT ON TABLE public.resource_moves TO lineserve_ops;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.resource_moves TO lineserve_app;
 
+GRANT SELECT ON TABLE public.resource_moves_v TO lineserve_ops;
 GRANT SELECT ON TABLE public.resource_moves_v TO lineserve_app;
+GRANT SELECT ON TABLE public.resource_moves_v TO lineserve_read;
 
+GRANT SELECT ON TABLE public.resources_v TO lineserve_ops;
 GRANT SELECT ON TABLE public.resources_v TO lineserve_app;
+GRANT SELECT ON TABLE public.resources_v TO lineserve_read;
 
+GRANT SELECT ON TABLE public.run_accounts TO lineserve_ops;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.run_accounts TO lineserve_app;
 
+GRANT SELECT ON TABLE public.runs TO lineserve_ops;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.runs TO lineserve_app;
 
 GRANT SELECT ON TABLE public.schema_migrations TO lineserve_app;
 
+GRANT SELECT ON TABLE public.secret_keys TO lineserve_ops;
+GRANT SELECT,INSERT ON TABLE public.secret_keys TO lineserve_app;
+
+GRANT SELECT ON TABLE public.shortened_resources TO lineserve_ops;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.shortened_resources TO lineserve_app;
 
+GRANT SELECT ON TABLE public.tax_rates TO lineserve_ops;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.tax_rates TO lineserve_app;
 
+GRANT SELECT ON TABLE public.tax_rates_v TO lineserve_ops;
 GRANT SELECT ON TABLE public.tax_rates_v TO lineserve_app;
+GRANT SELECT ON TABLE public.tax_rates_v TO lineserve_read;
 
+GRANT SELECT ON TABLE public.undone_credits TO lineserve_ops;
 GRANT SELECT,INSERT ON TABLE public.undone_credits TO lineserve_app;
 
+GRANT SELECT ON TABLE public.usage_events TO lineserve_ops;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.usage_events TO lineserve_app;
 
+GRANT SELECT ON TABLE public.wallet_transactions_v TO lineserve_ops;
 GRANT SELECT ON TABLE public.wallet_transactions_v TO lineserve_app;
+GRANT SELECT ON TABLE public.wallet_transactions_v TO lineserve_read;
 
+GRANT SELECT ON TABLE public.watched_accounts TO lineserve_ops;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.watched_accounts TO lineserve_app;
+
+GRANT SELECT ON TABLE public.webhook_attempts TO lineserve_ops;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.webhook_attempts TO lineserve_app;
+
+GRANT SELECT ON TABLE public.webhook_messages TO lineserve_ops;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.webhook_messages TO lineserve_app;
+
+GRANT SELECT ON TABLE public.webhook_deliveries_v TO lineserve_ops;
+GRANT SELECT ON TABLE public.webhook_deliveries_v TO lineserve_app;
+GRANT SELECT ON TABLE public.webhook_deliveries_v TO lineserve_read;
+
+GRANT SELECT ON TABLE public.webhook_endpoints TO lineserve_ops;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.webhook_endpoints TO lineserve_app;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE queue.pgqueuer TO lineserve_app;
 
@@ -2821,3 +3273,5 @@ GRANT SELECT,INSERT,UPDATE ON TABLE sandbox.charges TO lineserve_app;
 GRANT SELECT,INSERT,UPDATE ON TABLE sandbox.instruments TO lineserve_app;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE sandbox.refunds TO lineserve_app;
+
+ALTER DEFAULT PRIVILEGES FOR ROLE lineserve_owner IN SCHEMA public GRANT SELECT ON TABLES TO lineserve_ops;

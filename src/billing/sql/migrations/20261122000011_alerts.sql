@@ -17,32 +17,6 @@ CREATE TABLE account_touches (
 );
 GRANT SELECT, INSERT, DELETE ON account_touches TO lineserve_app;
 
--- What an account is told, and by which channels.
-CREATE TABLE notifications (
-    account_id uuid NOT NULL CONSTRAINT fk_notifications_account REFERENCES accounts,
-    notification_id uuid NOT NULL,
-    template text NOT NULL,
-    object_id text NOT NULL,
-    attempt integer NOT NULL CONSTRAINT ck_notifications_attempt CHECK (attempt > 0),
-    payload jsonb NOT NULL,
-    created_at timestamptz NOT NULL,
-    CONSTRAINT pk_notifications PRIMARY KEY (account_id, notification_id),
-    CONSTRAINT uq_notifications_once UNIQUE (account_id, template, object_id, attempt)
-);
-GRANT SELECT, INSERT ON notifications TO lineserve_app;
-
-CREATE TABLE deliveries (
-    account_id uuid NOT NULL,
-    notification_id uuid NOT NULL,
-    method text NOT NULL CONSTRAINT ck_deliveries_method CHECK (method IN ('email', 'sms', 'webhook')),
-    status text NOT NULL CONSTRAINT ck_deliveries_status CHECK (status IN ('pending', 'sent', 'failed')),
-    created_at timestamptz NOT NULL,
-    CONSTRAINT pk_deliveries PRIMARY KEY (account_id, notification_id, method),
-    CONSTRAINT fk_deliveries_notification FOREIGN KEY (account_id, notification_id) REFERENCES notifications
-);
-CREATE INDEX ix_deliveries_pending ON deliveries (created_at, account_id, notification_id, method) WHERE status = 'pending';
-GRANT SELECT, INSERT, UPDATE ON deliveries TO lineserve_app;
-
 CREATE TABLE alerts (
     account_id uuid NOT NULL CONSTRAINT fk_alerts_account REFERENCES accounts,
     alert_id uuid NOT NULL,

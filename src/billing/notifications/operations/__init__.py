@@ -1,0 +1,1 @@
+"""The verbs of notifications: tell, send, send again, set."""

@@ -1,0 +1,1 @@
+"""Decisions about what is told, by which channels, and when."""
