@@ -32,7 +32,9 @@ async def other_database_dsn(database_server: Path) -> AsyncIterator[str]:
 @asynccontextmanager
 async def installed_at(dsn: str, now: datetime, *, months: int) -> AsyncIterator[Installation]:
     """An installation over an empty database, on another day."""
-    async with installation(load_settings(database_url=dsn, demo_months=months)) as installed:
+    async with installation(
+        load_settings(database_url=dsn, demo_months=months, allow_unsafe_database=True)
+    ) as installed:
         yield replace(installed, database=Database(installed.database.pool, lambda: now))
 
 

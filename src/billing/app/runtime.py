@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import asyncpg
 
 from billing import payments, wallets
+from billing.app import safety
 from billing.app.faults import CommandError
 from billing.kit import embedded_postgres
 from billing.kit.db import Database, open_pool
@@ -48,12 +49,22 @@ async def owner_dsn(settings: Settings) -> AsyncIterator[str]:
 @asynccontextmanager
 async def migrated_dsn(settings: Settings) -> AsyncIterator[str]:
     """The same, with the schema of this program."""
+    safety.require_guarded(settings)
     async with owner_dsn(settings) as dsn:
         try:
+            await _require_durable(settings, dsn)
             await migrate(dsn)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
             raise CommandError(f"the database cannot be used: {error}") from error
         yield dsn
+
+
+async def _require_durable(settings: Settings, dsn: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    try:
+        await safety.require_durable(connection, settings)
+    finally:
+        await connection.close()
 
 
 @asynccontextmanager

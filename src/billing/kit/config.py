@@ -96,6 +96,10 @@ class Settings(BaseSettings):
     postgres_bin_dir: Path | None = Field(default=None, description="PostgreSQL programs of the embedded database")
     database_login: str | None = Field(default=None, description="whom the embedded database runs as, started by root")
 
+    allow_unsafe_database: bool = Field(
+        default=False, description="start on a database that may lose what it acknowledged; only for tests"
+    )
+
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=8080, ge=0, le=65535, description="port; 0 takes a free one")
     operator_port: int | None = Field(
