@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -62,24 +62,18 @@ class TestNetWithin:
         await owner_connection.execute(f"SET LOCAL ROLE {APP_ROLE}")
         charges = oracle.rate(made.world, year=made.year, month=made.month, as_of=made.as_of, with_minimums=True)
         period = Period(made.year, made.month)
-        compared = 0
+        asked: dict[rating.DaysOfMonth, list[oracle.Charge]] = {}
         for account_id in made.world.accounts:
             own = [charge for charge in charges if charge.account.account_id == account_id]
             length = (period.end - period.start).days
             first, last = sorted((random.randrange(length + 1), random.randrange(length + 1)))
             since, until = period.start + timedelta(days=first), period.start + timedelta(days=last)
-            found = await rating.get_net_within(
-                owner_connection,
-                account_id=account_id,
-                period=period,
-                as_of=min(made.as_of, period.end),
-                since=since,
-                until=until,
-                with_minimums=True,
-            )
-            assert found == oracle_net_within(own, (since.date(), until.date()))
-            compared += len(own)
-        assert compared > 50
+            asked[rating.DaysOfMonth(account_id, period, since, until)] = own
+        found = await rating.list_net_within(owner_connection, asked=asked, now=made.as_of, with_minimums=True)
+        assert found == {
+            days: oracle_net_within(own, (days.since.date(), days.until.date())) for days, own in asked.items()
+        }
+        assert sum(map(len, asked.values())) > 50
 
     @pytest.mark.parametrize(
         ("meter", "paid_minor"),
@@ -153,6 +147,7 @@ class TestReserve:
         residents = [await self._live(cloud, random) for _ in range(account_total)]
         cloud.clock.now = FEBRUARY.start
         reserved = {account_id: await self._reserved(cloud, account_id) for account_id in residents}
+        await self._read_at_once_as_alone(cloud, residents)
         before = {account_id: await self._cash(cloud, account_id) for account_id in residents}
         cloud.clock.advance(timedelta(hours=1))
         for period in (JANUARY.previous(), JANUARY):
@@ -233,6 +228,27 @@ class TestReserve:
         assert money.decimals_of(own.currency) in {0, 2, 3}
         return own.reserved_minor
 
+    async def _read_at_once_as_alone(self, cloud: Cloud, residents: Sequence[UUID]) -> None:
+        """Many accounts' wallets are those that each reads alone, now and ahead, past the month's end too."""
+        async with cloud.database.snapshot() as tx:
+            own = {
+                account_id: (await accounts.get_account(tx.connection, account_id=account_id)).currency
+                for account_id in residents
+            }
+            for ahead in (timedelta(0), timedelta(days=1), timedelta(days=30)):
+                now = tx.now + ahead
+                at_once = await wallets.list_wallets_of(
+                    tx.connection, own_currencies=own, now=now, reserve=wallets.reserve_for_usage
+                )
+                for account_id, currency in own.items():
+                    assert at_once[account_id] == await wallets.list_wallets(
+                        tx.connection,
+                        account_id=account_id,
+                        own_currency=currency,
+                        now=now,
+                        reserve=wallets.reserve_for_usage,
+                    )
+
     async def _cash(self, cloud: Cloud, account_id: UUID) -> int:
         balances: Any = await cloud.balances(account_id)
         return sum(minor for (_, name), minor in balances.items() if name == "wallet:cash")
@@ -242,7 +258,7 @@ class TestReserve:
         account_id = await cloud.open_account(cash_minor=1)
         async with cloud.database.reading() as tx:
             for _ in range(7):
-                await wallets.reserve_for_usage(tx.connection, account_id, tx.now, 1, "USD")
+                await wallets.reserve_for_usage(tx.connection, tx.now, {account_id: wallets.OwnCash("USD", 1)})
             kept = await tx.connection.fetch(
                 """
                 SELECT generic_plans, custom_plans FROM pg_prepared_statements

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from billing import payments
+from billing import payments, wallets
 from billing.payments.model import ChargebackExceedsPayment, Payment
 from billing.wallets import operations as wallet_operations
 from tests.support import databases, postgres
@@ -66,7 +66,7 @@ class TestChargeback:
                     amount_minor=4_000,
                     reference=reference,
                     expires_at=tx.now + timedelta(hours=hours),
-                    reserve=_nothing,
+                    reserve=wallets.nothing_reserved,
                 )
         counter.clock.advance(timedelta(hours=1))
         assert (await counter.charge_back(payment)).cash_minor == 6_000
@@ -119,10 +119,6 @@ class TestChargeback:
         with pytest.raises(ChargebackExceedsPayment):
             await counter.charge_back(payment)
         assert await counter.books() == {}
-
-
-async def _nothing(*_: object) -> int:
-    return 0
 
 
 class TestOwed:

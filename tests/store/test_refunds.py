@@ -13,7 +13,7 @@ from typing import Literal
 import pytest
 import pytest_asyncio
 
-from billing import ledger, payments
+from billing import ledger, payments, wallets
 from billing.payments.model import (
     ChargebackExceedsPayment,
     Payment,
@@ -128,7 +128,7 @@ class TestRefund:
                 amount_minor=10_000,
                 reference="order-1",
                 expires_at=tx.now + timedelta(hours=1),
-                reserve=_nothing,
+                reserve=wallets.nothing_reserved,
             )
         with pytest.raises(ledger.InsufficientBalance):
             await counter.refund(payment)
@@ -159,10 +159,6 @@ class TestRefund:
         assert await standing(counter, payment) == (10_000, 0, 0)
         assert await counter.poll() == 0
         assert await counter.violations() == 0
-
-
-async def _nothing(*_: object) -> int:
-    return 0
 
 
 class TestUnknown:

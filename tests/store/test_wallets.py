@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -140,18 +141,18 @@ class TestListWallets:
         assert list(rules.cash_by_currency(balances, expired_minor={}, own_currency="USD")) == ["USD"]
 
     async def test_reserves_in_the_own_currency_alone(self, tx: Tx) -> None:
-        asked: list[tuple[int, str]] = []
+        asked: list[dict[UUID, tuple[str, int]]] = []
 
-        async def reserve(connection: object, account_id: UUID, now: datetime, cash_minor: int, currency: str) -> int:
-            asked.append((cash_minor, currency))
-            return 120
+        async def reserve(_: object, __: datetime, cash: Mapping[UUID, wallets.OwnCash]) -> Mapping[UUID, int]:
+            asked.append(dict(cash))
+            return dict.fromkeys(cash, 120)
 
         account_id = await open_account(tx, cash_minor=500)
         await pay_in(tx, account_id, 9900, "KES")
         own, other = await read(tx, account_id, reserve=reserve)
         assert (own.available_minor, own.reserved_minor, own.total_minor) == (380, 120, 500)
         assert (other.available_minor, other.reserved_minor) == (9900, 0)
-        assert asked == [(500, "USD")]
+        assert asked == [{account_id: ("USD", 500)}]
 
     def test_refuses_a_reserve_above_the_cash(self) -> None:
         with pytest.raises(AssertionError):
@@ -236,8 +237,8 @@ class TestHold:
         assert str(refused.value.details["available"]) == "3.00"
 
     async def test_leaves_what_is_reserved(self, tx: Tx) -> None:
-        async def reserve(*_: object) -> int:
-            return 400
+        async def reserve(_: object, __: datetime, cash: Mapping[UUID, wallets.OwnCash]) -> Mapping[UUID, int]:
+            return dict.fromkeys(cash, 400)
 
         account_id = await open_account(tx, cash_minor=500)
         with pytest.raises(ledger.InsufficientBalance):
@@ -356,5 +357,10 @@ class TestGrantCredit:
                 priority=priority,
                 expires_at=tx.now + timedelta(days=days) if days else None,
             )
-        found = await wallets.list_credits(tx.connection, account_id=account_id)
-        assert [credit.reason for credit in found] == ["first", "second", "third", "fourth"]
+        found = await wallets.list_unspent_credits(tx.connection, account_ids=[account_id])
+        assert [(credit.reason, left_minor) for credit, left_minor in found[account_id]] == [
+            ("first", 1),
+            ("second", 1),
+            ("third", 1),
+            ("fourth", 1),
+        ]

@@ -44,7 +44,15 @@ from billing.ledger.rules import (
     topup_settled,
     topup_started,
 )
-from billing.ledger.store import list_balances, list_transfers, list_transfers_of, lock_head, lock_heads, run_checks
+from billing.ledger.store import (
+    list_balances,
+    list_balances_of,
+    list_transfers,
+    list_transfers_of,
+    lock_head,
+    lock_heads,
+    run_checks,
+)
 
 __all__ = [
     "EXTERNAL_GATEWAY",
@@ -78,6 +86,7 @@ __all__ = [
     "invoice_voided",
     "invoice_written_off",
     "list_balances",
+    "list_balances_of",
     "list_transfers",
     "list_transfers_of",
     "lock_head",

@@ -78,15 +78,25 @@ async def insert_transfers(connection: Connection, transfers: Sequence[Transfer]
 
 async def list_balances(connection: Connection, *, account_id: UUID) -> dict[tuple[str, str], int]:
     """Balance in minor units by (currency, ledger account), in that order."""
+    return (await list_balances_of(connection, account_ids=[account_id]))[account_id]
+
+
+async def list_balances_of(
+    connection: Connection, *, account_ids: Sequence[UUID]
+) -> dict[UUID, dict[tuple[str, str], int]]:
+    """The same of several accounts; one without books has none."""
     rows = await connection.fetch(
         """
-        SELECT currency, ledger_account, balance_minor FROM balances
-        WHERE account_id = $1
-        ORDER BY currency, ledger_account
+        SELECT account_id, currency, ledger_account, balance_minor FROM balances
+        WHERE account_id = ANY ($1)
+        ORDER BY account_id, currency, ledger_account
         """,
-        account_id,
+        list(account_ids),
     )
-    return {(row["currency"], row["ledger_account"]): row["balance_minor"] for row in rows}
+    found: dict[UUID, dict[tuple[str, str], int]] = {account_id: {} for account_id in account_ids}
+    for row in rows:
+        found[row["account_id"]][row["currency"], row["ledger_account"]] = row["balance_minor"]
+    return found
 
 
 async def list_transfers(

@@ -3,6 +3,7 @@
 from billing.rating.model import (
     Charge,
     ChargeKind,
+    DaysOfMonth,
     Line,
     PriceMissing,
     QuotedLine,
@@ -13,7 +14,7 @@ from billing.rating.model import (
     UnbilledMonth,
     Unpriced,
 )
-from billing.rating.operations import get_net_within, get_reserve_basis, quote
+from billing.rating.operations import list_net_within, list_reserve_bases, quote
 from billing.rating.rules import steps_of, tax_minor
 from billing.rating.store import (
     charge_arguments,
@@ -28,6 +29,7 @@ from billing.rating.store import (
 __all__ = [
     "Charge",
     "ChargeKind",
+    "DaysOfMonth",
     "Line",
     "PriceMissing",
     "QuoteRequest",
@@ -38,11 +40,11 @@ __all__ = [
     "UnbilledMonth",
     "Unpriced",
     "charge_arguments",
-    "get_net_within",
-    "get_reserve_basis",
     "list_charges",
     "list_lines",
     "list_monthly_costs",
+    "list_net_within",
+    "list_reserve_bases",
     "list_shares",
     "list_unpriced",
     "over_charges",

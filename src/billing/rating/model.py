@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, NamedTuple
 from uuid import UUID
 
 from billing.catalog import ItemKind, PriceTerms
@@ -102,6 +103,15 @@ class DayWeight:
 
     inside: Decimal
     whole: Decimal
+
+
+class DaysOfMonth(NamedTuple):
+    """Some whole UTC days of an account's month, from midnight to midnight."""
+
+    account_id: UUID
+    period: Period
+    since: datetime
+    until: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from billing import catalog, metering
+from billing import metering
 from billing.core.period import Period
 from billing.rating import rules, store
-from billing.rating.model import PriceMissing, QuotedLine, QuoteRequest, ReserveBasis, UnbilledMonth
+from billing.rating.model import DaysOfMonth, PriceMissing, QuotedLine, QuoteRequest, ReserveBasis, Share, UnbilledMonth
 
 if TYPE_CHECKING:
     from billing.kit.db import Connection, Tx
@@ -21,50 +22,73 @@ _DAY = timedelta(days=1)
 HOUR_S = 3600
 
 
-async def get_reserve_basis(
-    connection: Connection, *, account_id: UUID, country: str | None, tax_exempt: bool, now: datetime
-) -> ReserveBasis:
-    """What the account has used and not been billed for, and a day more of what runs, taxed as an invoice issued now would be."""
-    rates: list[Decimal] = []
-    if country is not None and not tax_exempt:
-        found = await catalog.list_tax_rates(connection, at=now.date(), countries=[country])
-        rates = [rate.percent for rate in found]
-    months: list[UnbilledMonth] = []
-    plans_minor = 0
-    for period in await metering.list_open_periods(connection, account_id=account_id, now=now):
-        total_minor, plans_minor = await store.get_total(connection, account_id=account_id, period=period, as_of=now)
-        months.append(UnbilledMonth(period, _taxed(total_minor, rates)))
-    _, later_minor = await store.get_total(
-        connection, account_id=account_id, period=Period.containing(now), as_of=now + _DAY, runs_on=_DAY
-    )
-    return ReserveBasis(tuple(months), _taxed(max(later_minor - plans_minor, 0), rates))
+async def list_reserve_bases(
+    connection: Connection, *, account_ids: Sequence[UUID], now: datetime
+) -> dict[UUID, ReserveBasis]:
+    """What some accounts have used and not been billed for, and a day more of what runs, taxed as invoices issued now would be.
+
+    One statement for each month that any of them has open, and one for the day; call it in a snapshot.
+    """
+    percents = await store.list_tax_percents(connection, account_ids=account_ids, at=now.date())
+    open_periods = await metering.list_open_periods_of(connection, account_ids=account_ids, now=now)
+    running = Period.containing(now)
+    totals: dict[Period, dict[UUID, tuple[int, int]]] = {}
+    for period in sorted({period for periods in open_periods.values() for period in periods}):
+        having = [account_id for account_id, periods in open_periods.items() if period in periods]
+        totals[period] = await store.list_totals(connection, account_ids=having, period=period, as_of=now)
+    later = await store.list_totals(connection, account_ids=account_ids, period=running, as_of=now + _DAY, runs_on=_DAY)
+    bases: dict[UUID, ReserveBasis] = {}
+    for account_id in account_ids:
+        rates = percents.get(account_id, [])
+        months = [
+            UnbilledMonth(period, _taxed(totals[period].get(account_id, (0, 0))[0], rates))
+            for period in open_periods[account_id]
+        ]
+        _, plans_minor = totals.get(running, {}).get(account_id, (0, 0))
+        _, later_minor = later.get(account_id, (0, 0))
+        bases[account_id] = ReserveBasis(tuple(months), _taxed(max(later_minor - plans_minor, 0), rates))
+    return bases
 
 
 def _taxed(net_minor: int, percents: Sequence[Decimal]) -> int:
     return net_minor + sum(rules.tax_minor(net_minor, percent) for percent in percents)
 
 
-async def get_net_within(
-    connection: Connection,
-    *,
-    account_id: UUID,
-    period: Period,
-    as_of: datetime,
-    since: datetime,
-    until: datetime,
-    with_minimums: bool = False,
-) -> tuple[Fraction, int]:
-    """(net of some whole UTC days of a month, net of the month) in minor units, as far as they are counted.
+async def list_net_within(
+    connection: Connection, *, asked: Collection[DaysOfMonth], now: datetime, with_minimums: bool = False
+) -> dict[DaysOfMonth, tuple[Fraction, int]]:
+    """(net of some whole UTC days of a month, net of the month) in minor units, as far as they are counted at an instant.
 
     The days' part of a charge is their part of its quantity; of a `max` or `last` meter their part of the sum of each resource's
-    daily aggregates.
+    daily aggregates. One statement for each month and a few for each stretch of days, however many accounts there are.
     """
-    shares = await store.list_shares(
-        connection, account_ids=[account_id], period=period, as_of=as_of, with_minimums=with_minimums
-    )
-    inside = await store.list_quantities(connection, account_id=account_id, since=since, until=until, as_of=as_of)
-    weights = await store.list_day_weights(connection, account_id=account_id, period=period, since=since, until=until)
-    return rules.net_within(shares, inside=inside, weights=weights)
+    found: dict[DaysOfMonth, tuple[Fraction, int]] = {}
+    for period in sorted({one.period for one in asked}):
+        of_month = [one for one in asked if one.period == period]
+        as_of = min(now, period.end)
+        shares: dict[UUID, list[Share]] = defaultdict(list)
+        for share in await store.list_shares(
+            connection,
+            account_ids=sorted({one.account_id for one in of_month}),
+            period=period,
+            as_of=as_of,
+            with_minimums=with_minimums,
+        ):
+            shares[share.account_id].append(share)
+        for since, until in sorted({(one.since, one.until) for one in of_month}):
+            within = [one for one in of_month if (one.since, one.until) == (since, until)]
+            account_ids = [one.account_id for one in within]
+            inside = await store.list_quantities(
+                connection, account_ids=account_ids, since=since, until=until, as_of=as_of
+            )
+            weights = await store.list_day_weights(
+                connection, account_ids=account_ids, period=period, since=since, until=until
+            )
+            for one in within:
+                found[one] = rules.net_within(
+                    shares[one.account_id], inside=inside[one.account_id], weights=weights[one.account_id]
+                )
+    return found
 
 
 async def quote(

@@ -1,12 +1,13 @@
 """Wallets: what money an account has, holds on it, promotional credit. See README.md."""
 
-from billing.wallets.model import Credit, Hold, Wallet
+from billing.wallets.model import Credit, Hold, OwnCash, Wallet
 from billing.wallets.operations import (
     Reserve,
     WalletSettings,
     get_wallet,
     grant_credit,
     list_wallets,
+    list_wallets_of,
     nothing_reserved,
     post_arrival,
     release_expired,
@@ -15,11 +16,12 @@ from billing.wallets.operations import (
 )
 from billing.wallets.rules import amount_faults, currency_faults, read_amount, reserve_of
 from billing.wallets.schemas import WalletOut, show_wallet, text_faults
-from billing.wallets.store import list_credits, run_checks
+from billing.wallets.store import list_unspent_credits, run_checks
 
 __all__ = [
     "Credit",
     "Hold",
+    "OwnCash",
     "Reserve",
     "Wallet",
     "WalletOut",
@@ -28,8 +30,9 @@ __all__ = [
     "currency_faults",
     "get_wallet",
     "grant_credit",
-    "list_credits",
+    "list_unspent_credits",
     "list_wallets",
+    "list_wallets_of",
     "nothing_reserved",
     "post_arrival",
     "read_amount",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 from uuid import UUID
 
 from billing.core.errors import Refused
@@ -35,6 +35,13 @@ class Cash:
     cash_minor: int
     pending_minor: int
     held_minor: int
+
+
+class OwnCash(NamedTuple):
+    """The cash that an account has in its own currency, of which a part may be reserved."""
+
+    currency: str
+    cash_minor: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from fractions import Fraction
 from typing import TYPE_CHECKING, TypeAlias
 from uuid import UUID
 
-from billing import accounts, ledger, rating
+from billing import ledger, rating
 from billing.core import money
 from billing.core.errors import NotFound
 from billing.kit.db import Tx
@@ -21,15 +22,16 @@ from billing.wallets.model import (
     Hold,
     HoldNotOpen,
     HoldReferenceReused,
+    OwnCash,
     Wallet,
 )
 
 if TYPE_CHECKING:
     from billing.kit.db import Connection
 
-# R of the account's own currency at an instant, in minor units, between 0 and the cash given: what coming bills take.
-# Called as reserve(connection, account_id, now, cash_minor, currency).
-Reserve: TypeAlias = "Callable[[Connection, UUID, datetime, int, str], Awaitable[int]]"
+# R of each account's own currency at an instant, in minor units, between 0 and the cash given: what coming bills take.
+# Called as reserve(connection, now, {account_id: (currency, cash_minor)}); accounts that it leaves out reserve nothing.
+Reserve: TypeAlias = "Callable[[Connection, datetime, Mapping[UUID, OwnCash]], Awaitable[Mapping[UUID, int]]]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,67 +42,78 @@ class WalletSettings:
     currencies: frozenset[str]
 
 
-async def nothing_reserved(
-    connection: Connection, account_id: UUID, now: datetime, cash_minor: int, currency: str
-) -> int:
+async def nothing_reserved(connection: Connection, now: datetime, cash: Mapping[UUID, OwnCash]) -> Mapping[UUID, int]:
     """The reserve of an installation that rates nothing."""
-    del connection, account_id, now, cash_minor, currency
-    return 0
+    del connection, now, cash
+    return {}
 
 
-async def reserve_for_usage(
-    connection: Connection, account_id: UUID, now: datetime, cash_minor: int, currency: str
-) -> int:
-    """R: what the months not yet billed and a day more of what runs will take, after promotional credit."""
-    account = await accounts.get_account(connection, account_id=account_id)
-    basis = await rating.get_reserve_basis(
-        connection, account_id=account_id, country=account.country, tax_exempt=account.tax_exempt, now=now
-    )
-    credit_minor = await _usable_credit(
-        connection, account_id=account_id, currency=currency, now=now, months=basis.months
-    )
-    return rules.reserve_of(
-        cash_minor=cash_minor,
-        unbilled_minor=basis.unbilled_minor,
-        credit_minor=credit_minor,
-        next_day_minor=basis.next_day_minor,
-    )
+async def reserve_for_usage(connection: Connection, now: datetime, cash: Mapping[UUID, OwnCash]) -> Mapping[UUID, int]:
+    """R: what the months not yet billed and a day more of what runs will take, after promotional credit.
+
+    The same few statements however many accounts there are.
+    """
+    bases = await rating.list_reserve_bases(connection, account_ids=list(cash), now=now)
+    credit_minor = await _list_usable_credit(connection, now=now, cash=cash, bases=bases)
+    return {
+        account_id: rules.reserve_of(
+            cash_minor=own.cash_minor,
+            unbilled_minor=bases[account_id].unbilled_minor,
+            credit_minor=credit_minor.get(account_id, 0),
+            next_day_minor=bases[account_id].next_day_minor,
+        )
+        for account_id, own in cash.items()
+    }
 
 
-async def _usable_credit(
+async def _list_usable_credit(
     connection: Connection,
     *,
-    account_id: UUID,
-    currency: str,
     now: datetime,
-    months: Sequence[rating.UnbilledMonth],
-) -> int:
+    cash: Mapping[UUID, OwnCash],
+    bases: Mapping[UUID, rating.ReserveBasis],
+) -> dict[UUID, int]:
     """P: what promotional credit would pay of the months not yet billed if each were closed as it stands, oldest first."""
-    if not any(month.total_minor > 0 for month in months):
-        return 0
-    balances_minor = await ledger.list_balances(connection, account_id=account_id)
-    credits = [
-        (credit, left_minor)
-        for credit in await store.list_credits(connection, account_id=account_id)
-        if credit.currency == currency
-        and (left_minor := balances_minor.get((currency, ledger.promo(credit.credit_id)), 0)) > 0
+    unbilled = [
+        account_id for account_id, basis in bases.items() if any(month.total_minor > 0 for month in basis.months)
     ]
+    if not unbilled:
+        return {}
+    credits = {
+        account_id: own
+        for account_id, found in (await store.list_unspent_credits(connection, account_ids=unbilled)).items()
+        if (own := [one for one in found if one[0].currency == cash[account_id].currency])
+    }
+    asked = {
+        rating.DaysOfMonth(account_id, month.period, *days)
+        for account_id, own in credits.items()
+        for month in bases[account_id].months
+        for credit, _ in own
+        if (days := rules.days_covered(credit, month.period)) and days != (month.period.start, month.period.end)
+    }
+    nets = await rating.list_net_within(connection, asked=asked, now=now) if asked else {}
+    return {
+        account_id: _spend(account_id, own, months=bases[account_id].months, nets=nets)
+        for account_id, own in credits.items()
+    }
+
+
+def _spend(
+    account_id: UUID,
+    credits: Sequence[tuple[Credit, int]],
+    *,
+    months: Sequence[rating.UnbilledMonth],
+    nets: Mapping[rating.DaysOfMonth, tuple[Fraction, int]],
+) -> int:
     used_minor = 0
     for month in months:
         limits_minor: dict[UUID, int] = {}
         for credit, _ in credits:
             days = rules.days_covered(credit, month.period)
-            if days is None or days == (month.period.start, month.period.end):
-                continue
-            net_inside, net = await rating.get_net_within(
-                connection,
-                account_id=account_id,
-                period=month.period,
-                as_of=min(now, month.period.end),
-                since=days[0],
-                until=days[1],
-            )
-            limits_minor[credit.credit_id] = int(month.total_minor * net_inside / net) if net else 0
+            within = nets.get(rating.DaysOfMonth(account_id, month.period, *days)) if days else None
+            if within is not None:
+                net_inside, net = within
+                limits_minor[credit.credit_id] = int(month.total_minor * net_inside / net) if net else 0
         credits, paid_minor = rules.spend_credits(
             credits, month.total_minor, period=month.period, limits_minor=limits_minor
         )
@@ -112,15 +125,40 @@ async def list_wallets(
     connection: Connection, *, account_id: UUID, own_currency: str, now: datetime, reserve: Reserve
 ) -> list[Wallet]:
     """The account's wallets, its own currency's first. Call it in a snapshot, or with the account's head locked."""
-    balances_minor = await ledger.list_balances(connection, account_id=account_id)
-    expired_minor = await store.list_expired(connection, account_id=account_id, now=now)
-    found: list[Wallet] = []
-    by_currency = rules.cash_by_currency(balances_minor, expired_minor=expired_minor, own_currency=own_currency)
-    for currency, cash in by_currency.items():
-        is_own = currency == own_currency and cash.cash_minor > 0
-        reserve_minor = await reserve(connection, account_id, now, cash.cash_minor, currency) if is_own else 0
-        found.append(rules.shown(currency, cash, reserve_minor=reserve_minor))
-    return found
+    found = await list_wallets_of(connection, own_currencies={account_id: own_currency}, now=now, reserve=reserve)
+    return found[account_id]
+
+
+async def list_wallets_of(
+    connection: Connection, *, own_currencies: Mapping[UUID, str], now: datetime, reserve: Reserve
+) -> dict[UUID, list[Wallet]]:
+    """The same of several accounts, given with their own currencies, by the same few statements."""
+    account_ids = list(own_currencies)
+    balances_minor = await ledger.list_balances_of(connection, account_ids=account_ids)
+    expired_minor = await store.list_expired(connection, account_ids=account_ids, now=now)
+    kept = {
+        account_id: rules.cash_by_currency(
+            balances_minor[account_id], expired_minor=expired_minor[account_id], own_currency=own_currency
+        )
+        for account_id, own_currency in own_currencies.items()
+    }
+    cash = {
+        account_id: OwnCash(own_currency, cash_minor)
+        for account_id, own_currency in own_currencies.items()
+        if (cash_minor := kept[account_id][own_currency].cash_minor) > 0
+    }
+    reserved_minor: Mapping[UUID, int] = await reserve(connection, now, cash) if cash else {}
+    return {
+        account_id: [
+            rules.shown(
+                currency,
+                held,
+                reserve_minor=reserved_minor.get(account_id, 0) if currency == own_currencies[account_id] else 0,
+            )
+            for currency, held in by_currency.items()
+        ]
+        for account_id, by_currency in kept.items()
+    }
 
 
 async def get_wallet(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,18 +23,23 @@ if TYPE_CHECKING:
 _CHECKS = load_statement(Path(__file__).parent / "sql" / "checks.sql")
 
 
-async def list_expired(connection: Connection, *, account_id: UUID, now: datetime) -> dict[str, int]:
-    """What expired holds still stand for, in minor units by currency."""
+async def list_expired(
+    connection: Connection, *, account_ids: Sequence[UUID], now: datetime
+) -> dict[UUID, dict[str, int]]:
+    """What expired holds of some accounts still stand for, in minor units by account and currency."""
     rows = await connection.fetch(
         """
-        SELECT currency, sum(amount_minor)::bigint AS amount_minor FROM holds
-        WHERE account_id = $1 AND status = 'open' AND expires_at <= $2
-        GROUP BY currency
+        SELECT account_id, currency, sum(amount_minor)::bigint AS amount_minor FROM holds
+        WHERE account_id = ANY ($1) AND status = 'open' AND expires_at <= $2
+        GROUP BY account_id, currency
         """,
-        account_id,
+        list(account_ids),
         now,
     )
-    return {row["currency"]: row["amount_minor"] for row in rows}
+    found: dict[UUID, dict[str, int]] = {account_id: {} for account_id in account_ids}
+    for row in rows:
+        found[row["account_id"]][row["currency"]] = row["amount_minor"]
+    return found
 
 
 async def find_hold_account(connection: Connection, *, hold_id: UUID) -> UUID | None:
@@ -224,18 +230,30 @@ async def insert_undoing(
     )
 
 
-async def list_credits(connection: Connection, *, account_id: UUID) -> list[Credit]:
-    """An account's promotional credits in the order in which they are spent: priority, soonest expiry, oldest."""
+async def list_unspent_credits(
+    connection: Connection, *, account_ids: Sequence[UUID]
+) -> dict[UUID, list[tuple[Credit, int]]]:
+    """Promotional credits of some accounts with what is left of each in minor units, in the order in which they are spent.
+
+    Accounts that have nothing left are left out.
+    """
     rows = await connection.fetch(
         """
-        SELECT account_id, credit_id, currency, amount_minor, reason, priority, granted_at, expires_at
-        FROM promotional_credits
-        WHERE account_id = $1
-        ORDER BY priority, expires_at NULLS LAST, granted_at, credit_id
+        SELECT credits.account_id, credits.credit_id, credits.currency, amount_minor, reason, credits.priority,
+            credits.granted_at, credits.expires_at, left_v.balance_minor
+        FROM promotional_credits AS credits
+        JOIN promotional_credits_v AS left_v ON left_v.account_id = credits.account_id AND left_v.credit_id = credits.credit_id
+        WHERE credits.account_id = ANY ($1) AND left_v.balance_minor > 0
+        ORDER BY credits.account_id, credits.priority, credits.expires_at NULLS LAST, credits.granted_at, credits.credit_id
         """,
-        account_id,
+        list(account_ids),
     )
-    return [Credit(**dict(row)) for row in rows]
+    found: dict[UUID, list[tuple[Credit, int]]] = {}
+    for row in rows:
+        members = dict(row)
+        left_minor: int = members.pop("balance_minor")
+        found.setdefault(row["account_id"], []).append((Credit(**members), left_minor))
+    return found
 
 
 async def list_credits_page(connection: Connection, *, account_id: UUID, page: PageRequest) -> Page[CreditStanding]:

@@ -27,7 +27,7 @@ async def measure(
 ) -> list[Fraction]:
     """The figure of each subject in a month up to an instant, or in the wallet at it; the instant may lie ahead.
 
-    The same few statements however many accounts there are, but for wallets. The connection should see one state throughout.
+    The same few statements however many accounts there are. The connection should see one state throughout.
     """
     rated = list(dict.fromkeys(subject.account_id for subject in subjects if subject.is_monthly))
     kept = list(dict.fromkeys(subject.account_id for subject in subjects if not subject.is_monthly))
@@ -43,11 +43,12 @@ async def measure(
         for rate in await catalog.list_tax_rates(connection, at=min(at, period.end).date()):
             taxes.setdefault(rate.country, []).append(rate)
     available: dict[tuple[UUID, str], int] = {}
-    for account_id in kept:
-        for wallet in await wallets.list_wallets(
-            connection, account_id=account_id, own_currency=terms[account_id].currency, now=at, reserve=reserve
-        ):
-            available[account_id, wallet.currency] = wallet.available_minor
+    if kept:
+        own_currencies = {account_id: terms[account_id].currency for account_id in kept}
+        found = await wallets.list_wallets_of(connection, own_currencies=own_currencies, now=at, reserve=reserve)
+        for account_id, owned in found.items():
+            for wallet in owned:
+                available[account_id, wallet.currency] = wallet.available_minor
 
     def value_of(subject: Subject) -> Fraction:
         account_id, (kind, item) = subject.account_id, subject.figure

@@ -25,17 +25,14 @@ async def limit_credits(tx: Tx, *, account_ids: Sequence[UUID], period: Period) 
     gross_minor = await closing.list_issue_totals(
         tx.connection, invoice_ids=sorted({invoice_id for _, invoice_id, *_ in partial})
     )
+    days = {
+        (invoice_id, credit_id): rating.DaysOfMonth(account_id, period, since, until)
+        for account_id, invoice_id, credit_id, since, until in partial
+    }
+    nets = await rating.list_net_within(tx.connection, asked=set(days.values()), now=period.end, with_minimums=True)
     limits: dict[tuple[UUID, UUID], int] = {}
-    for account_id, invoice_id, credit_id, since, until in partial:
-        net_inside, net = await rating.get_net_within(
-            tx.connection,
-            account_id=account_id,
-            period=period,
-            as_of=period.end,
-            since=since,
-            until=until,
-            with_minimums=True,
-        )
+    for (invoice_id, credit_id), covered in days.items():
+        net_inside, net = nets[covered]
         limits[invoice_id, credit_id] = int(gross_minor[invoice_id] * net_inside / net) if net else 0
     return limits
 

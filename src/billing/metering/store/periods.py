@@ -41,23 +41,36 @@ async def touch(connection: Connection, *, account_id: UUID, periods: Sequence[P
 
 async def list_open_periods(connection: Connection, *, account_id: UUID, now: datetime) -> list[Period]:
     """The account's months that no close has rated, oldest first, the running one last; none before its first resource."""
+    return (await list_open_periods_of(connection, account_ids=[account_id], now=now))[account_id]
+
+
+async def list_open_periods_of(
+    connection: Connection, *, account_ids: Sequence[UUID], now: datetime
+) -> dict[UUID, list[Period]]:
+    """The same of several accounts."""
     rows = await connection.fetch(
         """
-        SELECT month::date AS period
-        FROM generate_series(
+        SELECT asked.account_id, month::date AS period
+        FROM unnest($1::uuid[]) AS asked (account_id)
+        CROSS JOIN LATERAL generate_series(
             coalesce(
-                (SELECT max(period) + interval '1 month' FROM period_versions WHERE account_id = $1 AND rated_version IS NOT NULL),
-                (SELECT date_trunc('month', min(created_at) AT TIME ZONE 'UTC') FROM resources WHERE account_id = $1)
+                (SELECT max(period) + interval '1 month' FROM period_versions
+                 WHERE period_versions.account_id = asked.account_id AND rated_version IS NOT NULL),
+                (SELECT date_trunc('month', min(created_at) AT TIME ZONE 'UTC') FROM resources
+                 WHERE resources.account_id = asked.account_id)
             ),
             date_trunc('month', $2::timestamptz AT TIME ZONE 'UTC'),
             '1 month'
         ) AS month
-        ORDER BY month
+        ORDER BY asked.account_id, month
         """,
-        account_id,
+        list(account_ids),
         now,
     )
-    return [Period(row["period"].year, row["period"].month) for row in rows]
+    found: dict[UUID, list[Period]] = {account_id: [] for account_id in account_ids}
+    for row in rows:
+        found[row["account_id"]].append(Period(row["period"].year, row["period"].month))
+    return found
 
 
 async def list_versions(connection: Connection, *, account_ids: Sequence[UUID], period: Period) -> dict[UUID, int]:

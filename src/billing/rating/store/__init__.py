@@ -2,13 +2,14 @@
 
 from billing.rating.store.charges import (
     charge_arguments,
-    get_total,
     list_charges,
     list_day_weights,
     list_lines,
     list_monthly_costs,
     list_quantities,
     list_shares,
+    list_tax_percents,
+    list_totals,
     list_unpriced,
     over_charges,
 )
@@ -19,7 +20,6 @@ __all__ = [
     "charge_arguments",
     "draft_price",
     "find_prices",
-    "get_total",
     "list_charges",
     "list_costs",
     "list_day_weights",
@@ -27,6 +27,8 @@ __all__ = [
     "list_monthly_costs",
     "list_quantities",
     "list_shares",
+    "list_tax_percents",
+    "list_totals",
     "list_unpriced",
     "over_charges",
 ]

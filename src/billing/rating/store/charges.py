@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -60,15 +60,16 @@ _SHARES = over_charges(
     ORDER BY shares.account_id, prices_v.service, shares.resource_id, shares.price_id, shares.units, shares.kind DESC
     """
 )
-_TOTAL = over_charges(
+_TOTALS = over_charges(
     """
-    SELECT coalesce(sum(charges.amount_minor), 0) AS total_minor,
+    SELECT charges.account_id, sum(charges.amount_minor) AS total_minor,
         coalesce(sum(charges.amount_minor) FILTER (WHERE prices_v.kind = 'plan'), 0) AS plans_minor
     FROM charges
     JOIN prices_v ON prices_v.price_id = charges.price_id
+    GROUP BY charges.account_id
     """
 )
-_QUANTITIES = over_charges("SELECT price_id, units, resource_id, quantity FROM parts")
+_QUANTITIES = over_charges("SELECT account_id, price_id, units, resource_id, quantity FROM parts")
 _UNPRICED = over_charges(
     "SELECT account_id, kind, item, resource_id FROM unpriced ORDER BY account_id, kind, item, resource_id"
 )
@@ -125,48 +126,86 @@ async def list_unpriced(
     return [Unpriced(**row) for row in await _fetch(connection, _UNPRICED, arguments)]
 
 
-async def get_total(
-    connection: Connection, *, account_id: UUID, period: Period, as_of: datetime, runs_on: timedelta = timedelta(0)
-) -> tuple[int, int]:
-    """(all charges, those of plans alone) of an account's month up to an instant, without tax, in minor units."""
-    arguments = charge_arguments(account_ids=[account_id], period=period, as_of=as_of, runs_on=runs_on)
-    row = await connection.fetchrow(_TOTAL, *arguments)
-    assert row is not None
-    return int(row["total_minor"]), int(row["plans_minor"])
+async def list_totals(
+    connection: Connection,
+    *,
+    account_ids: Sequence[UUID],
+    period: Period,
+    as_of: datetime,
+    runs_on: timedelta = timedelta(0),
+) -> dict[UUID, tuple[int, int]]:
+    """(all charges, those of plans alone) of some accounts' month up to an instant, without tax, in minor units.
+
+    An account without charges is left out.
+    """
+    arguments = charge_arguments(account_ids=account_ids, period=period, as_of=as_of, runs_on=runs_on)
+    rows = await connection.fetch(_TOTALS, *arguments)
+    return {row["account_id"]: (int(row["total_minor"]), int(row["plans_minor"])) for row in rows}
+
+
+async def list_tax_percents(
+    connection: Connection, *, account_ids: Sequence[UUID], at: date
+) -> dict[UUID, list[Decimal]]:
+    """The taxes of invoices issued to some accounts on a date; an account without any is left out."""
+    rows = await connection.fetch(
+        """
+        SELECT accounts_v.account_id, array_agg(rates.percent ORDER BY rates.name) AS percents
+        FROM accounts_v
+        JOIN (
+            SELECT DISTINCT ON (country, name) country, name, percent FROM tax_rates_v
+            WHERE valid_from <= $2
+            ORDER BY country, name, valid_from DESC
+        ) AS rates ON rates.country = accounts_v.country
+        WHERE accounts_v.account_id = ANY ($1) AND NOT accounts_v.tax_exempt
+        GROUP BY accounts_v.account_id
+        """,
+        list(account_ids),
+        at,
+    )
+    return {row["account_id"]: row["percents"] for row in rows}
 
 
 async def list_quantities(
-    connection: Connection, *, account_id: UUID, since: datetime, until: datetime, as_of: datetime
-) -> dict[QuantityKey, Decimal]:
-    """What each resource used of each price within some whole UTC days of one month, counted up to an instant."""
-    rows = await connection.fetch(_QUANTITIES, [account_id], since, until, as_of, False, timedelta(0))
-    return {(row["price_id"], row["units"], row["resource_id"]): row["quantity"] for row in rows}
+    connection: Connection, *, account_ids: Sequence[UUID], since: datetime, until: datetime, as_of: datetime
+) -> dict[UUID, dict[QuantityKey, Decimal]]:
+    """What each resource used of each price within some whole UTC days of one month, counted up to an instant, by account."""
+    rows = await connection.fetch(_QUANTITIES, list(account_ids), since, until, as_of, False, timedelta(0))
+    found: dict[UUID, dict[QuantityKey, Decimal]] = {account_id: {} for account_id in account_ids}
+    for row in rows:
+        found[row["account_id"]][row["price_id"], row["units"], row["resource_id"]] = row["quantity"]
+    return found
 
 
 async def list_day_weights(
-    connection: Connection, *, account_id: UUID, period: Period, since: datetime, until: datetime
-) -> dict[tuple[str, str], DayWeight]:
-    """By resource and meter (`max` and `last` alone), the sum of its daily aggregates on some days of a month, and on all."""
+    connection: Connection, *, account_ids: Sequence[UUID], period: Period, since: datetime, until: datetime
+) -> dict[UUID, dict[tuple[str, str], DayWeight]]:
+    """By account, then resource and meter (`max` and `last` alone), the sum of its daily aggregates on some days of a month, and
+    on all.
+    """
     rows = await connection.fetch(
         """
-        SELECT resource_id, meter, coalesce(sum(reading) FILTER (WHERE day >= $4 AND day < $5), 0) AS inside, sum(reading) AS whole
+        SELECT account_id, resource_id, meter,
+            coalesce(sum(reading) FILTER (WHERE day >= $4 AND day < $5), 0) AS inside, sum(reading) AS whole
         FROM (
-            SELECT day_rows_v.resource_id, day_rows_v.meter, day_rows_v.day,
+            SELECT day_rows_v.account_id, day_rows_v.resource_id, day_rows_v.meter, day_rows_v.day,
                 CASE meters_v.aggregation WHEN 'max' THEN day_rows_v.highest ELSE day_rows_v.latest END AS reading
             FROM day_rows_v
             JOIN meters_v ON meters_v.meter = day_rows_v.meter AND meters_v.aggregation IN ('max', 'last')
-            WHERE day_rows_v.account_id = $1 AND NOT day_rows_v.is_gauge AND day_rows_v.day >= $2 AND day_rows_v.day < $3
+            WHERE day_rows_v.account_id = ANY ($1) AND NOT day_rows_v.is_gauge AND day_rows_v.day >= $2 AND day_rows_v.day < $3
         ) AS readings
-        GROUP BY resource_id, meter
+        GROUP BY account_id, resource_id, meter
         HAVING sum(reading) > 0
         """,
-        account_id,
+        list(account_ids),
         period.start_date,
         period.end.date(),
         since.date(),
         until.date(),
     )
-    return {(row["resource_id"], row["meter"]): DayWeight(row["inside"], row["whole"]) for row in rows}
+    found: dict[UUID, dict[tuple[str, str], DayWeight]] = {account_id: {} for account_id in account_ids}
+    for row in rows:
+        found[row["account_id"]][row["resource_id"], row["meter"]] = DayWeight(row["inside"], row["whole"])
+    return found
 
 
 async def list_monthly_costs(connection: Connection, *, account_id: UUID, now: datetime) -> dict[str, int]:
