@@ -38,6 +38,7 @@ CLASSES: dict[str, str | None] = {
     "/account/credits": "billing",
     "/account/credit-notes": "billing",
     "/projects": "project",
+    "/account/transactions/{transaction_id:str}/receipt": "billing",
     "/account/transactions": None,
     "/account/api-keys": None,
     "/account/analytics": None,

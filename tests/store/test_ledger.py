@@ -315,6 +315,7 @@ class TestRights:
             "issuer_logos",
             "notifications",
             "promotional_credits",
+            "receipts",
             "transfers",
             "undone_credits",
         }

@@ -167,6 +167,7 @@ def receipt() -> ReceiptDocument:
         time_zone="Africa/Nairobi",
         currency="KES",
         amount_minor=143_109_507,
+        description="Invoice INV-2024-001, bank account ending 6789",
         parts=(
             ReceiptPart(label="Invoice INV-2024-001, bank account ending 6789", amount_minor=143_107_507),
             ReceiptPart(label="Owed after a chargeback", amount_minor=2_000),
@@ -181,6 +182,7 @@ def wallet_receipt() -> ReceiptDocument:
     invoices = (replace(whole.invoices[0], number=f"INV-2024-{place:03d}", due_minor=7) for place in range(1, 60))
     return replace(
         whole,
+        description="Payment received, RTGS 2024/119 مشروع",
         parts=(ReceiptPart(label="Payment received, RTGS 2024/119 مشروع", amount_minor=whole.amount_minor),),
         invoices=tuple(invoices),
         is_by_wallet=True,
@@ -423,7 +425,9 @@ class TestReceipt:
     def test_prints_hostile_text_as_it_stands(self) -> None:
         text = '#read("/etc/passwd") ]#panic()['
         parts = (ReceiptPart(label=text, amount_minor=receipt().amount_minor),)
-        content = pdf.render(replace(receipt(), parts=parts, reference=text, account=replace(ACCOUNT, company=text)))
+        content = pdf.render(
+            replace(receipt(), description=text, parts=parts, reference=text, account=replace(ACCOUNT, company=text))
+        )
         assert is_archival(content)
         assert re.sub(r"\s", "", text_of(content)).count(text.replace(" ", "")) >= 4
 

@@ -305,6 +305,34 @@ class Bill:
         return self.subtotal_minor + sum(tax.amount_minor for tax in self.taxes)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collected:
+    """What collecting set against what an account owes and its invoices; by invoice, what came from the wallet."""
+
+    used_minor: int
+    from_wallet_minor: dict[UUID, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiptInvoice:
+    """An invoice that was paid when money arrived: how much of it, and what it still asked for then."""
+
+    number: str
+    issued_at: datetime
+    total_minor: int
+    amount_minor: int
+    due_minor: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What a receipt says beside its payment. `is_by_wallet`: the invoices were paid from the wallet that the money went into."""
+
+    parties: dict[str, Any]
+    is_by_wallet: bool
+    invoices: list[ReceiptInvoice]
+
+
 class PeriodOpen(Refused):
     """The month is still running."""
 

@@ -13,7 +13,7 @@ from billing.core import ids
 from billing.core.page import PageRequest
 from billing.invoices import schemas
 from billing.invoices.model import InvoiceKey, InvoiceNotPayable
-from billing.invoices.operations import documents, paying, reading
+from billing.invoices.operations import documents, paying, reading, receipting
 from billing.invoices.schemas import (
     CREDIT_NOTE_PREFIX,
     INVOICE_PREFIX,
@@ -47,6 +47,7 @@ from billing.payments import PaymentSettings
 if TYPE_CHECKING:
     from billing.kit.db import Tx
 
+TRANSACTION_PREFIX = "txn"
 CSV_TYPE = "text/csv; charset=utf-8; header=present"
 CSV_CHUNK = 1_000
 
@@ -216,6 +217,27 @@ async def pay_invoice(
 
 
 @get(
+    "/account/transactions/{transaction_id:str}/receipt",
+    opt={
+        "rate_class": "billing",
+        DESCRIBED: Described(
+            summary="Download a payment's receipt",
+            section="Billing Management",
+            answer=Media(media_type="application/pdf", says="The receipt as PDF/A-3."),
+            is_extension=True,
+        ),
+    },
+)
+async def download_receipt(reader: Caller, transaction_id: str, db: Database) -> Answer:
+    """The receipt of a completed payment as a PDF file, the same bytes each time: what arrived, and which invoices it paid.
+
+    Top-ups, payments of invoices and recorded payments have one; other transactions, and payments that have not arrived, have none.
+    """
+    identifier = ids.expect(TRANSACTION_PREFIX, transaction_id)
+    return schemas.show_pdf(await receipting.get_receipt_pdf(db, account_id=reader.account_id, payment_id=identifier))
+
+
+@get(
     "/account/invoices/{invoice_id:str}/csv",
     opt={
         "rate_class": "billing",
@@ -262,6 +284,7 @@ HANDLERS = [
     download_pdf,
     pay_invoice,
     download_csv,
+    download_receipt,
     show_credit_note,
     download_credit_note_pdf,
 ]

@@ -7,11 +7,19 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from billing import ledger
-from billing.invoices import rules
-from billing.invoices.model import InvoicePayment, OpenInvoice, PaymentSource
+from billing.core import ids
+from billing.invoices import pdf, rules
+from billing.invoices.model import (
+    DEFAULT_ISSUER,
+    UNNAMED_ISSUER,
+    Collected,
+    InvoicePayment,
+    OpenInvoice,
+    PaymentSource,
+)
 from billing.invoices.operations import telling
+from billing.invoices.store import closing, paying, receipts
 from billing.invoices.store import invoices as store
-from billing.invoices.store import paying
 from billing.kit import outbox
 
 if TYPE_CHECKING:
@@ -25,6 +33,12 @@ async def collect(tx: Tx, *, account_id: UUID, currency: str) -> int:
     """Pay what is owed, then with each payment the invoice that it was made for, then the open invoices, the one due first
     first, as far as the wallet goes; minor units used.
     """
+    return (await collect_all(tx, account_id=account_id, currency=currency)).used_minor
+
+
+async def collect_all(tx: Tx, *, account_id: UUID, currency: str) -> Collected:
+    """The same, with what the wallet paid."""
+    from_wallet_minor: dict[UUID, int] = {}
     await ledger.lock_head(tx.connection, account_id=account_id)
     before_minor = cash_minor = await get_cash(tx, account_id=account_id, currency=currency)
     cash_minor -= await pay_owed(tx, account_id=account_id, currency=currency)
@@ -34,10 +48,11 @@ async def collect(tx: Tx, *, account_id: UUID, currency: str) -> int:
         if amount_minor <= 0:
             break
         cash_minor -= amount_minor
+        from_wallet_minor[invoice.invoice_id] = amount_minor
         await set_against(
             tx, account_id=account_id, currency=currency, invoice=invoice, source="wallet", amount_minor=amount_minor
         )
-    return before_minor - cash_minor
+    return Collected(used_minor=before_minor - cash_minor, from_wallet_minor=from_wallet_minor)
 
 
 async def get_cash(tx: Tx, *, account_id: UUID, currency: str) -> int:
@@ -117,6 +132,20 @@ async def collect_made_for_invoices(tx: Tx, *, account_id: UUID, currency: str) 
     return used_minor
 
 
+async def acknowledge(tx: Tx, *, account_id: UUID, payment_id: UUID, currency: str) -> None:
+    """Collect what a completed payment brought, and freeze its receipt with what was paid. Again it changes no receipt."""
+    collected = await collect_all(tx, account_id=account_id, currency=currency)
+    await receipts.insert_receipt(
+        tx.connection,
+        account_id=account_id,
+        payment_id=payment_id,
+        from_wallet_minor=collected.from_wallet_minor,
+        issuer=await closing.find_issuer(tx.connection, name=DEFAULT_ISSUER) or UNNAMED_ISSUER,
+        template_version=pdf.TEMPLATE_VERSION,
+        now=tx.now,
+    )
+
+
 async def collect_arrived(database: Database) -> int:
     """Act on each payment that settled, in a transaction of its own; returns how many there were."""
     acted = 0
@@ -125,6 +154,12 @@ async def collect_arrived(database: Database) -> int:
             event = await outbox.claim(tx, types=MONEY_ARRIVED)
             if event is None:
                 return acted
+            payment_id = ids.decode(
+                "pay", event.object_id
+            )  # another event brings money into a wallet that was no payment
+            if payment_id is not None:
+                currency = str(event.payload["currency"])
+                await acknowledge(tx, account_id=event.account_id, payment_id=payment_id, currency=currency)
             balances_minor = await ledger.list_balances(tx.connection, account_id=event.account_id)
             for currency in sorted({currency for currency, _ in balances_minor}):
                 await collect(tx, account_id=event.account_id, currency=currency)

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from uuid import UUID
 
 from billing.core import ids
@@ -17,12 +17,15 @@ from billing.invoices.model import CreditNoteLine, Invoice, InvoiceLine, Invoice
 from billing.invoices.operations import reading
 from billing.invoices.operations.reading import WholeCreditNote, WholeInvoice
 from billing.invoices.store import closing, credit_notes, document_pdfs
+from billing.invoices.store.document_pdfs import DocumentKind
 
 if TYPE_CHECKING:
     from billing.kit.db import Database, Tx
 
 
 HISTORY_MONTHS = 6
+
+Document = TypeVar("Document", bound=pdf.InvoiceDocument | pdf.ReceiptDocument)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,7 @@ async def get_invoice_pdf(database: Database, *, account_id: UUID, invoice_id: U
         whole = await reading.get_whole(tx, account_id=account_id, invoice_id=invoice_id, lines_max=None)
         return document_of(whole, history=await _list_history(tx, whole.invoice))
 
-    return await _get_pdf(database, read, account_id=account_id, document_id=invoice_id, is_credit_note=False)
+    return await get_pdf(database, read, account_id=account_id, document_id=invoice_id, kind="invoice")
 
 
 async def get_credit_note_pdf(database: Database, *, account_id: UUID, credit_note_id: UUID) -> Pdf:
@@ -52,20 +55,21 @@ async def get_credit_note_pdf(database: Database, *, account_id: UUID, credit_no
         parties = await credit_notes.get_parties(tx.connection, account_id=account_id, credit_note_id=credit_note_id)
         return _credit_note_document(whole, parties)
 
-    return await _get_pdf(database, read, account_id=account_id, document_id=credit_note_id, is_credit_note=True)
+    return await get_pdf(database, read, account_id=account_id, document_id=credit_note_id, kind="credit_note")
 
 
-async def _get_pdf(
+async def get_pdf(
     database: Database,
-    read: Callable[[Tx], Awaitable[pdf.InvoiceDocument]],
+    read: Callable[[Tx], Awaitable[pdf.InvoiceDocument | pdf.ReceiptDocument]],
     *,
     account_id: UUID,
     document_id: UUID,
-    is_credit_note: bool,
+    kind: DocumentKind,
 ) -> Pdf:
+    """A document's PDF as it is kept; if it was not made yet, of what `read` says. Raises NotFound."""
     key: dict[str, Any] = {"account_id": account_id, "document_id": document_id}
     async with database.reading() as tx:
-        kept = await document_pdfs.get_pdf(tx.connection, **key, is_credit_note=is_credit_note)
+        kept = await document_pdfs.get_pdf(tx.connection, **key, kind=kind)
     if kept.content is None:
         async with database.snapshot() as tx:
             document = await _with_logo(tx, await read(tx))
@@ -73,13 +77,13 @@ async def _get_pdf(
         digest = hashlib.sha256(content).digest()
         async with database.transaction() as tx:
             await document_pdfs.insert_pdf(tx.connection, **key, content=content, sha256=digest, now=tx.now)
-            kept = await document_pdfs.get_pdf(tx.connection, **key, is_credit_note=is_credit_note)
+            kept = await document_pdfs.get_pdf(tx.connection, **key, kind=kind)
     assert kept.content is not None, "one that is kept stays"
     assert kept.sha256 is not None
     return Pdf(kept.number, kept.content, kept.sha256)
 
 
-async def _with_logo(tx: Tx, document: pdf.InvoiceDocument) -> pdf.InvoiceDocument:
+async def _with_logo(tx: Tx, document: Document) -> Document:
     """The document with the picture that its issuer had."""
     digest = document.issuer.logo_sha256
     if digest is None:
@@ -116,7 +120,7 @@ def document_of(whole: WholeInvoice, *, history: tuple[pdf.MonthCost, ...] = ())
         kind=invoice.kind,
         number=invoice.number,
         issuer=pdf.IssuerParty(**parties["issuer"]),
-        account=_account_party(parties),
+        account=account_party(parties),
         issued_at=invoice.issued_at,
         time_zone=parties["time_zone"],
         currency=invoice.currency,
@@ -142,7 +146,7 @@ def _credit_note_document(whole: WholeCreditNote, parties: dict[str, Any]) -> pd
         kind="credit_note",
         number=note.number,
         issuer=pdf.IssuerParty(**parties["issuer"]),
-        account=_account_party(parties),
+        account=account_party(parties),
         issued_at=note.issued_at,
         time_zone=parties["time_zone"],
         currency=note.currency,
@@ -158,7 +162,7 @@ def _credit_note_document(whole: WholeCreditNote, parties: dict[str, Any]) -> pd
     )
 
 
-def _account_party(parties: dict[str, Any]) -> pdf.AccountParty:
+def account_party(parties: dict[str, Any]) -> pdf.AccountParty:
     """Who is billed, with the country's name in place of its code."""
     from babel import Locale  # noqa: PLC0415  slow to import, and only for documents
 

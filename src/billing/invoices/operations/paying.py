@@ -72,7 +72,7 @@ async def charge(
     payment = await payments.charge(database, gateway, account_id=account_id, payment_id=payment_id)
     if payment.status == "completed":
         async with database.transaction() as tx:
-            await collecting.collect(tx, account_id=account_id, currency=payment.currency)
+            await collecting.acknowledge(tx, account_id=account_id, payment_id=payment_id, currency=payment.currency)
     return payment
 
 

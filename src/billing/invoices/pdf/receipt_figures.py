@@ -30,7 +30,7 @@ def shown(document: ReceiptDocument) -> Shown:
         "headline": {
             "label": "Amount received",
             "amount": figures.headline(document.amount_minor, currency),
-            "note": clean(document.parts[0].label),
+            "note": clean(document.description),
             "is_due": False,
         },
         "currency": currency,

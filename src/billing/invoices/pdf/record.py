@@ -158,6 +158,7 @@ class ReceiptDocument:
     time_zone: str
     currency: str
     amount_minor: int
+    description: str
     parts: tuple[ReceiptPart, ...]
     invoices: tuple[PaidInvoice, ...] = ()
     is_by_wallet: bool = False

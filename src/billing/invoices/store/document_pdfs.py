@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
+from billing.core import ids
 from billing.core.errors import NotFound
 from billing.core.period import Period
 from billing.invoices.model import Invoice
 
 if TYPE_CHECKING:
     from billing.kit.db import Connection
+
+
+DocumentKind = Literal["invoice", "credit_note", "receipt"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,27 +28,31 @@ class DocumentPdf:
     sha256: bytes | None
 
 
-async def get_pdf(
-    connection: Connection, *, account_id: UUID, document_id: UUID, is_credit_note: bool = False
-) -> DocumentPdf:
-    """The PDF of a finalised invoice, or of an operator's credit note, as far as it was made. Raises NotFound."""
+async def get_pdf(connection: Connection, *, account_id: UUID, document_id: UUID, kind: DocumentKind) -> DocumentPdf:
+    """The PDF of a finalised invoice, an operator's credit note or a payment's receipt, as far as it was made. Raises NotFound.
+
+    A receipt has the id of its payment, and its payment's as a transaction for a number.
+    """
     row = await connection.fetchrow(
         """
         SELECT documents.number, pdfs.content, pdfs.sha256
         FROM (
-            SELECT number FROM invoices WHERE account_id = $1 AND invoice_id = $2 AND NOT $3::boolean
+            SELECT number FROM invoices WHERE account_id = $1 AND invoice_id = $2 AND $3::text = 'invoice'
             UNION ALL
-            SELECT number FROM credit_notes WHERE account_id = $1 AND credit_note_id = $2 AND $3
+            SELECT number FROM credit_notes WHERE account_id = $1 AND credit_note_id = $2 AND $3 = 'credit_note'
+            UNION ALL
+            SELECT '' FROM receipts WHERE account_id = $1 AND payment_id = $2 AND $3 = 'receipt'
         ) AS documents
         LEFT JOIN document_pdfs AS pdfs ON pdfs.account_id = $1 AND pdfs.document_id = $2
         """,
         account_id,
         document_id,
-        is_credit_note,
+        kind,
     )
     if row is None:
         raise NotFound
-    return DocumentPdf(**dict(row))
+    number = f"receipt-{ids.encode('txn', document_id)}" if kind == "receipt" else row["number"]
+    return DocumentPdf(number, row["content"], row["sha256"])
 
 
 async def insert_pdf(
