@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import time
-from typing import Literal
+from datetime import datetime, time, timedelta
+from typing import Literal, Protocol
 from uuid import UUID
 
 from billing.core.errors import Conflict, Refused
@@ -19,6 +19,8 @@ DeliveryStatus = Literal["pending", "sending", "sent", "failed", "unknown", "sup
 NOTIFICATION_PREFIX = "ntf"
 DELIVERY_PREFIX = "dlv"
 RECIPIENTS_MAX = 3
+LEASE = timedelta(minutes=5)
+"""After which an attempt that has not ended is given up for lost."""
 
 PHONE_MISSING = "phone_missing"
 CHANNEL_NOT_CONFIGURED = "channel_not_configured"
@@ -100,3 +102,103 @@ class DeliveryUnderWay(Conflict):
     """A delivery that has not ended cannot be sent again."""
 
     message = "The delivery has not ended yet"
+
+
+class ClaimLost(Exception):
+    """An attempt took so long that another worker has begun the delivery anew: it must not hand the message over any more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimedDelivery:
+    """A delivery to be attempted, with what its message is made of. `number` counts its attempts, `tries` those of this sending."""
+
+    account_id: UUID
+    delivery_id: UUID
+    method: Sending
+    recipient: str
+    recipient_number: int
+    number: int
+    tries: int
+    template: str
+    object_id: str
+    payload: Mapping[str, object]
+    told_at: datetime
+    contact: Contact
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of an attempt.
+
+    `sent`: the gateway has taken it. `refused`: it never will. `failed`: it has not, and may the next time. `unknown`: the
+    message was handed over and no answer came. With `is_gateway_down` the fault is not the message's.
+    """
+
+    kind: Literal["sent", "refused", "failed", "unknown"]
+    gateway_id: str | None = None
+    reason: str | None = None
+    is_gateway_down: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issuer:
+    """In whose name messages are written."""
+
+    name: str
+    support_email: str | None = None
+    logo: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """A document that goes with a mail."""
+
+    name: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wording:
+    """What a message says: as a mail's subject, plain text and HTML, and as a text message."""
+
+    subject: str
+    plain: str
+    html: str
+    sms: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """A message to one recipient; `message_id` is the same however often it is sent."""
+
+    message_id: UUID
+    recipient: str
+    recipient_name: str | None
+    issuer: Issuer
+    wording: Wording
+    attachment: Attachment | None
+    written_at: datetime
+
+
+class Channel(Protocol):
+    """The port to whoever carries messages."""
+
+    @property
+    def gateway(self) -> str:
+        """The name of what is behind it."""
+        ...
+
+    async def send(self, message: Message, *, handing_over: Callable[[], Awaitable[None]]) -> Outcome:
+        """Send a message. `handing_over` is awaited before the gateway may get it; what it raises ends the attempt.
+
+        Whatever the gateway does is an outcome; it takes no longer than `LEASE` by far.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlet:
+    """A channel that is configured, and how many messages it is given at once."""
+
+    channel: Channel
+    at_once: int = 8

@@ -1,0 +1,1 @@
+"""How messages are written, and the gateways that carry them."""
