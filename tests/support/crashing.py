@@ -12,16 +12,16 @@ import inspect
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 from weakref import WeakSet
 
 import asyncpg
 import httpx2
 
-from billing import accounts, api_keys, payments, wallets
+from billing import api_keys, payments
 from billing.app.http import make_app
-from billing.app.runtime import Installation
+from billing.app.runtime import Installation, installation
 from billing.app.worker import jobs_of
 from billing.kit.config import load_settings
 from billing.kit.db import Database, open_pool
@@ -188,22 +188,20 @@ class Yard(House):
 async def open_yard(dsn: str, folder: Path) -> AsyncIterator[Yard]:
     """The whole application over a database; its gateway has connections of its own, which the fuse does not reach."""
     clock, fuse = Clock(), Fuse()
+    settings = load_settings(database_url=dsn, home=folder, allow_unsafe_database=True)
     pool = await open_pool(dsn, size=6, connection_class=fused_connections(fuse))
     sandbox_pool = await open_pool(dsn, size=2)
     owner = await asyncpg.connect(dsn)
     database = Database(pool, clock)
     keyring = api_keys.Keyring(database)
-    sandbox = payments.SandboxGateway(sandbox_pool, clock)
-    gateway = cast("payments.SandboxGateway", FusedOutside(sandbox, fuse))
-    currencies = accounts.CURRENCIES_DEFAULT
-    installed = Installation(
-        settings=load_settings(home=folder),
-        dsn=dsn,
-        database=database,
-        gateway=gateway,
-        wallet_settings=wallets.WalletSettings(wallets.reserve_for_usage, currencies),
-        payment_settings=payments.PaymentSettings(gateway, payments.topup_ranges(currencies)),
-    )
+    gateway = cast("payments.SandboxGateway", FusedOutside(payments.SandboxGateway(sandbox_pool, clock), fuse))
+    async with installation(settings) as real:
+        installed = replace(
+            real,
+            database=database,
+            gateway=gateway,
+            payment_settings=replace(real.payment_settings, gateway=gateway),
+        )
     try:
         async with database.transaction() as tx:
             operator_key = (await api_keys.create_operator_key(tx, name="Test", scopes=["*"])).secret

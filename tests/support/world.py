@@ -48,10 +48,12 @@ class World:
 
 
 @asynccontextmanager
-async def open_app(dsn: str, *, wrap: Callable[[Pool], Pool] | None = None) -> AsyncIterator[House]:
+async def open_app(
+    dsn: str, *, wrap: Callable[[Pool], Pool] | None = None, connections: int = 4
+) -> AsyncIterator[House]:
     """The whole application over a database, with the same ids for the same calls; `wrap` stands before its pool."""
     clock = Clock()
-    pool, sandbox_pool = await open_pool(dsn, size=4), await open_pool(dsn, size=2)
+    pool, sandbox_pool = await open_pool(dsn, size=connections), await open_pool(dsn, size=2)
     database = Database(pool if wrap is None else wrap(pool), clock, random.Random(1).getrandbits)
     keyring = api_keys.Keyring(database)
     sandbox = payments.SandboxGateway(sandbox_pool, clock)
@@ -80,9 +82,9 @@ async def open_app(dsn: str, *, wrap: Callable[[Pool], Pool] | None = None) -> A
 
 
 @asynccontextmanager
-async def open_world(dsn: str) -> AsyncIterator[World]:
+async def open_world(dsn: str, *, connections: int = 4) -> AsyncIterator[World]:
     """The whole application over a database, with one of everything in it."""
-    async with open_app(dsn) as house:
+    async with open_app(dsn, connections=connections) as house:
         async with house.database.transaction() as tx:
             house.operator_key = (await api_keys.create_operator_key(tx, name="Test", scopes=["*"])).secret
         yield await _furnish(house)
