@@ -34,15 +34,24 @@ autovacuum_naptime = 5s
 """
 
 
+# Hundreds of databases are cloned, a thousand small files each: in memory that takes 20 ms, on a disk 400 ms or more.
+_IN_MEMORY = Path("/dev/shm")  # noqa: S108  a folder of an unguessable name is made in it
+_ROOM_BYTES = 4 * 2**30
+
+
 def make_folder() -> Path:
     """The folder of this session's server, announced to worker processes through the environment."""
-    folder = Path(tempfile.mkdtemp(prefix="ls-test-"))
+    folder = Path(tempfile.mkdtemp(prefix="ls-test-", dir=_IN_MEMORY if _has_room(_IN_MEMORY) else None))
     folder.chmod(0o755)
     (folder / "database").mkdir()
     (folder / "database").chmod(0o711)
     (folder / "database" / "postgresql.conf").write_text(_SETTINGS)
     os.environ[VARIABLE] = str(folder)
     return folder
+
+
+def _has_room(place: Path) -> bool:
+    return place.is_dir() and os.access(place, os.W_OK | os.X_OK) and shutil.disk_usage(place).free >= _ROOM_BYTES
 
 
 def remove_folder(folder: Path) -> None:
