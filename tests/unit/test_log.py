@@ -59,6 +59,7 @@ class TestSecrets:
             {"url": "postgresql://owner:canary@host/d"},
             {"text": "key ls_prod_canary was sent"},
             {"text": "ls_op_canary"},
+            {"text": "signed with whsec_canary+/="},
         ],
     )
     def test_are_hidden(self, stream: io.StringIO, members: dict[str, str]) -> None:

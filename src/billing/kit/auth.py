@@ -14,6 +14,8 @@ from datetime import datetime
 from typing import Literal, Protocol, TypeAlias
 from uuid import UUID
 
+import structlog
+
 from billing.core.errors import NotFound, Unauthorized
 
 Permission = Literal["read", "write"]
@@ -30,6 +32,7 @@ Headers: TypeAlias = Iterable[tuple[bytes, bytes]]
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+_log = structlog.get_logger("billing.auth")
 _BEARER = re.compile(rb"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9._~+/-]{1,200}=*)")
 
 
@@ -89,15 +92,21 @@ class Authenticator:
         """The caller of a public call. Raises Unauthorized, IpNotAllowed; NotFound for an operator's key."""
         token = bearer_token(headers)
         if token.startswith(OPERATOR_PREFIX):
-            raise NotFound
+            raise _of_other_plane(ip)
         return await self.read_caller(token=token, ip=ip)
 
     async def operator(self, headers: Headers, *, ip: str) -> Operator:
         """The operator of an operator call. Raises Unauthorized; NotFound for a key of the public API."""
         token = bearer_token(headers)
         if token.startswith(PUBLIC_PREFIXES):
-            raise NotFound
+            raise _of_other_plane(ip)
         return await self.read_operator(token=token, ip=ip)
+
+
+def _of_other_plane(ip: str) -> NotFound:
+    """To its bearer the path is not there; who runs this may want to know who tried."""
+    _log.warning("denied", code="key_of_other_plane", ip=ip)
+    return NotFound()
 
 
 def bearer_token(headers: Headers) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 HIDDEN = "(hidden)"
 # Key material by its form, and the password inside a database address.
-_SECRET_TEXT = re.compile(r"\bls_(?:prod|test|op)_\w+|(?<=://)[^/@\s]*:[^/@\s]*(?=@)")
+_SECRET_TEXT = re.compile(r"\bls_(?:prod|test|op)_\w+|\bwhsec_[A-Za-z0-9+/=]+|(?<=://)[^/@\s]*:[^/@\s]*(?=@)")
 _SECRET_NAMES = frozenset({"authorization", "cookie", "password", "secret", "token", "api_key", "operator_key", "dsn"})
 
 

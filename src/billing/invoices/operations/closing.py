@@ -46,6 +46,7 @@ async def request_run(
     if period.end > tx.now:
         raise PeriodOpen(details={"period": str(period), "ends_at": period.end})
     wanted = None if only_accounts is None else sorted(set(only_accounts))
+    await runs.lock_requests(tx.connection)
     unfinished = await runs.find_unfinished_run(tx.connection, period=period, dry_run=dry_run, only_accounts=wanted)
     if unfinished is not None:
         return unfinished

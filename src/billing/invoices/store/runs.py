@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from billing.kit.db import Connection
 
+_REQUESTS_LOCK = 7_302_646_011_934  # of the advisory lock
+
 
 def _run(row: asyncpg.Record) -> Run:
     fields = {name: value for name, value in row.items() if name != "total"}
@@ -51,6 +53,11 @@ async def insert_run(
         None if only_accounts is None else list(only_accounts),
         now,
     )
+
+
+async def lock_requests(connection: Connection) -> None:
+    """Of those who ask for runs at once each sees, until this transaction ends, what the one before made."""
+    await connection.execute("SELECT pg_advisory_xact_lock($1)", _REQUESTS_LOCK)
 
 
 async def find_unfinished_run(
