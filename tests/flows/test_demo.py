@@ -103,6 +103,10 @@ class TestYear:
 def test_goes_into_an_empty_database_alone(database_dsn: str, tmp_path: Path) -> None:
     settings = {"DATABASE_URL": database_dsn, "LINESERVE_HOME": str(tmp_path), "LINESERVE_DEMO_MONTHS": "1"}
     made, again = run("demo", **settings), run("demo", **settings)
-    assert made.returncode == 0, made.stderr
+    assert (made.returncode, made.stderr) == (0, ""), "no progress in a pipe"
+    assert [line.split("  ")[0] for line in made.stdout.splitlines()] == ["API key", "Operator key"]
     assert again.returncode == 1
-    assert again.stderr == "billing: the demo goes into an empty database, and this one has accounts\n"
+    assert again.stderr == (
+        "billing: the demo goes into an empty database, and this one has accounts: "
+        "name another with LINESERVE_HOME or DATABASE_URL\n"
+    )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
+import select
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -15,21 +17,36 @@ if TYPE_CHECKING:
 
 FAILED = 1
 INTERRUPTED = 130
+UNREAD = 141
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command. Returns 0, 1 when it could not be done (one line on standard error), 2 for wrong usage."""
     arguments = _parser().parse_args(argv)
     try:
-        return _run(arguments)
+        outcome = _run(arguments)
+        sys.stdout.flush()
+        return outcome
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and _is_unread():
+            return UNREAD
         line = _line_of(error)
         if line is None:
             raise
         print(f"billing: {line}", file=sys.stderr)
         return FAILED
+
+
+def _is_unread() -> bool:
+    """Whether nobody reads what is printed any more, such as `head` that has enough; then nothing more is printed."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    if not any(event & select.POLLERR for _, event in poll.poll(0)):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return True
 
 
 def _run(arguments: argparse.Namespace) -> int:

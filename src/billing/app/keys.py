@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from billing import api_keys
 from billing.app.runtime import installation
+from billing.app.tables import hint
 from billing.core import ids
 from billing.kit import audit
 
@@ -37,6 +38,7 @@ async def main(settings: Settings, arguments: argparse.Namespace) -> int:
         issued = await api_keys.create_operator_key(tx, name=arguments.name, scopes=scopes)
         await audit_key(tx, issued, command="billing keys create-operator")
     print(issued.secret)
+    hint("Keep it: it is stored nowhere and cannot be shown again.")
     return 0
 
 

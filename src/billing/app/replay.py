@@ -96,9 +96,10 @@ async def main(settings: Settings, arguments: argparse.Namespace) -> int:
         replay = Replay(installed, api, rows)
         if replay.periods[-1].end > installed.database.clock():
             raise CommandError(f"{arguments.file} has rows of {replay.periods[-1]}, a month that has not ended yet")
-        with progress("Replaying", total=None) as step:
-            await replay.send(step)
-            await replay.close(step)
+        with progress(f"Sending {len(rows):,} rows", total=replay.sendings) as bar:
+            await replay.send(bar.advance)
+        with progress(f"Closing {len(replay.periods)} months", total=len(replay.periods)) as bar:
+            await replay.close(bar.advance)
         differences = replay.compare()
     _show(replay, differences)
     return 1 if differences or replay.outcomes.keys() - {"accepted"} else 0
@@ -111,10 +112,13 @@ def read_rows(path: Path) -> list[Row]:
             reader = csv.DictReader(file)
             missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
             if missing:
-                raise CommandError(f"{path} has no column {', '.join(missing)}")
+                raise CommandError(
+                    f"{path} has no column {', '.join(missing)}: it has to be a CSV file with FOCUS columns in its first line"
+                )
             rows = [_read_row(path, reader.line_num, fields) for fields in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise CommandError(f"{path} cannot be read: {error}") from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise CommandError(f"{path} cannot be read: {reason}") from error
     if not rows:
         raise CommandError(f"{path} has no rows")
     doubled = [row_id for row_id, count in Counter(row.row_id for row in rows).items() if count > 1]
@@ -162,6 +166,11 @@ class Replay:
         self._billed: set[str] = set()
         self.invoices: list[dict[str, Any]] = []
         self._account_id = ""
+
+    @property
+    def sendings(self) -> int:
+        """How many steps `send` takes."""
+        return len(self.skus) + -(-len(self.rows) // _BATCH)
 
     async def send(self, step: Callable[[], None]) -> None:
         """Open an account, price the meters, send every row as an event."""
@@ -232,7 +241,8 @@ class Replay:
             run = await self._api.operate("POST", "/runs", body)
             run_id = ids.decode("run", run["run"]["id"])
             assert run_id is not None
-            await invoices.complete(self._installed.database, run_id=run_id, on_step=step)
+            await invoices.complete(self._installed.database, run_id=run_id)
+            step()
         listed = await self._api.ask("GET", "/account/invoices?per_page=100")
         for shown in listed["invoices"]:
             invoice = await self._api.ask("GET", f"/account/invoices/{shown['id']}")

@@ -58,6 +58,7 @@ class Progress:
     """How far a run is. `amount_minor_by_currency`: totals of the invoices, tax included."""
 
     accounts_total: int
+    accounts_rated: int
     accounts_done: int
     accounts_parked: int
     invoices: int

@@ -49,7 +49,9 @@ async def start_keys(installed: Installation) -> StartKeys:
 async def make_demo(installed: Installation) -> StartKeys:
     """The demo in an empty database, for `billing demo`. Raises CommandError for any other."""
     if not await _wants_history(installed):
-        raise CommandError("the demo goes into an empty database, and this one has accounts")
+        raise CommandError(
+            "the demo goes into an empty database, and this one has accounts: name another with LINESERVE_HOME or DATABASE_URL"
+        )
     return await start_keys(installed)
 
 

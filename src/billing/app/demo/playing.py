@@ -59,8 +59,8 @@ async def seed(installed: Installation) -> str:
         await _furnish(api, first)
         actors = await _open(api, clock, first)
         steps = steps_of(first=first, until=until, account_id=actors.account_id, months=months)
-        with progress("Making the demo", total=len(steps)) as step_done:
-            await _play(told, clock, actors, steps, on_step=step_done)
+        with progress("Making the demo", total=len(steps)) as bar:
+            await _play(told, clock, actors, steps, on_step=bar.advance)
         clock.now = until
         await _set_budgets(actors)
         return api.account_key
