@@ -266,7 +266,8 @@ async def get_progress(connection: Connection, *, run_ids: Sequence[UUID]) -> Ma
     """How far some runs are."""
     rows = await connection.fetch(
         """
-        SELECT run_id, currency, count(*) AS accounts, count(*) FILTER (WHERE state = 'done') AS done,
+        SELECT run_id, currency, count(*) AS accounts, count(*) FILTER (WHERE state <> 'queued') AS rated,
+            count(*) FILTER (WHERE state = 'done') AS done,
             count(*) FILTER (WHERE state = 'parked') AS parked,
             count(*) FILTER (WHERE state = 'done' AND invoice_id IS NOT NULL) AS invoices,
             coalesce(sum(total_minor) FILTER (WHERE state = 'done' AND invoice_id IS NOT NULL), 0)::bigint AS total_minor
@@ -282,6 +283,7 @@ async def get_progress(connection: Connection, *, run_ids: Sequence[UUID]) -> Ma
         own = [row for row in rows if row["run_id"] == run_id]
         found[run_id] = Progress(
             sum(row["accounts"] for row in own),
+            sum(row["rated"] for row in own),
             sum(row["done"] for row in own),
             sum(row["parked"] for row in own),
             sum(row["invoices"] for row in own),
