@@ -93,6 +93,8 @@ PROJECTS = Listed("projects", ("created_at", "id"))
 CREDITS = Listed("credits", ("granted_at", "id"), descending=True)
 ALERTS = Listed("alerts", ("created_at", "id"))
 LINES = Listed("lines", ("ordinal",))
+WEBHOOKS = Listed("webhooks", ("created_at", "id"))
+SENT = {"status": ("delivered", "failed", "pending")}
 WALLETS = Listed("wallets", ("place",))
 
 LISTS = {
@@ -100,6 +102,10 @@ LISTS = {
     "/v1/account/wallets": WALLETS,
     "/v1/account/credits": CREDITS,
     "/v1/account/alerts": ALERTS,
+    "/v1/account/webhooks": WEBHOOKS,
+    "/v1/account/webhooks/{webhook_id:str}/deliveries": Listed(
+        "deliveries", NEWEST, descending=True, filters={"status": same("status")}, values=SENT
+    ),
     "/v1/account/payment-methods": Listed("payment_methods", NEWEST, descending=True),
     "/v1/account/invoices": INVOICES,
     "/v1/account/invoices/{invoice_id:str}/lines": LINES,
@@ -125,6 +131,14 @@ LISTS = {
     "/operator/v1/accounts/{account_id:str}/credits": CREDITS,
     "/operator/v1/accounts/{account_id:str}/alerts": ALERTS,
     "/operator/v1/accounts/{account_id:str}/wallets": WALLETS,
+    "/operator/v1/accounts/{account_id:str}/webhooks": WEBHOOKS,
+    "/operator/v1/webhooks/deliveries": Listed(
+        "deliveries",
+        ("created_at", "id", "webhook_id"),
+        descending=True,
+        filters={"status": same("status"), "account_id": same("account_id")},
+        values={**SENT, "account_id": ("{account_id}",)},
+    ),
     "/operator/v1/accounts/{account_id:str}/invoices": INVOICES,
     "/operator/v1/invoices/{invoice_id:str}/lines": LINES,
     "/operator/v1/accounts/{account_id:str}/holds": Listed(
@@ -223,6 +237,7 @@ class Gardener:
                 ("invoice_id", "inv"),
                 ("payment_id", "pay"),
                 ("run_id", "run"),
+                ("webhook_id", "wh"),
             )
         }
         account = str(ids.decode("acc", self._world.jane.id))

@@ -198,6 +198,14 @@ DAMAGES: list[tuple[str, dict[str, int]]] = [
         "UPDATE outbox_events SET relayed_at = NULL, relay_failures = 5 WHERE type = 'payment.succeeded'",
         {"outbox events are relayed within a day, and none is refused again and again": 1},
     ),
+    (
+        """
+        INSERT INTO webhook_messages
+        SELECT account_id, account_id, account_id, 'x', 'x', 1, '{}', NULL, 'pending', 0, 0, '2024-01-01Z', NULL, now(), NULL
+        FROM accounts
+        """,
+        {"webhook messages are sent within a day of when they are due": 1},
+    ),
     ("UPDATE audit_records SET ip = '10.0.0.1' WHERE number = 1", {"audit chain holds": 1}),
     ("UPDATE audit_head SET last_number = 9", {"audit entries are numbered without holes": 1}),
 ]

@@ -24,6 +24,7 @@ from billing.kit import audit
 from billing.metering.store import events, resources
 from billing.payments.store import methods
 from billing.projects import store as projects
+from billing.webhooks.store import log as webhook_log
 from tests.support import databases, postgres
 from tests.support.plenty import grow
 
@@ -33,7 +34,7 @@ MANY = 3_000
 PER_PAGE = 25
 BUFFERS_MOST = 700
 NOW = datetime(2024, 2, 1, tzinfo=UTC)
-ACCOUNT, PROJECT, INVOICE, PAYMENT, RUN = (UUID(int=number) for number in range(1, 6))
+ACCOUNT, PROJECT, INVOICE, PAYMENT, RUN, WEBHOOK = (UUID(int=number) for number in range(1, 7))
 
 Read = Callable[[Any, PageRequest], Awaitable[Page[Any]]]
 
@@ -88,6 +89,12 @@ LISTS: dict[str, Read] = {
         statuses=("running", "stopped"),
         page=page,
     ),
+    "webhook deliveries": lambda connection, page: webhook_log.list_deliveries(
+        connection, account_id=ACCOUNT, endpoint_id=WEBHOOK, status=None, page=page
+    ),
+    "all webhook deliveries": lambda connection, page: webhook_log.list_all_deliveries(
+        connection, account_id=None, status=None, page=page
+    ),
     "payment methods": lambda connection, page: methods.list_methods(connection, account_id=ACCOUNT, page=page),
 }
 
@@ -111,6 +118,7 @@ async def connection(database_server: Path) -> AsyncIterator[asyncpg.Connection[
     opened = await asyncpg.connect(postgres.dsn(database_server, name), server_settings={"jit": "off"})
     await _found(opened)
     owners = {"account": ACCOUNT, "project": PROJECT, "invoice": INVOICE, "payment": PAYMENT, "run": RUN}
+    owners["webhook"] = WEBHOOK
     await grow(opened, first=1, last=MANY, **{owner: str(value) for owner, value in owners.items()})
     await opened.execute("VACUUM ANALYZE")
     yield opened
@@ -152,6 +160,15 @@ async def _found(opened: asyncpg.Connection[asyncpg.Record]) -> None:
         """,
         ACCOUNT,
         INVOICE,
+        NOW,
+    )
+    await opened.execute(
+        """
+        INSERT INTO webhook_endpoints (account_id, endpoint_id, url, events, status, secret_number, failures, is_slow, created_at)
+        VALUES ($1, $2, 'https://hooks.example.com/', '{*}', 'enabled', 1, 0, false, $3)
+        """,
+        ACCOUNT,
+        WEBHOOK,
         NOW,
     )
     await opened.execute(

@@ -25,6 +25,7 @@ from billing.payments import schemas as payment_schemas
 from billing.projects import schemas as project_schemas
 from billing.rating import schemas as rating_schemas
 from billing.wallets import schemas as wallet_schemas
+from billing.webhooks import schemas as webhook_schemas
 from tests.support.pictures import png
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ STATE = {
     "plan": "small",
 }
 ALERT = {"type": "budget", "threshold": 200, "condition": "greater_than", "notification_methods": ["email"]}
+WEBHOOK = {"url": "https://hooks.example.com/billing"}
 PAGE = {"page": "1", "per_page": "25"}
 _PROFILE = {
     "name": "Jane",
@@ -235,6 +237,7 @@ _PUBLIC = [
         query={**PAGE, "type": "charge", "from_date": "2024-01-01", "to_date": "2024-01-31"},
     ),
     _call("GET /account/transactions/{transaction_id:str}"),
+    _call("GET /account/transactions/{transaction_id:str}/receipt"),
     _call("GET /account/usage", query={"service": "compute", "detailed": "true"}),
     _call(
         "GET /account/analytics/costs",
@@ -265,6 +268,24 @@ _PUBLIC = [
         body=lambda _: {"threshold": 20.5, "condition": "less_than", "notification_methods": ["webhook"]},
     ),
     _call("DELETE /account/alerts/{alert_id:str}", names={"alert_id": "spare_alert_id"}),
+    _call("GET /account/webhooks", query=PAGE),
+    _call(
+        "POST /account/webhooks",
+        schema=webhook_schemas.WebhookIn,
+        body=lambda _: {**WEBHOOK, "events": ["invoice.*", "payment.failed"], "description": "Books"},
+    ),
+    _call("GET /account/webhooks/{webhook_id:str}"),
+    _call(
+        "PUT /account/webhooks/{webhook_id:str}",
+        schema=webhook_schemas.WebhookUpdate,
+        body=lambda _: {**WEBHOOK, "events": ["*"], "description": "Books", "status": "enabled"},
+    ),
+    _call("DELETE /account/webhooks/{webhook_id:str}", names={"webhook_id": "spare_webhook_id"}),
+    _call("POST /account/webhooks/{webhook_id:str}/rotate-secret"),
+    _call("POST /account/webhooks/{webhook_id:str}/test"),
+    _call("GET /account/webhooks/{webhook_id:str}/deliveries", query={**PAGE, "status": "delivered"}),
+    _call("GET /account/webhooks/{webhook_id:str}/deliveries/{message_id:str}"),
+    _call("POST /account/webhooks/{webhook_id:str}/deliveries/{message_id:str}/redeliver"),
     _call("GET /account/explain", query={"meter": "sms", "resource_id": "vps_1", "period": "2024-01"}),
 ]
 _OPERATOR = [
@@ -456,6 +477,14 @@ _OPERATOR = [
     _call("GET /credit-notes/{credit_note_id:str}/pdf"),
     _call("GET /accounts/{account_id:str}/alerts", query=PAGE),
     _call("POST /accounts/{account_id:str}/alerts/{alert_id:str}/test"),
+    _call("GET /accounts/{account_id:str}/webhooks", query=PAGE),
+    _call("GET /webhooks/deliveries", query={**PAGE, "status": "delivered", "account_id": f"acc_{NOTHING}"}),
+    _call(
+        "POST /accounts/{account_id:str}/webhooks/replay",
+        schema=webhook_schemas.DeliveriesReplayIn,
+        body=lambda names: {"since": "2024-01-01T00:00:00Z", "webhook_id": names["webhook_id"]},
+    ),
+    _call("GET /outbox", query={"type": "invoice.issued", "account_id": f"acc_{NOTHING}", "limit": "10"}),
     _call("GET /check"),
     _call(
         "GET /audit",

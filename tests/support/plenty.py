@@ -9,12 +9,13 @@ if TYPE_CHECKING:
 
 # Rows are numbered by g; what they belong to is set for the session before.
 _SEEDS = """
-CREATE TEMP TABLE IF NOT EXISTS seeds (g integer, at timestamptz, account uuid, project uuid, invoice uuid, payment uuid, run uuid);
+CREATE TEMP TABLE IF NOT EXISTS seeds (g integer, at timestamptz, account uuid, project uuid, invoice uuid, payment uuid, run uuid,
+    webhook uuid);
 TRUNCATE seeds;
 INSERT INTO seeds
 SELECT g, timestamptz '2024-01-05T00:00Z' + (g * 37 % 11) * interval '6 hours', current_setting('plenty.account')::uuid,
     current_setting('plenty.project')::uuid, current_setting('plenty.invoice')::uuid, current_setting('plenty.payment')::uuid,
-    current_setting('plenty.run')::uuid
+    current_setting('plenty.run')::uuid, current_setting('plenty.webhook')::uuid
 FROM generate_series(current_setting('plenty.first')::integer, current_setting('plenty.last')::integer) AS g;
 """
 
@@ -32,6 +33,17 @@ INSERT INTO payment_methods (account_id, payment_method_id, type, gateway, gatew
 SELECT account, md5('pm' || g)::uuid, 'card', 'sandbox', 'r' || g, '4242', false, at, CASE WHEN g % 7 = 0 THEN at END FROM seeds;
 INSERT INTO alerts (account_id, alert_id, type, condition, threshold, currency, methods, revision, created_at)
 SELECT account, md5('alert' || g)::uuid, 'budget', 'greater_than', 100, 'USD', '{email}', 1, at FROM seeds;
+INSERT INTO webhook_endpoints (account_id, endpoint_id, url, events, status, disabled_reason, disabled_at, secret_number,
+    failures, is_slow, created_at, deleted_at)
+SELECT account, md5('wh' || g)::uuid, 'https://hooks.example.com/' || g, '{*}', 'disabled', 'asked', at, 1, 0, false, at,
+    CASE WHEN g % 7 = 0 THEN at END FROM seeds;
+INSERT INTO webhook_messages (account_id, endpoint_id, message_id, type, object_id, version, body, status, attempts, tries,
+    created_at, finished_at)
+SELECT account, endpoint_id, md5('evt' || g)::uuid, 'invoice.paid', 'x', g, '{}',
+    CASE WHEN g % 2 = 0 THEN 'delivered' ELSE 'failed' END, 1, 1, at, at
+FROM seeds, LATERAL (SELECT unnest(ARRAY[webhook, md5('wh' || g)::uuid]) AS endpoint_id) AS made;
+INSERT INTO webhook_attempts (account_id, endpoint_id, message_id, number, started_at, status_code, duration_ms)
+SELECT account, webhook, md5('evt' || g)::uuid, 1, at, 200, 5 FROM seeds;
 INSERT INTO promotional_credits (account_id, credit_id, currency, amount_minor, reason, priority, granted_at, expires_at)
 SELECT account, md5('credit' || g)::uuid, 'USD', 100, 'Plenty', g % 2, at, CASE WHEN g % 3 > 0 THEN at + interval '900 days' END
 FROM seeds;

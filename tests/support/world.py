@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2
 
-from billing import accounts, api_keys, invoices, onboarding, payments, wallets
+from billing import accounts, api_keys, invoices, onboarding, payments, wallets, webhooks
 from billing.app.http import OPERATOR, PUBLIC
 from billing.core import ids
+from billing.invoices.operations import collecting
 from billing.kit.db import Database, open_pool
 from billing.kit.web import build_app
-from tests.support.every_route import ALERT, EVENTS, NOTHING, STATE, Names, Route, event, fresh
+from tests.support.every_route import ALERT, EVENTS, NOTHING, STATE, WEBHOOK, Names, Route, event, fresh
 from tests.support.house import Clock, House, Resident
+from tests.support.sink import StubSender
 
 if TYPE_CHECKING:
     from billing.kit.db import Pool
@@ -37,7 +39,7 @@ class World:
         """A key of the right plane without the permission that the route needs."""
         if route.is_public:
             return self.lesser_keys["write" if route.method == "GET" else "read"]
-        return self.lesser_keys["metering" if route.template.endswith(("/check", "/audit")) else "audit"]
+        return self.lesser_keys["metering" if route.template.endswith(("/check", "/audit", "/outbox")) else "audit"]
 
     @property
     def unknown(self) -> Names:
@@ -70,6 +72,7 @@ async def open_app(
                 "payment_settings": payments.PaymentSettings(sandbox, payments.topup_ranges(currencies)),
                 "wallet_settings": wallets.WalletSettings(wallets.reserve_for_usage, currencies),
                 "sandbox": sandbox,
+                "webhook_settings": StubSender().settings,
             },
         )
         transport = httpx2.ASGITransport(app=app, client=("127.0.0.1", 50_000))
@@ -102,6 +105,7 @@ async def _furnish(house: House) -> World:
     spare = {name: await house.open_account() for name in ("void_invoice_id", "lost_invoice_id", "credited_invoice_id")}
     for resident in spare.values():
         await _run_server(house, resident)
+    await collecting.collect_arrived(house.database)  # so that no receipt has to, when there are invoices
     run_id = await _close(house)
     for names in (mine, others):  # what was set aside has not paid the invoices
         await _post(house, f"/operator/v1/holds/{names['rest_hold_id']}/release", {})
@@ -130,6 +134,7 @@ async def _own(house: House, resident: Resident) -> Names:
         ("lost_project_id", "/v1/projects", {"name": "Lost"}),
         ("key_id", "/v1/account/api-keys", {"name": "Shown", "permissions": ["read"]}),
         *((name, "/v1/account/alerts", ALERT) for name in ("alert_id", "spare_alert_id")),
+        *((name, "/v1/account/webhooks", WEBHOOK) for name in ("webhook_id", "spare_webhook_id")),
         *(
             (name, "/v1/account/api-keys", {"name": "Spare", "permissions": ["read"]})
             for name in ("spare_key_id", "lost_key_id")
@@ -155,13 +160,12 @@ async def _own(house: House, resident: Resident) -> Names:
         transaction = (await _post(house, "/v1/account/wallets/topup", body, key=resident.key))["transaction"]
         names[name] = transaction["id"] if name == "transaction_id" else transaction["payment_id"]
         names.setdefault("captured_id", transaction["payment_id"])
+    names["message_id"] = await _send_webhook(house, resident, names["webhook_id"])
     credit = {"amount": 5, "currency": "KES", "reason": "a gift"}
     names["credit_id"] = (await _post(house, f"{account}/credits", credit))["credit"]["id"]
-    for name in ("hold_id", "other_hold_id"):
-        hold = {"amount": 5, "currency": "USD", "reference": name, "expires_at": "2024-03-01T00:00:00Z"}
+    for name, amount in (("hold_id", 5), ("other_hold_id", 5), ("rest_hold_id", 90)):
+        hold = {"amount": amount, "currency": "USD", "reference": name, "expires_at": "2024-03-01T00:00:00Z"}
         names[name] = (await _post(house, f"{account}/holds", hold))["hold"]["id"]
-    rest = {"amount": 90, "currency": "USD", "reference": "rest", "expires_at": "2024-03-01T00:00:00Z"}
-    names["rest_hold_id"] = (await _post(house, f"{account}/holds", rest))["hold"]["id"]
     await _run_server(house, resident)
     batch = [event(resident.id, "e1")]
     await _post(house, "/operator/v1/events", batch, media_type=EVENTS)
@@ -175,6 +179,13 @@ async def _own(house: House, resident: Resident) -> Names:
 async def _run_server(house: House, resident: Resident) -> None:
     path = f"/operator/v1/accounts/{resident.id}/resources/vps_1"
     await _post(house, path, {**STATE, "effective_at": "2024-01-10T00:00:00Z"}, method="PUT")
+
+
+async def _send_webhook(house: House, resident: Resident, webhook_id: str) -> str:
+    path = f"/v1/account/webhooks/{webhook_id}/test"
+    tested = (await _post(house, path, None, key=resident.key))["delivery"]["id"]
+    await webhooks.send_due(house.database, settings=StubSender().settings)
+    return tested
 
 
 async def _invoice_of(house: House, resident: Resident) -> str:

@@ -21,6 +21,7 @@ REFERENCE = {
     "invoice_numbers": "the same",
     "runs": "executions of a close: local",
     "run_accounts": "their work list, claimed across accounts: local",
+    "secret_keys": "one row: the fingerprint of the installation's key",
     "check_marks": "how far the checks have come: a few rows",
     "currencies": "catalogue",
     "meters": "catalogue",

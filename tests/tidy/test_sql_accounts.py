@@ -49,6 +49,10 @@ REVIEWED = {
     "projects/store.py find_account": "the operator names a project alone",
     "projects/store.py mark_alarmed": "deletions that are late, whoever's",
     "wallets/sql/checks.sql ": "a check of all accounts",
+    "webhooks/store/log.py list_all_deliveries": "the operator's list; one account's if asked for",
+    "webhooks/store/queue.py claim_endpoints": "the job's next endpoints, whoever's",
+    "webhooks/store/queue.py delete_old": "pruned by age",
+    "webhooks/store/queue.py run_checks": "a check of all accounts",
     "wallets/store.py find_hold_account": "the operator names a hold alone",
 }
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from litestar import get
 
-from billing import invoices, ledger, metering, payments, wallets
+from billing import invoices, ledger, metering, payments, wallets, webhooks
 from billing.app.runtime import installation
 from billing.app.tables import print_table
 from billing.kit import audit, checks, outbox
@@ -39,6 +39,7 @@ GROUPS: Mapping[str, Callable[[Connection, Scope], Awaitable[list[Check]]]] = {
     "payments": payments.run_checks,
     "invoices": invoices.run_checks,
     "outbox": _check_outbox,
+    "webhooks": webhooks.run_checks,
     "audit": audit.run_checks,
 }
 

@@ -13,7 +13,7 @@ from billing.analytics import operator_routes as analytics_operator
 from billing.analytics import routes as analytics_public
 from billing.api_keys import operator_routes as api_keys_operator
 from billing.api_keys import routes as api_keys_public
-from billing.app import audit, check, health
+from billing.app import audit, check, health, outbox
 from billing.app.reference import routes as reference
 from billing.catalog import operator_routes as catalog_operator
 from billing.invoices import operator_routes as invoices_operator
@@ -29,6 +29,8 @@ from billing.projects import routes as projects_public
 from billing.rating import operator_routes as rating_operator
 from billing.wallets import operator_routes as wallets_operator
 from billing.wallets import routes as wallets_public
+from billing.webhooks import operator_routes as webhooks_operator
+from billing.webhooks import routes as webhooks_public
 
 if TYPE_CHECKING:
     from litestar import Litestar
@@ -48,6 +50,7 @@ PUBLIC = [
     *invoices_public.HANDLERS,
     *analytics_public.HANDLERS,
     *alerts_public.HANDLERS,
+    *webhooks_public.HANDLERS,
 ]
 OPERATOR = [
     *accounts_operator.HANDLERS,
@@ -62,6 +65,8 @@ OPERATOR = [
     *invoices_operator.HANDLERS,
     *analytics_operator.HANDLERS,
     *alerts_operator.HANDLERS,
+    *webhooks_operator.HANDLERS,
+    *outbox.HANDLERS,
     *check.HANDLERS,
     *audit.HANDLERS,
     *onboarding_operator.HANDLERS,
@@ -94,6 +99,7 @@ def make_app(
             "wallet_settings": installed.wallet_settings,
             "payment_settings": installed.payment_settings,
             "sandbox": installed.gateway,
+            "webhook_settings": installed.webhook_settings,
         },
         trusted_proxies=installed.settings.trusted_proxies,
         cors_origins=installed.settings.cors_origins,

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
-from billing import payments, wallets
+from billing import payments, wallets, webhooks
 from billing.app import safety
 from billing.app.faults import CommandError
 from billing.kit import embedded_postgres
+from billing.kit.auth import read_networks
 from billing.kit.db import Database, open_pool
 from billing.kit.migrate import migrate
+from billing.kit.secret_key import load_secret_key
 
 if TYPE_CHECKING:
     from billing.kit.config import Settings
@@ -32,6 +34,7 @@ class Installation:
     gateway: payments.SandboxGateway
     wallet_settings: wallets.WalletSettings
     payment_settings: payments.PaymentSettings
+    webhook_settings: webhooks.WebhookSettings
 
 
 @asynccontextmanager
@@ -88,4 +91,12 @@ async def installation(settings: Settings) -> AsyncIterator[Installation]:
                 gateway=gateway,
                 topup_ranges=payments.topup_ranges(settings.currencies, limits_of=settings.topup_limits_of),
             ),
+            webhook_settings=make_webhook_settings(settings),
         )
+
+
+def make_webhook_settings(settings: Settings) -> webhooks.WebhookSettings:
+    """The way out for webhooks, and the key that their secrets are derived from."""
+    networks = read_networks(settings.webhook_networks)
+    sender = webhooks.HttpsSender(allowed=networks, ca_file=settings.webhook_ca_file)
+    return webhooks.WebhookSettings(sender=sender, secret_key=load_secret_key(settings), networks=networks)

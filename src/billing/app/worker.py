@@ -40,6 +40,7 @@ def jobs_of(installed: Installation) -> list[Job]:
         Job(name="idempotency.prune", every_s=3600, run=_prune_idempotency),
         Job(name="outbox.relay", every_s=1, run=_relay_events),
         *projects.make_jobs(),
+        *webhooks.make_jobs(settings=installed.webhook_settings),
         alerts_jobs.make_job(reserve=installed.wallet_settings.reserve),
         *invoices_jobs.make_jobs(grace=timedelta(seconds=installed.settings.close_grace_s)),
     ]

@@ -138,6 +138,18 @@ class Settings(BaseSettings):
         default=None, ge=0, description="after which the sandbox gateway settles pending payments by itself"
     )
 
+    secret_key: SecretStr | None = Field(
+        default=None,
+        min_length=32,
+        description="from which the secrets of webhooks are derived, the same for all processes; else one is made under the home",
+    )
+    webhook_networks: Words = Field(
+        default=(), description="networks that webhooks may reach though they are not public, such as 10.20.0.0/16"
+    )
+    webhook_ca_file: Path | None = Field(
+        default=None, description="certificate authorities, as PEM, that webhooks trust beside the system's"
+    )
+
     demo_months: int = Field(default=12, ge=0, le=36, description="closed months behind the demo's account")
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -171,6 +183,14 @@ class Settings(BaseSettings):
             if ip_network(proxy, strict=False).prefixlen == 0:
                 raise ValueError(f"{proxy} would believe everybody's X-Forwarded-For")
         return proxies
+
+    @field_validator("webhook_networks", mode="after")
+    @classmethod
+    def _check_networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
+        for network in networks:
+            if ip_network(network).prefixlen == 0:
+                raise ValueError(f"{network} would let webhooks reach everything")
+        return networks
 
     @field_validator("rate_limit_url", mode="after")
     @classmethod

@@ -80,6 +80,11 @@ async def publish_all(tx: Tx, *, type: str, events: Sequence[NewEvent]) -> None:
     )
 
 
+async def next_version(tx: Tx) -> int:
+    """A version for what is told of an object without an event."""
+    return await tx.connection.fetchval("SELECT nextval('outbox_versions')")
+
+
 async def claim(tx: Tx, *, types: Sequence[str]) -> OutboxEvent | None:
     """The oldest event of some types that nobody has acted on, held until the transaction ends and then done, or None."""
     row = await tx.connection.fetchrow(
@@ -227,6 +232,11 @@ async def list_events(
         limit,
     )
     return [LoggedEvent(row["transaction_id"], _event(row)) for row in rows]
+
+
+async def get_horizon(connection: Connection) -> int:
+    """The transaction before which the log is whole: whatever is stored from now on stands behind it."""
+    return await connection.fetchval("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
 
 
 async def run_checks(connection: Connection, scope: Scope = EVERYTHING, *, types: Sequence[str]) -> list[Check]:

@@ -26,5 +26,7 @@ PARAMETERS: dict[str, Member] = {
     "source": M(
         "The event's source. What is no letter or digit is percent-encoded.", "sms-gateway-1", {"minLength": 1}
     ),
+    "message_id": id_of("evt", "The message: its event's `id`, as the header `webhook-id` says."),
+    "webhook_id": id_of("wh", "The webhook endpoint."),
     "transaction_id": part_id("txn", "The transaction.", whole_too=True),
 }

@@ -20,6 +20,7 @@ PUBLIC_SECTIONS = (
     _section("API Keys", "The keys that open this API, with permissions, lifetimes and addresses."),
     _section("Cost Analytics", "What costs how much, and how that changes."),
     _section("Alerts and Notifications", "Messages when costs, usage or balances cross a threshold."),
+    _section("Webhooks", "Where your own systems hear of what happens, signed; and what became of each message."),
 )
 OPERATOR_SECTIONS = (
     _section("Accounts", "Who is billed."),
@@ -31,5 +32,6 @@ OPERATOR_SECTIONS = (
     _section("Runs", "Closing a month: making the invoices of all accounts."),
     _section("Projects", "What operators can do for the projects of accounts."),
     _section("Alerts and Notifications", "What was sent to accounts, and to operators."),
+    _section("Events and webhooks", "The log of what happened, and what accounts' webhook endpoints were sent of it."),
     _section("Checks and audit", "Whether the books are right, and who did what."),
 )

@@ -8,7 +8,8 @@ from billing.app.reference.members.catalogue import CATALOGUE
 from billing.app.reference.members.common import COMMON
 from billing.app.reference.members.money import MONEY
 from billing.app.reference.members.running import RUNNING
+from billing.app.reference.members.webhooks import WEBHOOKS
 
-MEMBERS = {**COMMON, **MONEY, **ANALYSIS, **CATALOGUE, **RUNNING}
+MEMBERS = {**COMMON, **MONEY, **ANALYSIS, **CATALOGUE, **RUNNING, **WEBHOOKS}
 
 __all__ = ["MEMBERS"]

@@ -1,0 +1,1 @@
+"""The way out: HTTPS to vetted addresses alone."""

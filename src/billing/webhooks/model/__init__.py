@@ -1,0 +1,1 @@
+"""Endpoints, messages, attempts, and the events that there are."""

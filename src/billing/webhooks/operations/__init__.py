@@ -1,0 +1,1 @@
+"""The verbs of webhooks: keep endpoints, fan events out, send, send again."""

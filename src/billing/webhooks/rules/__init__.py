@@ -1,0 +1,1 @@
+"""Decisions about webhooks, without I/O: addresses and URLs, schedules, signatures, filters."""

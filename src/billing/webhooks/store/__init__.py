@@ -1,0 +1,1 @@
+"""The SQL of webhooks. Locks are taken in one order: an endpoint, then its messages."""
