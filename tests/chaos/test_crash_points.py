@@ -13,17 +13,18 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import asyncpg
 import pytest
 import pytest_asyncio
+import structlog
 
 from billing import invoices, metering
 from billing.app.check import run_all
@@ -34,6 +35,9 @@ from tests.support.cloud import event as usage
 from tests.support.crashing import Died, Yard, footprints, open_yard
 from tests.support.every_route import EVENTS, event
 from tests.support.house import Reply, Resident
+
+if TYPE_CHECKING:
+    from structlog.typing import EventDict
 
 # What a driver says when its connection is gone.
 DYING_WORDS = (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
@@ -214,6 +218,13 @@ async def yard(database_server: Path, tmp_path: Path) -> AsyncIterator[Yard]:
     await databases.drop(database_server, name)
 
 
+@pytest.fixture
+def captured() -> Iterator[Sequence[EventDict]]:
+    """What is logged, and nothing of it printed: a traceback with all its values takes a second."""
+    with structlog.testing.capture_logs() as events:
+        yield events
+
+
 async def furnish(yard: Yard, scenario: Scenario, count: int, named: str) -> list[Case]:
     cases = [Case(await yard.open_account(), f"{named}-{n}") for n in range(count)]
     await scenario.prepare(yard, cases)
@@ -306,6 +317,41 @@ class TestCrash:
             [case.resident.account_id for case in cases],
         )
         assert [row for row in rows if row["off_minor"]] == []
+
+
+INSIDES = ("SELECT", "secret-canary", "Traceback", "asyncpg", "RuntimeError", 'File "', "lineserve_")
+FAULTY = [one for one in SCENARIOS if one.name in {"payment method", "top-up", "key", "hold"}]
+FAULTS = (
+    RuntimeError("SELECT digest FROM api_keys failed for secret-canary"),
+    asyncpg.PostgresSyntaxError('syntax error at or near "secret-canary" in SELECT digest FROM lineserve_app'),
+    asyncpg.InternalServerError("secret-canary"),
+    KeyError("secret-canary"),
+)
+
+
+class TestFault:
+    @pytest.mark.parametrize("scenario", FAULTY, ids=[one.name for one in FAULTY])
+    async def test_at_every_point_tells_nothing_of_our_insides_and_leaves_the_key_good(
+        self, yard: Yard, scenario: Scenario, captured: Sequence[EventDict]
+    ) -> None:
+        """X19: what nobody expected is answered with 500, an id and no more; nothing of it is kept, so that a retry works."""
+        (spare,) = await furnish(yard, scenario, 1, "spare")
+        yard.fuse.watch()
+        first = await scenario.act(yard, spare)
+        calls, yard.fuse.is_watched = len(yard.fuse.calls), False
+        cases = await furnish(yard, scenario, calls, "case")
+        for at, case in enumerate(cases, 1):
+            yard.fuse.watch(burns_at=at, fault=FAULTS[at % len(FAULTS)])
+            reply = await scenario.act(yard, case)
+            yard.fuse.is_watched = False
+            assert reply.status < 500 or captured[-1]["event"] in {"unexpected_error", "unavailable"}
+            if reply.status >= 500:
+                assert reply.code in {"internal_error", "unavailable"}
+                assert reply.headers["x-request-id"]
+            assert not [word for word in INSIDES if word in reply.text], reply.text
+            assert (await scenario.act(yard, case)).status == first.status, (at, reply.text)
+        assert [check for check in await run_all(yard.database) if check.violations] == []
+        sys.stdout.write(f"{scenario.name}: {calls} faults\n")
 
 
 Footprint = dict[str, Any]

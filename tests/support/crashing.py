@@ -71,12 +71,15 @@ class Fuse:
     is_burnt: bool = False
     burns_at: int = 0
     is_after: bool = False
+    fault: Exception | None = None
+    """What is raised at the point instead of burning, where the process lives on."""
     _connections: WeakSet[Raw] = field(default_factory=WeakSet)
     _torn: set[int] = field(default_factory=set)
 
-    def watch(self, *, burns_at: int = 0, is_after: bool = False) -> None:
-        """Count from here on; burn at a call, counted from 1, or never."""
+    def watch(self, *, burns_at: int = 0, is_after: bool = False, fault: Exception | None = None) -> None:
+        """Count from here on; burn (or raise a fault) at a call, counted from 1, or never."""
         self.calls, self.is_watched, self.burns_at, self.is_after = [], True, burns_at, is_after
+        self.fault = fault
 
     async def through(self, name: Call, call: Callable[[], Awaitable[T]], connection: Raw | None = None) -> T:
         """A call. Raises Died where it burns, and from then on."""
@@ -96,6 +99,8 @@ class Fuse:
         return result
 
     def _burn(self) -> None:
+        if self.fault is not None:
+            raise self.fault
         self.is_burnt = True
         for connection in self._connections:
             if not connection.is_closed():
