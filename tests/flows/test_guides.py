@@ -14,7 +14,7 @@ from tests.support.serving import Serving, serving
 
 ROOT = Path(__file__).parents[2]
 GUIDES = sorted(path for path in (ROOT / "docs/guides").glob("*.md") if "```console" in path.read_text("utf-8"))
-_PYTHON = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_PYTHON = re.compile(r"^```python\n(# (?P<file>\w+\.py)\n)?(?P<program>.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +35,8 @@ def server(installation_folder: Path, home: Path) -> Iterator[Serving]:
 def test_runs_as_written(guide: Path, server: Serving, home: Path, tmp_path: Path, pytestconfig: pytest.Config) -> None:
     text = guide.read_text(encoding="utf-8")
     (tmp_path / ".venv").symlink_to(ROOT / ".venv")
-    for program in _PYTHON.findall(text):
-        (tmp_path / "sender.py").write_text(program, encoding="utf-8")
+    for block in _PYTHON.finditer(text):
+        (tmp_path / (block["file"] or "sender.py")).write_text(block["program"], encoding="utf-8")
     environment = {
         **os.environ,
         "LINESERVE_HOME": str(home),
