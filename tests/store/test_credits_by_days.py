@@ -235,10 +235,11 @@ class TestReserve:
                 account_id: (await accounts.get_account(tx.connection, account_id=account_id)).currency
                 for account_id in residents
             }
+            reading = rating.Reading(tx.connection)
             for ahead in (timedelta(0), timedelta(days=1), timedelta(days=30)):
                 now = tx.now + ahead
                 at_once = await wallets.list_wallets_of(
-                    tx.connection, own_currencies=own, now=now, reserve=wallets.reserve_for_usage
+                    reading, own_currencies=own, now=now, reserve=wallets.reserve_for_usage
                 )
                 for account_id, currency in own.items():
                     assert at_once[account_id] == await wallets.list_wallets(
@@ -258,11 +259,13 @@ class TestReserve:
         account_id = await cloud.open_account(cash_minor=1)
         async with cloud.database.reading() as tx:
             for _ in range(7):
-                await wallets.reserve_for_usage(tx.connection, tx.now, {account_id: wallets.OwnCash("USD", 1)})
+                await wallets.reserve_for_usage(
+                    rating.Reading(tx.connection), tx.now, {account_id: wallets.OwnCash("USD", 1)}
+                )
             kept = await tx.connection.fetch(
                 """
                 SELECT generic_plans, custom_plans FROM pg_prepared_statements
-                WHERE statement LIKE '%plan_quantities%' AND octet_length(statement) > 15 * 1024
+                WHERE statement LIKE '%plan_quantities%' AND octet_length(statement) > 10 * 1024
                 """
             )
         assert [row["generic_plans"] + row["custom_plans"] for row in kept] == [7]

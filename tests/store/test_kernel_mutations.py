@@ -331,7 +331,7 @@ LEDGER = "sql/functions/ledger.sql"
 METERING = "sql/functions/metering.sql"
 COST = "rating/sql/cost.sql"
 PRICED = "rating/sql/priced.sql"
-CHARGES = "rating/sql/charges.sql"
+PLANS = "rating/sql/plan_quantities.sql"
 ISSUE = "invoices/sql/issue.sql"
 DRAFT = "invoices/sql/rate_chunk.sql"
 SPANS = "sql/views/metering.sql"
@@ -377,7 +377,7 @@ MUTATIONS = [
         (METERING, "(firsts.occurred_at AT TIME ZONE 'UTC')::date AS day", "firsts.occurred_at::date AS day", usage),
         (METERING, "SET version = period_versions.version + 1", "SET version = period_versions.version", late),
         (SPANS, "AND points.start_at < coalesce(resources.deleted_at, 'infinity')", "", ended),
-        (CHARGES, "greatest(start_at, $2::timestamptz)", "start_at", ended),
+        (PLANS, "greatest(start_at, $2::timestamptz)", "start_at", ended),
         (COST, "div(2e12 * fraction.numerator + fraction.denominator,", "div(2e12 * fraction.numerator,", rated),
         (COST, "totals.quantity <= bands_v.high", "totals.quantity < bands_v.high", rated),
         (COST, "least(plain.numerator, prices_v.cap * plain.denominator)", "plain.numerator", rated),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 from uuid import UUID
 
 from billing.core.errors import Refused
@@ -24,6 +24,10 @@ ALERTS_MAX = 100
 TOLD_SHOWN = 100  # firings in the list of alerts
 BUDGET_PERCENTS = (50, 80, 100)
 BUDGET_METHODS: tuple[Method, ...] = ("email",)  # how the steps of a project's budget are told
+
+
+Value: TypeAlias = int | Fraction
+"""A figure, exact: minor units, or a quantity."""
 
 
 class Figure(NamedTuple):
@@ -95,7 +99,7 @@ class Firing:
     subject: Subject
     occasion: int
     kind: FiringKind
-    value: Fraction
+    value: Value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +123,7 @@ class Measured:
     """An alert as it stands now: its figure and when it last fired."""
 
     alert: Alert
-    value: Fraction
+    value: Value
     last_triggered_at: datetime | None
 
 

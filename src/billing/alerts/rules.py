@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
-from fractions import Fraction
 from uuid import UUID
 
 from billing.alerts.model import (
@@ -18,6 +17,7 @@ from billing.alerts.model import (
     Latest,
     Subject,
     SubjectKey,
+    Value,
 )
 from billing.core import money
 from billing.core.period import Period
@@ -33,12 +33,12 @@ VALUE_DECIMALS = 12
 _EXACT = Context(prec=100)
 
 
-def is_true(value: Fraction, *, condition: Condition, threshold: Decimal) -> bool:
+def is_true(value: Value, *, condition: Condition, threshold: Decimal) -> bool:
     """Whether a figure is on the alerting side of a threshold; one that equals it is not."""
     return value > threshold if condition == "greater_than" else value < threshold
 
 
-def holds(subject: Subject, value: Fraction) -> bool:
+def holds(subject: Subject, value: Value) -> bool:
     """The same of a subject."""
     return is_true(value, condition=subject.condition, threshold=subject.threshold)
 
@@ -49,7 +49,7 @@ def occasion_of(period: Period) -> int:
 
 
 def next_firing(
-    subject: Subject, value: Fraction, *, latest: Latest | None, period: Period
+    subject: Subject, value: Value, *, latest: Latest | None, period: Period
 ) -> tuple[int, FiringKind] | None:
     """(occasion, kind) of the firing that a figure calls for after the newest one, or None.
 
@@ -112,7 +112,7 @@ def budget_subjects(
     ]
 
 
-def crosses(subjects: Sequence[Subject], before: Sequence[Fraction], after: Sequence[Fraction]) -> bool:
+def crosses(subjects: Sequence[Subject], before: Sequence[Value], after: Sequence[Value]) -> bool:
     """Whether any subject's figure is on another side of its threshold after than before."""
     return any(
         holds(subject, earlier) != holds(subject, later)
@@ -125,7 +125,7 @@ def earliest(*instants: datetime | None) -> datetime | None:
     return min((instant for instant in instants if instant is not None), default=None)
 
 
-def rounded(value: Fraction) -> Decimal:
+def rounded(value: Value) -> Decimal:
     """A figure rounded half up to 12 decimals, without trailing zeros: how it is kept and shown."""
     scale = 10**VALUE_DECIMALS
     scaled = (2 * value.numerator * scale + value.denominator) // (2 * value.denominator)

@@ -14,7 +14,7 @@ from billing.rating.model import (
     UnbilledMonth,
     Unpriced,
 )
-from billing.rating.operations import list_net_within, list_reserve_bases, quote
+from billing.rating.operations import Reading, list_net_within, list_reserve_bases, quote
 from billing.rating.rules import steps_of, tax_minor
 from billing.rating.store import (
     charge_arguments,
@@ -35,6 +35,7 @@ __all__ = [
     "QuoteRequest",
     "QuoteStep",
     "QuotedLine",
+    "Reading",
     "ReserveBasis",
     "Share",
     "UnbilledMonth",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 from uuid import UUID
 
 from billing import metering
@@ -22,31 +22,90 @@ _DAY = timedelta(days=1)
 HOUR_S = 3600
 
 
+Totals: TypeAlias = "dict[UUID, tuple[int, int]]"
+"""(all charges, those of plans alone) of accounts' months in minor units, without tax and minimum charges."""
+_Until = tuple[Period, datetime]
+
+
+class Reading:
+    """Rates months for several questions asked in one snapshot: what was rated for one of them is known to the next."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._totals: dict[_Until, Totals] = {}
+        self._plans: dict[_Until, dict[UUID, int]] = {}
+        self._newest: dict[Period, Totals] = {}
+        self._gauged: dict[UUID, bool] = {}
+
+    async def list_totals(self, *, account_ids: Iterable[UUID], period: Period, as_of: datetime) -> Totals:
+        """The totals of some accounts' month up to an instant, which may lie ahead.
+
+        Of an account without gauges whose month was rated for an earlier instant, only plans are rated again.
+        """
+        known = self._totals.setdefault((period, min(as_of, period.end)), {})
+        missing = [account_id for account_id in account_ids if account_id not in known]
+        rated = self._newest.setdefault(period, {})
+        still = await self._list_ungauged([account_id for account_id in missing if account_id in rated])
+        if still:
+            plans_minor = await self.list_plans(account_ids=still, period=period, as_of=as_of)
+            for account_id in still:
+                total_minor, before_minor = rated[account_id]
+                now_minor = plans_minor[account_id]
+                known[account_id] = total_minor - before_minor + now_minor, now_minor
+        anew = [account_id for account_id in missing if account_id not in still]
+        if anew:
+            found = await store.list_totals(self.connection, account_ids=anew, period=period, as_of=as_of)
+            known.update((account_id, found.get(account_id, (0, 0))) for account_id in anew)
+            rated.update((account_id, known[account_id]) for account_id in anew)
+        return known
+
+    async def list_plans(
+        self, *, account_ids: Iterable[UUID], period: Period, as_of: datetime, runs_on: timedelta = timedelta(0)
+    ) -> Mapping[UUID, int]:
+        """What plans of some accounts cost in a month up to an instant. `runs_on`: how far they go past its end."""
+        until = min(as_of, period.end + runs_on)
+        known = self._plans.setdefault((period, until), {})
+        missing = [account_id for account_id in account_ids if account_id not in known]
+        if missing:
+            found = await store.list_plans(
+                self.connection, account_ids=missing, period=period, as_of=as_of, runs_on=runs_on
+            )
+            known.update((account_id, found.get(account_id, 0)) for account_id in missing)
+        return known
+
+    async def _list_ungauged(self, account_ids: Sequence[UUID]) -> set[UUID]:
+        unknown = [account_id for account_id in account_ids if account_id not in self._gauged]
+        if unknown:
+            gauged = await store.list_gauged(self.connection, account_ids=unknown)
+            self._gauged.update((account_id, account_id in gauged) for account_id in unknown)
+        return {account_id for account_id in account_ids if not self._gauged[account_id]}
+
+
 async def list_reserve_bases(
-    connection: Connection, *, account_ids: Sequence[UUID], now: datetime
+    reading: Reading, *, account_ids: Sequence[UUID], now: datetime
 ) -> dict[UUID, ReserveBasis]:
     """What some accounts have used and not been billed for, and a day more of what runs, taxed as invoices issued now would be.
 
-    One statement for each month that any of them has open, and one for the day; call it in a snapshot.
+    One statement for each month that any of them has open, and one for the day.
     """
+    connection = reading.connection
     percents = await store.list_tax_percents(connection, account_ids=account_ids, at=now.date())
     open_periods = await metering.list_open_periods_of(connection, account_ids=account_ids, now=now)
     running = Period.containing(now)
-    totals: dict[Period, dict[UUID, tuple[int, int]]] = {}
+    totals: dict[Period, Totals] = {running: {}}
     for period in sorted({period for periods in open_periods.values() for period in periods}):
         having = [account_id for account_id, periods in open_periods.items() if period in periods]
-        totals[period] = await store.list_totals(connection, account_ids=having, period=period, as_of=now)
-    later = await store.list_totals(connection, account_ids=account_ids, period=running, as_of=now + _DAY, runs_on=_DAY)
+        totals[period] = await reading.list_totals(account_ids=having, period=period, as_of=now)
+    later = await reading.list_plans(account_ids=account_ids, period=running, as_of=now + _DAY, runs_on=_DAY)
     bases: dict[UUID, ReserveBasis] = {}
     for account_id in account_ids:
         rates = percents.get(account_id, [])
         months = [
-            UnbilledMonth(period, _taxed(totals[period].get(account_id, (0, 0))[0], rates))
-            for period in open_periods[account_id]
+            UnbilledMonth(period, _taxed(totals[period][account_id][0], rates)) for period in open_periods[account_id]
         ]
-        _, plans_minor = totals.get(running, {}).get(account_id, (0, 0))
-        _, later_minor = later.get(account_id, (0, 0))
-        bases[account_id] = ReserveBasis(tuple(months), _taxed(max(later_minor - plans_minor, 0), rates))
+        _, plans_minor = totals[running].get(account_id, (0, 0))
+        next_day_minor = max(later[account_id] - plans_minor, 0)
+        bases[account_id] = ReserveBasis(tuple(months), _taxed(next_day_minor, rates))
     return bases
 
 

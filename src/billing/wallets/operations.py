@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from billing.kit.db import Connection
 
 # R of each account's own currency at an instant, in minor units, between 0 and the cash given: what coming bills take.
-# Called as reserve(connection, now, {account_id: (currency, cash_minor)}); accounts that it leaves out reserve nothing.
-Reserve: TypeAlias = "Callable[[Connection, datetime, Mapping[UUID, OwnCash]], Awaitable[Mapping[UUID, int]]]"
+# Called as reserve(reading, now, {account_id: (currency, cash_minor)}); accounts that it leaves out reserve nothing.
+Reserve: TypeAlias = "Callable[[rating.Reading, datetime, Mapping[UUID, OwnCash]], Awaitable[Mapping[UUID, int]]]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +42,19 @@ class WalletSettings:
     currencies: frozenset[str]
 
 
-async def nothing_reserved(connection: Connection, now: datetime, cash: Mapping[UUID, OwnCash]) -> Mapping[UUID, int]:
+async def nothing_reserved(reading: rating.Reading, now: datetime, cash: Mapping[UUID, OwnCash]) -> Mapping[UUID, int]:
     """The reserve of an installation that rates nothing."""
-    del connection, now, cash
+    del reading, now, cash
     return {}
 
 
-async def reserve_for_usage(connection: Connection, now: datetime, cash: Mapping[UUID, OwnCash]) -> Mapping[UUID, int]:
+async def reserve_for_usage(reading: rating.Reading, now: datetime, cash: Mapping[UUID, OwnCash]) -> Mapping[UUID, int]:
     """R: what the months not yet billed and a day more of what runs will take, after promotional credit.
 
     The same few statements however many accounts there are.
     """
-    bases = await rating.list_reserve_bases(connection, account_ids=list(cash), now=now)
-    credit_minor = await _list_usable_credit(connection, now=now, cash=cash, bases=bases)
+    bases = await rating.list_reserve_bases(reading, account_ids=list(cash), now=now)
+    credit_minor = await _list_usable_credit(reading.connection, now=now, cash=cash, bases=bases)
     return {
         account_id: rules.reserve_of(
             cash_minor=own.cash_minor,
@@ -125,17 +125,19 @@ async def list_wallets(
     connection: Connection, *, account_id: UUID, own_currency: str, now: datetime, reserve: Reserve
 ) -> list[Wallet]:
     """The account's wallets, its own currency's first. Call it in a snapshot, or with the account's head locked."""
-    found = await list_wallets_of(connection, own_currencies={account_id: own_currency}, now=now, reserve=reserve)
-    return found[account_id]
+    reading = rating.Reading(connection)
+    return (await list_wallets_of(reading, own_currencies={account_id: own_currency}, now=now, reserve=reserve))[
+        account_id
+    ]
 
 
 async def list_wallets_of(
-    connection: Connection, *, own_currencies: Mapping[UUID, str], now: datetime, reserve: Reserve
+    reading: rating.Reading, *, own_currencies: Mapping[UUID, str], now: datetime, reserve: Reserve
 ) -> dict[UUID, list[Wallet]]:
     """The same of several accounts, given with their own currencies, by the same few statements."""
     account_ids = list(own_currencies)
-    balances_minor = await ledger.list_balances_of(connection, account_ids=account_ids)
-    expired_minor = await store.list_expired(connection, account_ids=account_ids, now=now)
+    balances_minor = await ledger.list_balances_of(reading.connection, account_ids=account_ids)
+    expired_minor = await store.list_expired(reading.connection, account_ids=account_ids, now=now)
     kept = {
         account_id: rules.cash_by_currency(
             balances_minor[account_id], expired_minor=expired_minor[account_id], own_currency=own_currency
@@ -147,7 +149,7 @@ async def list_wallets_of(
         for account_id, own_currency in own_currencies.items()
         if (cash_minor := kept[account_id][own_currency].cash_minor) > 0
     }
-    reserved_minor: Mapping[UUID, int] = await reserve(connection, now, cash) if cash else {}
+    reserved_minor: Mapping[UUID, int] = await reserve(reading, now, cash) if cash else {}
     return {
         account_id: [
             rules.shown(

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from fractions import Fraction
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 import asyncpg
 
-from billing import notifications
+from billing import notifications, rating
 from billing.alerts import rules
-from billing.alerts.model import ALERT_PREFIX, NOTIFICATION_PREFIX, Firing, Latest, Subject, SubjectKey
+from billing.alerts.model import ALERT_PREFIX, NOTIFICATION_PREFIX, Firing, Subject, Value
 from billing.alerts.operations.looking_ahead import list_next_due
 from billing.alerts.operations.measuring import measure
 from billing.alerts.store import alerts as store
+from billing.alerts.store import figures as figure_store
 from billing.alerts.store import firings as firing_store
 from billing.core import ids
 from billing.core.period import Period
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from billing.kit.touches import Watched
     from billing.wallets import Reserve
 
-ACCOUNTS_AT_ONCE = 500
+ACCOUNTS_AT_ONCE = 1000
 _TRIES = 10
 _AGAIN = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 
@@ -53,6 +52,7 @@ async def _evaluate_some(database: Database, *, reserve: Reserve) -> tuple[int, 
             async with database.transaction() as tx:
                 # Touches, figures and earlier firings are of one state; who lost a race to another evaluator looks again.
                 await tx.connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+                await figure_store.plan_for_many(tx.connection)
                 watched = await touches.claim(tx, limit=ACCOUNTS_AT_ONCE)
                 return len(watched), await evaluate(tx, watched=watched, reserve=reserve)
         except _AGAIN:
@@ -68,29 +68,30 @@ async def evaluate(tx: Tx, *, watched: Sequence[Watched], reserve: Reserve) -> i
     account_ids = [one.account_id for one in watched]
     period = Period.containing(tx.now)
     subjects = await store.list_subjects(tx.connection, account_ids=account_ids)
-    latest = await firing_store.list_latest(tx.connection, subjects=subjects)
-    values = await measure(tx.connection, subjects=subjects, period=period, at=tx.now, reserve=reserve)
+    reading = rating.Reading(tx.connection)
+    values = await measure(reading, subjects=subjects, period=period, at=tx.now, reserve=reserve)
     firings = [
-        *await _of_ended_month(tx, _not_seen_to_its_end(watched, subjects, period), latest, period, reserve),
-        *_firings(tx, subjects, values, latest, period),
+        *await _of_ended_month(tx, reading, _not_seen_to_its_end(watched, subjects, period), period, reserve),
+        *await _list_firings(tx, subjects, values, period),
     ]
     told = await _tell(tx, firings)
-    due_ats = await list_next_due(tx, watched=watched, subjects=subjects, values=values, period=period, reserve=reserve)
+    due_ats = await list_next_due(
+        tx, reading, watched=watched, subjects=subjects, values=values, period=period, reserve=reserve
+    )
     await touches.put_off(tx, next_due_ats=due_ats)
     await touches.unwatch(tx, account_ids=[account_id for account_id in account_ids if account_id not in due_ats])
     return told
 
 
-def _firings(
-    tx: Tx,
-    subjects: Sequence[Subject],
-    values: Sequence[Fraction],
-    latest: Mapping[tuple[UUID, SubjectKey], Latest],
-    period: Period,
-) -> list[Firing]:
+async def _list_firings(tx: Tx, subjects: Sequence[Subject], values: Sequence[Value], period: Period) -> list[Firing]:
+    """What figures call for, after what fired before."""
+    are_crossed = [rules.holds(subject, value) for subject, value in zip(subjects, values, strict=True)]
+    latest = await firing_store.list_latest(tx.connection, subjects=subjects, are_crossed=are_crossed)
     found: list[Firing] = []
-    for subject, value in zip(subjects, values, strict=True):
+    for subject, value, is_crossed in zip(subjects, values, are_crossed, strict=True):
         newest = latest.get((subject.account_id, subject.key))
+        if not is_crossed and newest is None:
+            continue
         called_for = rules.next_firing(subject, value, latest=newest, period=period)
         if called_for is not None:
             occasion, kind = called_for
@@ -109,18 +110,14 @@ def _not_seen_to_its_end(watched: Sequence[Watched], subjects: Sequence[Subject]
 
 
 async def _of_ended_month(
-    tx: Tx,
-    subjects: Sequence[Subject],
-    latest: Mapping[tuple[UUID, SubjectKey], Latest],
-    period: Period,
-    reserve: Reserve,
+    tx: Tx, reading: rating.Reading, subjects: Sequence[Subject], period: Period, reserve: Reserve
 ) -> list[Firing]:
     """What crossed in the last moments of the month before."""
     if not subjects:
         return []
     ended = period.previous()
-    values = await measure(tx.connection, subjects=subjects, period=ended, at=ended.end, reserve=reserve)
-    return [firing for firing in _firings(tx, subjects, values, latest, ended) if firing.kind == "fired"]
+    values = await measure(reading, subjects=subjects, period=ended, at=ended.end, reserve=reserve)
+    return [firing for firing in await _list_firings(tx, subjects, values, ended) if firing.kind == "fired"]
 
 
 async def _tell(tx: Tx, firings: Sequence[Firing]) -> int:

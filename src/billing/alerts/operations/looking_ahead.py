@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from fractions import Fraction
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from billing import catalog, rating
 from billing.alerts import rules
-from billing.alerts.model import Subject
+from billing.alerts.model import Subject, Value
 from billing.alerts.operations.measuring import measure
 from billing.alerts.store import figures as store
 from billing.core.period import Period
@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 
 async def list_next_due(
     tx: Tx,
+    reading: rating.Reading,
     *,
     watched: Sequence[Watched],
     subjects: Sequence[Subject],
-    values: Sequence[Fraction],
+    values: Sequence[Value],
     period: Period,
     reserve: Reserve,
 ) -> dict[UUID, datetime | None]:
@@ -34,11 +35,12 @@ async def list_next_due(
     An account that moves by itself is due at the end of the farthest horizon at which none of its figures has crossed yet.
     Each horizon is rated for all accounts at once that the one before was too far for.
     """
-    own: dict[UUID, list[tuple[Subject, Fraction]]] = {one.account_id: [] for one in watched}
+    own: dict[UUID, list[tuple[Subject, Value]]] = {one.account_id: [] for one in watched}
     for subject, value in zip(subjects, values, strict=True):
         own[subject.account_id].append((subject, value))
     moving = await _moving(tx, own)
-    horizons = await _horizons(tx, {account_id: own[account_id] for account_id in moving}, period, reserve)
+    growing = await _growing(tx, {account_id: own[account_id] for account_id in moving})
+    horizons = await _horizons(tx, reading, growing, period, reserve)
     found: dict[UUID, datetime | None] = {}
     for one in watched:
         account_id = one.account_id
@@ -53,7 +55,7 @@ async def list_next_due(
     return found
 
 
-Own = Mapping[UUID, Sequence[tuple[Subject, Fraction]]]
+Own = Mapping[UUID, Sequence[tuple[Subject, Value]]]
 
 
 async def _moving(tx: Tx, own: Own) -> set[UUID]:
@@ -66,7 +68,29 @@ async def _moving(tx: Tx, own: Own) -> set[UUID]:
     }
 
 
-async def _horizons(tx: Tx, own: Own, period: Period, reserve: Reserve) -> dict[UUID, timedelta]:
+async def _growing(tx: Tx, own: Own) -> Own:
+    """Of each account the figures that time alone moves: of quantities those of gauges, as others wait for usage."""
+    meters = {
+        str(subject.figure.item)
+        for figures in own.values()
+        for subject, _ in figures
+        if subject.figure.kind == "metric"
+    }
+    known = await catalog.list_meters(tx.connection, names=sorted(meters)) if meters else []
+    still = {meter.meter for meter in known if meter.aggregation != "time_weighted"}
+    return {
+        account_id: [
+            (subject, value)
+            for subject, value in figures
+            if subject.figure.kind != "metric" or subject.figure.item not in still
+        ]
+        for account_id, figures in own.items()
+    }
+
+
+async def _horizons(
+    tx: Tx, reading: rating.Reading, own: Own, period: Period, reserve: Reserve
+) -> dict[UUID, timedelta]:
     """How long nothing of each account crosses, of the horizons that are tried."""
     found: dict[UUID, timedelta] = {}
     left = dict(own)
@@ -74,7 +98,7 @@ async def _horizons(tx: Tx, own: Own, period: Period, reserve: Reserve) -> dict[
         if not left:
             break
         subjects = [subject for figures in left.values() for subject, _ in figures]
-        ahead = await measure(tx.connection, subjects=subjects, period=period, at=tx.now + horizon, reserve=reserve)
+        ahead = await measure(reading, subjects=subjects, period=period, at=tx.now + horizon, reserve=reserve)
         later = iter(ahead)
         for account_id, figures in list(left.items()):
             after = [next(later) for _ in figures]

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from fractions import Fraction
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from billing import catalog, rating, wallets
 from billing.alerts import rules
-from billing.alerts.model import TOLD_SHOWN, Alert, Figure, Measured, Subject, Told
+from billing.alerts.model import TOLD_SHOWN, Alert, Figure, Measured, Subject, Told, Value
 from billing.alerts.store import alerts as alert_store
 from billing.alerts.store import figures as store
 from billing.alerts.store import firings as firing_store
@@ -18,61 +17,91 @@ from billing.core.page import Page, PageRequest
 from billing.core.period import Period
 
 if TYPE_CHECKING:
-    from billing.kit.db import Connection, Tx
+    from billing.kit.db import Tx
     from billing.wallets import Reserve
 
 
 async def measure(
-    connection: Connection, *, subjects: Sequence[Subject], period: Period, at: datetime, reserve: Reserve
-) -> list[Fraction]:
+    reading: rating.Reading, *, subjects: Sequence[Subject], period: Period, at: datetime, reserve: Reserve
+) -> list[Value]:
     """The figure of each subject in a month up to an instant, or in the wallet at it; the instant may lie ahead.
 
-    The same few statements however many accounts there are. The connection should see one state throughout.
+    The same few statements however many accounts there are. The reading should see one state throughout.
     """
-    rated = list(dict.fromkeys(subject.account_id for subject in subjects if subject.is_monthly))
-    kept = list(dict.fromkeys(subject.account_id for subject in subjects if not subject.is_monthly))
-    terms = await store.list_terms(connection, account_ids=[*rated, *kept])
-    months: dict[UUID, store.MonthFigures] = {}
-    if rated:
-        meters = {str(subject.figure.item) for subject in subjects if subject.figure.kind == "metric"}
-        months = await store.list_figures(
-            connection, account_ids=rated, period=period, as_of=min(at, period.end), meters=meters
-        )
+    figures = {(subject.account_id, subject.figure) for subject in subjects}
+    terms = await store.list_terms(reading.connection, account_ids=list({account_id for account_id, _ in figures}))
+    values: dict[tuple[UUID, Figure], Value] = {}
+    values |= await _measure_costs(reading, figures, terms, period=period, at=min(at, period.end))
+    values |= await _measure_parts(reading, figures, period=period, at=min(at, period.end))
+    values |= await _measure_wallets(reading, figures, terms, at=at, reserve=reserve)
+    return [values[subject.account_id, subject.figure] for subject in subjects]
+
+
+_Figures = Collection[tuple[UUID, Figure]]
+_Values = dict[tuple[UUID, Figure], Value]
+
+
+async def _measure_costs(
+    reading: rating.Reading, figures: _Figures, terms: Mapping[UUID, store.Terms], *, period: Period, at: datetime
+) -> _Values:
+    """Net and gross costs of whole accounts."""
+    asked = [key for key in figures if key[1].kind in {"net", "gross"} and key[1].item is None]
+    if not asked:
+        return {}
+    # Of all accounts at once: what those with wallets reserve then needs no rating of its own.
+    account_ids = dict.fromkeys(account_id for account_id, _ in figures)
+    totals = await reading.list_totals(account_ids=account_ids, period=period, as_of=at)
     taxes: dict[str, list[catalog.TaxRate]] = {}
-    if any(subject.figure.kind == "gross" for subject in subjects):
-        for rate in await catalog.list_tax_rates(connection, at=min(at, period.end).date()):
+    if any(figure.kind == "gross" for _, figure in asked):
+        for rate in await catalog.list_tax_rates(reading.connection, at=at.date()):
             taxes.setdefault(rate.country, []).append(rate)
-    available: dict[tuple[UUID, str], int] = {}
-    if kept:
-        own_currencies = {account_id: terms[account_id].currency for account_id in kept}
-        found = await wallets.list_wallets_of(connection, own_currencies=own_currencies, now=at, reserve=reserve)
-        for account_id, owned in found.items():
-            for wallet in owned:
-                available[account_id, wallet.currency] = wallet.available_minor
-
-    def value_of(subject: Subject) -> Fraction:
-        account_id, (kind, item) = subject.account_id, subject.figure
-        if kind == "available":
-            return Fraction(available.get((account_id, str(item)), 0))
-        return _monthly(subject.figure, months.get(account_id), terms[account_id], taxes)
-
-    return [value_of(subject) for subject in subjects]
+    found: _Values = {}
+    for account_id, figure in asked:
+        net_minor, _ = totals[account_id]
+        own = terms[account_id]
+        rates = taxes.get(own.country, []) if figure.kind == "gross" and own.country and not own.is_exempt else []
+        found[account_id, figure] = net_minor + sum(rating.tax_minor(net_minor, rate.percent) for rate in rates)
+    return found
 
 
-def _monthly(
-    figure: Figure, month: store.MonthFigures | None, terms: store.Terms, taxes: dict[str, list[catalog.TaxRate]]
-) -> Fraction:
-    if month is None:
-        return Fraction(0)
-    if figure.kind == "metric":
-        return month.quantities.get(str(figure.item), Fraction(0))
-    if isinstance(figure.item, UUID):
-        return Fraction(month.net_minor.get(figure.item, 0))
-    net_minor = sum(month.net_minor.values())
-    if figure.kind == "net" or terms.country is None or terms.is_exempt:
-        return Fraction(net_minor)
-    rates = taxes.get(terms.country, [])
-    return Fraction(net_minor + sum(rating.tax_minor(net_minor, rate.percent) for rate in rates))
+async def _measure_parts(reading: rating.Reading, figures: _Figures, *, period: Period, at: datetime) -> _Values:
+    """Quantities of meters, and net costs of projects."""
+    found: _Values = {}
+    metered = [key for key in figures if key[1].kind == "metric"]
+    if metered:
+        quantities = await store.list_quantities(
+            reading.connection,
+            account_ids=list({account_id for account_id, _ in metered}),
+            period=period,
+            as_of=at,
+            meters={str(figure.item) for _, figure in metered},
+        )
+        found |= {(one, figure): quantities.get((one, str(figure.item)), 0) for one, figure in metered}
+    grouped = [(account_id, figure) for account_id, figure in figures if isinstance(figure.item, UUID)]
+    if grouped:
+        account_ids = list({account_id for account_id, _ in grouped})
+        costs_minor = await store.list_project_costs(
+            reading.connection, account_ids=account_ids, period=period, as_of=at
+        )
+        for account_id, figure in grouped:
+            assert isinstance(figure.item, UUID)
+            found[account_id, figure] = costs_minor.get((account_id, figure.item), 0)
+    return found
+
+
+async def _measure_wallets(
+    reading: rating.Reading, figures: _Figures, terms: Mapping[UUID, store.Terms], *, at: datetime, reserve: Reserve
+) -> _Values:
+    """What is available."""
+    kept = [key for key in figures if key[1].kind == "available"]
+    if not kept:
+        return {}
+    own_currencies = {account_id: terms[account_id].currency for account_id, _ in kept}
+    found = await wallets.list_wallets_of(reading, own_currencies=own_currencies, now=at, reserve=reserve)
+    available_minor = {
+        (account_id, wallet.currency): wallet.available_minor for account_id, owned in found.items() for wallet in owned
+    }
+    return {(account_id, figure): available_minor.get((account_id, str(figure.item)), 0) for account_id, figure in kept}
 
 
 async def list_with_history(
@@ -90,7 +119,7 @@ async def measure_alerts(tx: Tx, *, alerts: Sequence[Alert], reserve: Reserve) -
     if not alerts:
         return []
     values = await measure(
-        tx.connection,
+        rating.Reading(tx.connection),
         subjects=[rules.subject_of(alert) for alert in alerts],
         period=Period.containing(tx.now),
         at=tx.now,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -17,26 +17,18 @@ if TYPE_CHECKING:
     from billing.kit.db import Connection
 
 # $7: the meters that are asked for. A quantity counts also where no price is in force.
-_FIGURES = rating.over_charges(
+_QUANTITIES = rating.over_charges(
     """
-    SELECT account_id, project_id, NULL AS meter, sum(amount_minor) AS amount, 1 AS denominator
-    FROM lines
-    GROUP BY account_id, project_id
-    UNION ALL
-    SELECT account_id, NULL, item, sum(quantity), CASE WHEN is_gauge THEN extract(epoch FROM $3 - $2) ELSE 1 END
-    FROM located
-    WHERE kind = 'meter' AND item = ANY ($7::text[])
+    SELECT account_id, item AS meter, sum(quantity) AS quantity,
+        CASE WHEN is_gauge THEN extract(epoch FROM $3 - $2) ELSE 1 END AS denominator
+    FROM quantities
+    WHERE kind = 'meter' AND quantity > 0 AND item = ANY ($7::text[])
     GROUP BY account_id, item, is_gauge
     """
 )
-
-
-@dataclass(slots=True)
-class MonthFigures:
-    """What an account has used in a month so far: net cost by project in minor units, and quantities by meter."""
-
-    net_minor: dict[UUID, int] = field(default_factory=lambda: defaultdict(int))
-    quantities: dict[str, Fraction] = field(default_factory=lambda: defaultdict(Fraction))
+_PROJECTS = rating.over_charges(
+    "SELECT account_id, project_id, sum(amount_minor) AS amount_minor FROM lines GROUP BY account_id, project_id"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +40,32 @@ class Terms:
     is_exempt: bool
 
 
-async def list_figures(
+async def plan_for_many(connection: Connection) -> None:
+    """Let each statement of this transaction be planned for the accounts that it is about.
+
+    The planner expects one row of each step of a rating: for many accounts its nested loops would cost the square of their number.
+    """
+    await connection.execute("SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL enable_nestloop = off")
+
+
+async def list_quantities(
     connection: Connection, *, account_ids: Sequence[UUID], period: Period, as_of: datetime, meters: Collection[str]
-) -> dict[UUID, MonthFigures]:
-    """What some accounts used in a month up to an instant, which may lie ahead; without minimum charges."""
+) -> dict[tuple[UUID, str], Fraction]:
+    """What some accounts used of meters in a month up to an instant, which may lie ahead."""
     arguments = rating.charge_arguments(account_ids=account_ids, period=period, as_of=as_of)
-    found: dict[UUID, MonthFigures] = defaultdict(MonthFigures)
-    for row in await connection.fetch(_FIGURES, *arguments, list(meters)):
-        figures = found[row["account_id"]]
-        if row["meter"] is None:
-            figures.net_minor[row["project_id"]] += int(row["amount"])
-        else:
-            figures.quantities[row["meter"]] += Fraction(row["amount"]) / Fraction(row["denominator"])
+    found: dict[tuple[UUID, str], Fraction] = defaultdict(Fraction)
+    for row in await connection.fetch(_QUANTITIES, *arguments, list(meters)):
+        found[row["account_id"], row["meter"]] += Fraction(row["quantity"]) / Fraction(row["denominator"])
     return found
+
+
+async def list_project_costs(
+    connection: Connection, *, account_ids: Sequence[UUID], period: Period, as_of: datetime
+) -> dict[tuple[UUID, UUID], int]:
+    """The net cost of a month up to an instant in minor units by account and project, without minimum charges."""
+    arguments = rating.charge_arguments(account_ids=account_ids, period=period, as_of=as_of)
+    rows = await connection.fetch(_PROJECTS, *arguments)
+    return {(row["account_id"], row["project_id"]): int(row["amount_minor"]) for row in rows}
 
 
 async def list_terms(connection: Connection, *, account_ids: Sequence[UUID]) -> dict[UUID, Terms]:

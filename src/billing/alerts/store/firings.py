@@ -14,12 +14,17 @@ if TYPE_CHECKING:
     from billing.kit.db import Connection
 
 
-async def list_latest(connection: Connection, *, subjects: Sequence[Subject]) -> dict[tuple[UUID, SubjectKey], Latest]:
-    """The newest firing of each subject in its revision; those that never fired are left out."""
+async def list_latest(
+    connection: Connection, *, subjects: Sequence[Subject], are_crossed: Sequence[bool]
+) -> dict[tuple[UUID, SubjectKey], Latest]:
+    """The newest firing of each subject in its revision, as far as it matters: those that never fired are left out, and those
+    that are not crossed and did not fire last.
+    """
     rows = await connection.fetch(
         """
         SELECT asked.account_id, asked.subject_id, asked.percent, asked.revision, newest.occasion, newest.kind
-        FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::bigint[]) AS asked (account_id, subject_id, percent, revision)
+        FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::bigint[], $5::boolean[])
+            AS asked (account_id, subject_id, percent, revision, is_crossed)
         CROSS JOIN LATERAL (
             SELECT occasion, kind FROM alert_firings
             WHERE alert_firings.account_id = asked.account_id AND alert_firings.subject_id = asked.subject_id
@@ -27,11 +32,13 @@ async def list_latest(connection: Connection, *, subjects: Sequence[Subject]) ->
             ORDER BY occasion DESC, kind DESC  -- recovered after fired
             LIMIT 1
         ) AS newest
+        WHERE asked.is_crossed OR newest.kind = 'fired'
         """,
         [subject.account_id for subject in subjects],
         [subject.key.subject_id for subject in subjects],
         [subject.key.percent for subject in subjects],
         [subject.key.revision for subject in subjects],
+        list(are_crossed),
     )
     return {
         (row["account_id"], SubjectKey(row["subject_id"], row["percent"], row["revision"])): Latest(

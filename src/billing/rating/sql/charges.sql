@@ -8,15 +8,7 @@
 -- Every split is by quantity, with the largest remainder, so that parts sum to the whole.
 
 -- Quantities: seconds of a plan by state, and each meter's own aggregate, per resource.
-plan_quantities AS (
-    SELECT account_id, resource_id, plan, units, status,
-        sum(extract(epoch FROM least(coalesce(end_at, 'infinity'), $3::timestamptz + $6::interval, $4::timestamptz)
-            - greatest(start_at, $2::timestamptz))) AS quantity
-    FROM resource_spans_v
-    WHERE account_id = ANY ($1) AND plan IS NOT NULL AND status <> 'deleting'  -- no price bills what is being deleted
-        AND start_at < least($3 + $6, $4) AND coalesce(end_at, 'infinity') > $2
-    GROUP BY account_id, resource_id, plan, units, status
-),
+\ir plan_quantities.sql
 meter_quantities AS (
     SELECT day_rows_v.account_id, day_rows_v.resource_id, day_rows_v.meter,
         CASE meters_v.aggregation

@@ -20,17 +20,18 @@ _SQL = Path(__file__).parent.parent / "sql"
 _SCOPE: Final = load_statement(_SQL / "scope.sql")
 _NOTHING_PINNED: Final = load_statement(_SQL / "nothing_pinned.sql")
 _CHARGES_OF: Final = load_statement(_SQL / "charges.sql")
+_PLAN_CHARGES_OF: Final = load_statement(_SQL / "plan_charges.sql")
 _MONTHLY_COSTS = load_statement(_SQL / "monthly_costs.sql")
 
 
-def over_charges(query: str, *, pinned: str = _NOTHING_PINNED) -> str:
-    """The rating statement with a query over its `charges`, `lines`, `shares` and `unpriced`.
+def over_charges(query: str, *, pinned: str = _NOTHING_PINNED, charges: str = _CHARGES_OF) -> str:
+    """The rating statement, or that part of it, with a query over its `charges`, `lines`, `shares` and `unpriced`.
 
     `pinned` is the text of `pins` and `homes`, for a month that was billed: its prices and its resources' projects stay.
     The whole takes $1 account ids, $2 and $3 the month's bounds, $4 the instant up to which it counts, $5 with minimum charges,
     $6 how far plans run on past the month's end (see `charge_arguments`).
     """
-    return f"WITH\n{_SCOPE}\n{pinned}\n{_CHARGES_OF}\n{query}"
+    return f"WITH\n{_SCOPE}\n{pinned}\n{charges}\n{query}"
 
 
 _CHARGES = over_charges(
@@ -68,6 +69,9 @@ _TOTALS = over_charges(
     JOIN prices_v ON prices_v.price_id = charges.price_id
     GROUP BY charges.account_id
     """
+)
+_PLANS = over_charges(
+    "SELECT account_id, sum(amount_minor) AS plans_minor FROM charges GROUP BY account_id", charges=_PLAN_CHARGES_OF
 )
 _QUANTITIES = over_charges("SELECT account_id, price_id, units, resource_id, quantity FROM parts")
 _UNPRICED = over_charges(
@@ -127,20 +131,32 @@ async def list_unpriced(
 
 
 async def list_totals(
-    connection: Connection,
-    *,
-    account_ids: Sequence[UUID],
-    period: Period,
-    as_of: datetime,
-    runs_on: timedelta = timedelta(0),
+    connection: Connection, *, account_ids: Sequence[UUID], period: Period, as_of: datetime
 ) -> dict[UUID, tuple[int, int]]:
     """(all charges, those of plans alone) of some accounts' month up to an instant, without tax, in minor units.
 
     An account without charges is left out.
     """
-    arguments = charge_arguments(account_ids=account_ids, period=period, as_of=as_of, runs_on=runs_on)
+    arguments = charge_arguments(account_ids=account_ids, period=period, as_of=as_of)
     rows = await connection.fetch(_TOTALS, *arguments)
     return {row["account_id"]: (int(row["total_minor"]), int(row["plans_minor"])) for row in rows}
+
+
+async def list_plans(
+    connection: Connection, *, account_ids: Sequence[UUID], period: Period, as_of: datetime, runs_on: timedelta
+) -> dict[UUID, int]:
+    """What plans alone cost in that, by the same prices; an account without any is left out."""
+    arguments = charge_arguments(account_ids=account_ids, period=period, as_of=as_of, runs_on=runs_on)
+    rows = await connection.fetch(_PLANS, *arguments)
+    return {row["account_id"]: int(row["plans_minor"]) for row in rows}
+
+
+async def list_gauged(connection: Connection, *, account_ids: Sequence[UUID]) -> set[UUID]:
+    """Those of some accounts with a gauge: what it counts grows as time goes on."""
+    rows = await connection.fetch(
+        "SELECT DISTINCT account_id FROM gauges_v WHERE account_id = ANY ($1)", list(account_ids)
+    )
+    return {row["account_id"] for row in rows}
 
 
 async def list_tax_percents(
