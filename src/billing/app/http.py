@@ -15,11 +15,14 @@ from billing.api_keys import operator_routes as api_keys_operator
 from billing.api_keys import routes as api_keys_public
 from billing.app import audit, check, health, outbox
 from billing.app.reference import routes as reference
+from billing.app.worker import jobs_of
 from billing.catalog import operator_routes as catalog_operator
 from billing.invoices import operator_routes as invoices_operator
 from billing.invoices import routes as invoices_public
 from billing.kit.web import build_app
 from billing.metering import operator_routes as metering_operator
+from billing.notifications import operator_routes as notifications_operator
+from billing.notifications import routes as notifications_public
 from billing.onboarding import operator_routes as onboarding_operator
 from billing.onboarding import routes as onboarding_public
 from billing.payments import operator_routes as payments_operator
@@ -50,6 +53,7 @@ PUBLIC = [
     *invoices_public.HANDLERS,
     *analytics_public.HANDLERS,
     *alerts_public.HANDLERS,
+    *notifications_public.HANDLERS,
     *webhooks_public.HANDLERS,
 ]
 OPERATOR = [
@@ -65,6 +69,7 @@ OPERATOR = [
     *invoices_operator.HANDLERS,
     *analytics_operator.HANDLERS,
     *alerts_operator.HANDLERS,
+    *notifications_operator.HANDLERS,
     *webhooks_operator.HANDLERS,
     *outbox.HANDLERS,
     *check.HANDLERS,
@@ -99,7 +104,9 @@ def make_app(
             "wallet_settings": installed.wallet_settings,
             "payment_settings": installed.payment_settings,
             "sandbox": installed.gateway,
+            "job_names": tuple(job.name for job in jobs_of(installed)),
             "webhook_settings": installed.webhook_settings,
+            "mailroom": installed.mailroom,
         },
         trusted_proxies=installed.settings.trusted_proxies,
         cors_origins=installed.settings.cors_origins,

@@ -12,6 +12,7 @@ import asyncpg
 from billing import payments, wallets, webhooks
 from billing.app import safety
 from billing.app.faults import CommandError
+from billing.app.messaging import make_mailroom
 from billing.kit import embedded_postgres
 from billing.kit.auth import read_networks
 from billing.kit.db import Database, open_pool
@@ -20,6 +21,7 @@ from billing.kit.secret_key import load_secret_key
 
 if TYPE_CHECKING:
     from billing.kit.config import Settings
+    from billing.notifications import Mailroom
 
 _SANDBOX_POOL_SIZE = 4
 
@@ -35,6 +37,7 @@ class Installation:
     wallet_settings: wallets.WalletSettings
     payment_settings: payments.PaymentSettings
     webhook_settings: webhooks.WebhookSettings
+    mailroom: Mailroom
 
 
 @asynccontextmanager
@@ -92,6 +95,7 @@ async def installation(settings: Settings) -> AsyncIterator[Installation]:
                 topup_ranges=payments.topup_ranges(settings.currencies, limits_of=settings.topup_limits_of),
             ),
             webhook_settings=make_webhook_settings(settings),
+            mailroom=make_mailroom(settings),
         )
 
 

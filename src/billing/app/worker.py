@@ -15,6 +15,7 @@ from billing.app.runtime import installation
 from billing.invoices import jobs as invoices_jobs
 from billing.kit import idempotency, outbox
 from billing.kit.worker import Job, Worker
+from billing.notifications import jobs as notifications_jobs
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -40,6 +41,7 @@ def jobs_of(installed: Installation) -> list[Job]:
         Job(name="idempotency.prune", every_s=3600, run=_prune_idempotency),
         Job(name="outbox.relay", every_s=1, run=_relay_events),
         *projects.make_jobs(),
+        *notifications_jobs.make_jobs(installed.mailroom),
         *webhooks.make_jobs(settings=installed.webhook_settings),
         alerts_jobs.make_job(reserve=installed.wallet_settings.reserve),
         *invoices_jobs.make_jobs(grace=timedelta(seconds=installed.settings.close_grace_s)),

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, cast
+from typing import Annotated, ClassVar, Literal, Self, cast
 
 from pydantic import (
     AliasChoices,
@@ -20,6 +20,7 @@ from pydantic import (
     SecretStr,
     ValidationError,
     field_validator,
+    model_validator,
 )
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -28,7 +29,10 @@ from billing.core import money
 PREFIX = "LINESERVE_"
 _FILE = "_file"
 _ORIGIN = re.compile(r"https?://(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:]+\])(?::[0-9]{1,5})?")
+_ADDRESS = r"^[^@\s<>\"\x00-\x1f]{1,64}@[^@\s<>\"\x00-\x1f]{1,190}$"
+_BASE_URL = r"^https?://[^\s/]+(/[^\s]*)?$"
 _HOST_NAMES = {"0.0.0.0", "::", "127.0.0.1", "::1"}  # noqa: S104  only compared, to print an address one can open
+_LOOPBACK = {None, "localhost", "127.0.0.1", "::1"}
 # What the address of a Redis or Valkey may begin with, and what its client calls that.
 _SHARED_SCHEMES = {
     "redis": "redis",
@@ -150,6 +154,33 @@ class Settings(BaseSettings):
         default=None, description="certificate authorities, as PEM, that webhooks trust beside the system's"
     )
 
+    smtp_host: str | None = Field(default=None, description="server that takes e-mail; without it none is sent")
+    smtp_port: int | None = Field(
+        default=None, ge=1, le=65535, description="its port, unless the usual one of smtp_tls"
+    )
+    smtp_tls: Literal["starttls", "implicit", "none"] = Field(default="starttls", description="how it is spoken to")
+    smtp_username: str | None = Field(default=None, description="as whom it is logged in to")
+    smtp_password: SecretStr | None = Field(default=None, description="and with which password")
+    smtp_from: Annotated[str, Field(pattern=_ADDRESS)] | None = Field(
+        default=None, description="the address that mail comes from"
+    )
+    smtp_timeout_s: float = Field(default=30, gt=0, le=60, description="how long each of its answers is waited for")
+    smtp_ca_file: Path | None = Field(
+        default=None, description="certificate authorities, as PEM, in place of the system's"
+    )
+    sms_gateway: Literal["africas_talking", "twilio"] | None = Field(
+        default=None, description="who carries text messages; without it none is sent"
+    )
+    sms_account: str | None = Field(default=None, description="the username there, or the account's SID")
+    sms_secret: SecretStr | None = Field(default=None, description="the API key there, or the auth token")
+    sms_from: str | None = Field(default=None, description="the sender's number or name, or a messaging service's SID")
+    sms_base_url: Annotated[str, Field(pattern=_BASE_URL)] | None = Field(
+        default=None, description="its API, unless the gateway's own"
+    )
+    messages_at_once: int = Field(
+        default=8, ge=1, le=100, description="messages that a process sends at once by a channel"
+    )
+
     demo_months: int = Field(default=12, ge=0, le=36, description="closed months behind the demo's account")
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -191,6 +222,18 @@ class Settings(BaseSettings):
             if ip_network(network).prefixlen == 0:
                 raise ValueError(f"{network} would let webhooks reach everything")
         return networks
+
+    @model_validator(mode="after")
+    def _check_channels(self) -> Self:
+        if self.smtp_host is not None and self.smtp_from is None:
+            raise ValueError(f"{PREFIX}SMTP_FROM must be set where {PREFIX}SMTP_HOST is")
+        if self.smtp_username is not None and self.smtp_tls == "none" and self.smtp_host not in _LOOPBACK:
+            raise ValueError(f"{PREFIX}SMTP_TLS none would send the password in the clear to {self.smtp_host}")
+        if self.sms_gateway is not None and (self.sms_account is None or self.sms_secret is None):
+            raise ValueError(f"{PREFIX}SMS_ACCOUNT and {PREFIX}SMS_SECRET must be set where {PREFIX}SMS_GATEWAY is")
+        if self.sms_gateway == "twilio" and self.sms_from is None:
+            raise ValueError(f"{PREFIX}SMS_FROM must be set for twilio")
+        return self
 
     @field_validator("rate_limit_url", mode="after")
     @classmethod

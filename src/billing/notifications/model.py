@@ -104,6 +104,18 @@ class DeliveryUnderWay(Conflict):
     message = "The delivery has not ended yet"
 
 
+class DeliveredByWebhook(Refused):
+    """What goes to webhook endpoints is sent again by their own log."""
+
+    message = "The delivery is by webhook; send it again from the log of its endpoint"
+
+
+class ChannelNotConfigured(Refused):
+    """This installation has no such channel."""
+
+    message = "The channel is not configured"
+
+
 class ClaimLost(Exception):
     """An attempt took so long that another worker has begun the delivery anew: it must not hand the message over any more."""
 
@@ -202,3 +214,67 @@ class Outlet:
 
     channel: Channel
     at_once: int = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mailroom:
+    """Where messages leave the house: the channels that are configured, and what other slices give to a message.
+
+    `find_issuer(tx)` is whose name they bear, `find_document(database, account_id=..., object_id=...)` the PDF of an invoice or a
+    credit note, None where there is none.
+    """
+
+    email: Outlet | None = None
+    sms: Outlet | None = None
+    find_issuer: Callable[..., Awaitable[Issuer]]
+    find_document: Callable[..., Awaitable[Attachment | None]]
+
+    def outlet(self, method: Sending) -> Outlet | None:
+        """The channel of a method, or None where it is not configured."""
+        return self.email if method == "email" else self.sms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One attempt of a delivery; without an outcome it is under way."""
+
+    number: int
+    gateway: str
+    started_at: datetime
+    ended_at: datetime | None
+    outcome: str | None
+    gateway_id: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """A delivery as it stands, with its newest attempts, the last one last."""
+
+    account_id: UUID
+    delivery_id: UUID
+    notification_id: UUID
+    template: str
+    object_id: str
+    method: Method
+    recipient: str | None
+    status: DeliveryStatus
+    reason: str | None
+    attempts: int
+    next_at: datetime | None
+    created_at: datetime
+    finished_at: datetime | None
+    newest: tuple[Attempt, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notification:
+    """A message that was told, with its deliveries."""
+
+    account_id: UUID
+    notification_id: UUID
+    template: str
+    object_id: str
+    attempt: int
+    created_at: datetime
+    deliveries: tuple[Delivery, ...] = ()

@@ -98,6 +98,8 @@ class SmtpChannel:
         """Connect, by TLS if that is asked for, and log in; the outcome if the server does not want us."""
         try:
             await client.connect()
+            if client.is_ehlo_or_helo_needed:
+                await client.ehlo()
             if self._server.username is not None:
                 await client.login(self._server.username, self._server.password or "")
         except (aiosmtplib.SMTPException, OSError) as error:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 async def tell(tx: Tx, events: Sequence[OutboxEvent]) -> None:
     """Announce those events that are messages to their accounts: a reader of the outbox. Again is harmless.
 
-    Each is told once per (template, object, attempt); the attempt is the payload's, 1 unless told.
+    Each is told once per (template, object, attempt); the attempt is the payload's, 1 unless told. Of a payment or a refund one
+    end is told, whatever comes later.
     """
     await announce(
         tx,
@@ -27,7 +28,7 @@ async def tell(tx: Tx, events: Sequence[OutboxEvent]) -> None:
                 account_id=event.account_id,
                 notification_id=event.event_id,
                 template=event.type,
-                object_id=event.object_id,
+                object_id=reaching.occasion_of(event.type, event.object_id, version=event.version),
                 attempt=_attempt_of(event),
                 payload=event.payload,
                 methods=None,

@@ -33,6 +33,8 @@ SETTABLE: tuple[Category, ...] = ("invoices", "payments", "budgets", "security",
 ALWAYS_BY_EMAIL: frozenset[Category] = frozenset({"invoices", "security", "account"})
 # What guards the account goes to nobody but the account itself.
 OWN_ADDRESS_ALONE: frozenset[Category] = frozenset({"security"})
+# What may happen to one object again and again: each time is told.
+_RECURRING = frozenset({"account.suspended", "account.restored", "webhook.disabled"})
 # Told by whoever found it, with methods of its own; its event tells nothing more.
 _TOLD_BY_THEMSELVES = ("alert.", "budget.")
 
@@ -40,6 +42,11 @@ _TOLD_BY_THEMSELVES = ("alert.", "budget.")
 def is_told_by_event(type: str) -> bool:
     """Whether an outbox event of this type is a message to its account."""
     return type in CATEGORIES and not type.startswith(_TOLD_BY_THEMSELVES)
+
+
+def occasion_of(type: str, object_id: str, *, version: int) -> str:
+    """What an event's message is told of once: its object, or this time of what may happen to it again."""
+    return f"{object_id}/{version}" if type in _RECURRING else object_id
 
 
 def require_reachable(methods: Collection[Method], *, phone: str | None) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from billing.notifications.model import QuietHours, Settings
+from billing.notifications.model import QUIET_DEFAULT, QuietHours, Settings
 
 if TYPE_CHECKING:
     import asyncpg
@@ -25,6 +25,23 @@ async def get_settings(connection: Connection, *, account_id: UUID) -> Settings:
         account_id,
     )
     return Settings() if row is None else settings_of(row)
+
+
+async def get_settings_for_update(connection: Connection, *, account_id: UUID, now: datetime) -> Settings:
+    """The same, locked until the transaction ends; an account without a row gets one of the defaults."""
+    await connection.execute(
+        """
+        INSERT INTO notification_settings (account_id, email_off, sms_on, email_recipients, quiet_start, quiet_end, updated_at)
+        VALUES ($1, '{}', '{}', '{}', $2, $3, $4)
+        ON CONFLICT (account_id) DO NOTHING
+        """,
+        account_id,
+        QUIET_DEFAULT.start,
+        QUIET_DEFAULT.end,
+        now,
+    )
+    await connection.execute("SELECT FROM notification_settings WHERE account_id = $1 FOR UPDATE", account_id)
+    return await get_settings(connection, account_id=account_id)
 
 
 async def upsert_settings(connection: Connection, *, account_id: UUID, settings: Settings, now: datetime) -> None:

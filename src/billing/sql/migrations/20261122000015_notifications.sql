@@ -4,12 +4,16 @@ CREATE TABLE notifications (
     account_id uuid NOT NULL CONSTRAINT fk_notifications_account REFERENCES accounts,
     notification_id uuid NOT NULL,
     template text NOT NULL,
+    subject text NOT NULL GENERATED ALWAYS AS (  -- of what ends one way or the other, one end is told
+        CASE WHEN template IN ('payment.succeeded', 'payment.failed') THEN 'payment'
+             WHEN template IN ('refund.succeeded', 'refund.failed') THEN 'refund'
+             ELSE template END) STORED,
     object_id text NOT NULL,
     attempt integer NOT NULL CONSTRAINT ck_notifications_attempt CHECK (attempt > 0),
     payload jsonb NOT NULL,
     created_at timestamptz NOT NULL,
     CONSTRAINT pk_notifications PRIMARY KEY (account_id, notification_id),
-    CONSTRAINT uq_notifications_once UNIQUE (account_id, template, object_id, attempt)
+    CONSTRAINT uq_notifications_once UNIQUE (account_id, subject, object_id, attempt)
 );
 CREATE INDEX ix_notifications_created ON notifications (account_id, created_at DESC, notification_id DESC);
 GRANT SELECT, INSERT ON notifications TO lineserve_app;
@@ -40,7 +44,8 @@ CREATE TABLE deliveries (
     CONSTRAINT ck_deliveries_reached CHECK (recipient IS NOT NULL OR method = 'webhook' OR status = 'suppressed')
 ) WITH (fillfactor = 80);
 CREATE INDEX ix_deliveries_due ON deliveries (method, next_at, account_id, delivery_id) WHERE next_at IS NOT NULL;
-CREATE INDEX ix_deliveries_newest ON deliveries (status, created_at DESC, delivery_id DESC);
+CREATE INDEX ix_deliveries_newest ON deliveries (created_at DESC, delivery_id DESC);
+CREATE INDEX ix_deliveries_status ON deliveries (status, created_at DESC, delivery_id DESC);
 GRANT SELECT, INSERT, UPDATE ON deliveries TO lineserve_app;
 
 -- Committed before the call, its outcome after it.
