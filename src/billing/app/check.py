@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from litestar import get
 
 from billing import invoices, ledger, metering, payments, wallets, webhooks
 from billing.app.runtime import installation
-from billing.app.tables import print_table
+from billing.app.tables import print_table, progress
 from billing.kit import audit, checks, outbox
 from billing.kit.auth import Operator
 from billing.kit.checks import OVERLAP, PARTS, Check, Scope
@@ -72,10 +73,12 @@ async def run_all(database: Database, *, is_incremental: bool = False) -> list[C
         return [check for group in await run_groups(tx, is_incremental=is_incremental) for check in group.found]
 
 
-async def run_and_mark(database: Database, *, is_incremental: bool) -> list[Check]:
+async def run_and_mark(
+    database: Database, *, is_incremental: bool, on_group: Callable[[], None] = lambda: None
+) -> list[Check]:
     """The same, and each group that found nothing has from now on to read only what is newer."""
     async with database.snapshot() as tx:
-        groups = await run_groups(tx, is_incremental=is_incremental)
+        groups = await run_groups(tx, is_incremental=is_incremental, on_group=on_group)
     async with database.transaction() as marking:
         for group in groups:
             if not any(check.violations for check in group.found):
@@ -85,8 +88,10 @@ async def run_and_mark(database: Database, *, is_incremental: bool) -> list[Chec
     return [check for group in groups for check in group.found]
 
 
-async def run_groups(tx: Tx, *, is_incremental: bool = False) -> list[Group]:
-    """The groups in their order, each over what it has to read."""
+async def run_groups(
+    tx: Tx, *, is_incremental: bool = False, on_group: Callable[[], None] = lambda: None
+) -> list[Group]:
+    """The groups in their order, each over what it has to read; `on_group` is called after each."""
     # The whole history may be read: it may take longer than a request's statements.
     await tx.connection.execute("SET LOCAL statement_timeout = 0")
     groups: list[Group] = []
@@ -95,6 +100,7 @@ async def run_groups(tx: Tx, *, is_incremental: bool = False) -> list[Group]:
         is_new = not is_incremental or mark.since is None
         scope = Scope(tx.now) if is_new else Scope(tx.now, mark.since, mark.part)
         groups.append(Group(name, mark.part, await run(tx.connection, scope)))
+        on_group()
     return groups
 
 
@@ -108,16 +114,24 @@ async def check(audit_operator: Operator, query: RawQuery, db: Database) -> Chec
 async def main(settings: Settings, arguments: argparse.Namespace) -> int:
     """Print each invariant with its count of violations; 1 if any is broken."""
     async with installation(settings) as installed:
-        found = await run_and_mark(installed.database, is_incremental=arguments.incremental)
+        with progress("Checking", total=len(GROUPS)) as bar:
+            found = await run_and_mark(installed.database, is_incremental=arguments.incremental, on_group=bar.advance)
         async with installed.database.snapshot() as tx:
             head = await audit.get_head(tx.connection)
             changed = await audit.list_broken(tx.connection, limit=SHOWN_MAX)
-    print_table(["invariant", "violations"], [[one.name, str(one.violations)] for one in found], right={1})
+    print_table(
+        ["invariant", "violations"],
+        [[one.name, str(one.violations)] for one in found],
+        right={1},
+        alarming={place for place, one in enumerate(found) if one.violations},
+    )
     for number in changed:
         print(f"The audit chain breaks at entry {number}.")
     print(f"The audit trail has {head.number} entries, the last with hash {head.chain_hash.hex()}.")
     broken = sum(one.violations > 0 for one in found)
     print("All invariants hold." if broken == 0 else f"{broken} of {len(found)} invariants are broken.")
+    if broken:
+        print("docs/checks.md says of each invariant what to do when it is broken.", file=sys.stderr)
     return 1 if broken else 0
 
 
