@@ -1,14 +1,22 @@
-"""Listeners: ports taken early, served by Granian in this process, left in order."""
+"""Listeners: ports taken early, served by Granian in this process, left in order.
+
+Who stops under load loses no call: no connection is begun any more, answers end those that are kept, and when none comes the
+server stops. A connection that is begun then is refused before anything was sent.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ctypes
 import errno
 import os
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
@@ -19,10 +27,12 @@ from billing.app import stopping
 from billing.app.faults import CommandError
 
 if TYPE_CHECKING:
-    from litestar import Litestar
+    from billing.app.metrics import Served
 
 _BACKLOG = 1024
 _STOP_LIMIT_S = 10.0
+_QUIET_S = 0.05  # so long no call has come: none is on its way
+_DRAIN_LIMIT_S = 2.0
 _PROBE = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 _PROBE_LIMIT_S = 10.0
 
@@ -49,10 +59,74 @@ def bind(host: str, port: int) -> socket.socket:
     return bound
 
 
+@dataclass(slots=True)
+class _Calls:
+    """An application whose calls are counted, so that it can be left when none is under way."""
+
+    app: Served
+    under_way: int = 0
+    last_at: float = 0.0
+    is_ending: bool = False
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve (ASGI)."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        self.under_way += 1
+        try:
+            await self.app(scope, receive, self._ending(send) if self.is_ending else send)
+        finally:
+            self.under_way -= 1
+            self.last_at = time.monotonic()
+
+    async def drain(self, bound: socket.socket) -> None:
+        """Let connections come to their end, for 2 s at most."""
+        self.is_ending = True
+        _refuse_connections(bound)
+        begun_at = self.last_at = time.monotonic()
+        while (now := time.monotonic()) < begun_at + _DRAIN_LIMIT_S:
+            if not self.under_way and now >= self.last_at + _QUIET_S:
+                return
+            await asyncio.sleep(_QUIET_S / 5)
+
+    def _ending(self, send: Any) -> Any:
+        async def send_and_close(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
+            await send(message)
+
+        return send_and_close
+
+
+class _Instruction(ctypes.Structure):
+    _fields_ = (("code", ctypes.c_uint16), ("jt", ctypes.c_uint8), ("jf", ctypes.c_uint8), ("k", ctypes.c_uint32))
+
+
+class _Program(ctypes.Structure):
+    _fields_ = (("length", ctypes.c_uint16), ("instructions", ctypes.POINTER(_Instruction)))
+
+
+_SO_ATTACH_FILTER = 26  # of Linux
+# Load the flags of the TCP header, keep SYN and ACK of them; a lone SYN is dropped, all else is let through.
+_NO_SYN = ((0x30, 0, 0, 13), (0x54, 0, 0, 0x12), (0x15, 0, 1, 0x02), (0x06, 0, 0, 0), (0x06, 0, 0, 0x40000))
+
+
+def _refuse_connections(bound: socket.socket) -> None:
+    """Begin no connection any more, and still take those that have begun: closing the socket would cut them off.
+
+    Whoever tries hears of it when the socket is closed. Elsewhere than on Linux nothing is done, and some are cut off.
+    """
+    instructions = (_Instruction * len(_NO_SYN))(*_NO_SYN)
+    program = _Program(len(_NO_SYN), instructions)
+    with contextlib.suppress(OSError):
+        bound.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, bytes(program))
+
+
 class _Listener(Server):
     """Granian over a socket that is bound already: its own would share the port with any process that asks."""
 
-    def __init__(self, app: Litestar, bound: socket.socket) -> None:
+    def __init__(self, app: Served, bound: socket.socket) -> None:
         super().__init__(
             app,
             interface=Interfaces.ASGI,
@@ -71,21 +145,24 @@ class _Listener(Server):
 
 
 @asynccontextmanager
-async def serving(app: Litestar, bound: socket.socket) -> AsyncIterator[asyncio.Task[None]]:
+async def serving(app: Served, bound: socket.socket) -> AsyncIterator[asyncio.Task[None]]:
     """Serve beside the block, which starts when the first request was answered; open requests have 10 s when it ends."""
     try:
         bound.listen(_BACKLOG)
     except OSError as error:
         raise CommandError(f"port {bound.getsockname()[1]} was taken meanwhile") from error
     bound.setblocking(False)
-    server = _Listener(app, bound)
+    calls = _Calls(app)
+    server = _Listener(calls, bound)
     task = asyncio.create_task(server.serve(), name="listener")
     try:
         await _probe(bound, task)
         yield task
     finally:
+        await calls.drain(bound)
         server.stop()
         await stopping.finish(task, limit_s=_STOP_LIMIT_S)
+        bound.close()
 
 
 async def _probe(bound: socket.socket, serving: asyncio.Task[None]) -> None:

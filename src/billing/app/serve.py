@@ -17,6 +17,7 @@ from billing import api_keys
 from billing.app import demo, keys, limiting, listening, stopping
 from billing.app.faults import CommandError
 from billing.app.http import make_app
+from billing.app.metrics import Measured
 from billing.app.runtime import installation
 from billing.app.worker import working
 from billing.kit.web.endpoints import BASES
@@ -62,7 +63,7 @@ async def _serve(settings: Settings, arguments: argparse.Namespace) -> None:
         stack.push_async_callback(keyring.close)
         for place in places:
             app = make_app(installed, keyring=keyring, plane=place.plane, rate_limits=limits)
-            tasks.append(await stack.enter_async_context(listening.serving(app, place.bound)))
+            tasks.append(await stack.enter_async_context(listening.serving(Measured(app), place.bound)))
         if ready_file is not None:
             stack.callback(ready_file.unlink, missing_ok=True)
         _announce(settings, places, shown, ready_file)

@@ -11,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Literal, TextIO
 
 import structlog
+from prometheus_client import Counter
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 HIDDEN = "(hidden)"
 # Key material by its form, and the password inside a database address.
 _SECRET_TEXT = re.compile(r"\bls_(?:prod|test|op)_\w+|\bwhsec_[A-Za-z0-9+/=]+|(?<=://)[^/@\s]*:[^/@\s]*(?=@)")
+_ALARMS = Counter("lineserve_alarms", "What the program warned of, by the event in its log", ["event"])
+_DENIED = Counter("lineserve_denied", "Calls that were denied, by the code of the denial", ["code"])
 _SECRET_NAMES = frozenset({"authorization", "cookie", "password", "secret", "token", "api_key", "operator_key", "dsn"})
 
 
@@ -29,6 +32,7 @@ def configure(*, level: str, style: Literal["auto", "json", "plain"], stream: Te
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        count_alarms,
         structlog.processors.format_exc_info,
         hide_secrets,
     ]
@@ -51,6 +55,17 @@ def configure(*, level: str, style: Literal["auto", "json", "plain"], stream: Te
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+
+
+def count_alarms(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Count what the program warns of, by its name, and what it denied, by its code; what libraries say has no names."""
+    if event.get("level") in {"warning", "error", "critical"} and "logger" not in event:
+        name = str(event.get("event"))
+        if name == "denied":
+            _DENIED.labels(str(event.get("code"))).inc()
+        else:
+            _ALARMS.labels(name).inc()
+    return event
 
 
 def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
