@@ -76,6 +76,7 @@ def authority() -> trustme.CA:
     return trustme.CA()
 
 
+@cache
 def trust() -> ssl.SSLContext:
     """Whom a sender of the tests trusts."""
     context = webhooks.trusted()
