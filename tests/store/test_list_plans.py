@@ -117,6 +117,7 @@ async def connection(database_server: Path) -> AsyncIterator[asyncpg.Connection[
     name = await databases.clone(database_server)
     opened = await asyncpg.connect(postgres.dsn(database_server, name), server_settings={"jit": "off"})
     await _found(opened)
+    await _found_webhook(opened)
     owners = {"account": ACCOUNT, "project": PROJECT, "invoice": INVOICE, "payment": PAYMENT, "run": RUN}
     owners["webhook"] = WEBHOOK
     await grow(opened, first=1, last=MANY, **{owner: str(value) for owner, value in owners.items()})
@@ -164,19 +165,22 @@ async def _found(opened: asyncpg.Connection[asyncpg.Record]) -> None:
     )
     await opened.execute(
         """
+        INSERT INTO runs (run_id, kind, period, dry_run, status, created_at)
+        VALUES ($1, 'close', '2023-01-01', true, 'completed', $2)
+        """,
+        RUN,
+        NOW,
+    )
+
+
+async def _found_webhook(opened: asyncpg.Connection[asyncpg.Record]) -> None:
+    await opened.execute(
+        """
         INSERT INTO webhook_endpoints (account_id, endpoint_id, url, events, status, secret_number, failures, is_slow, created_at)
         VALUES ($1, $2, 'https://hooks.example.com/', '{*}', 'enabled', 1, 0, false, $3)
         """,
         ACCOUNT,
         WEBHOOK,
-        NOW,
-    )
-    await opened.execute(
-        """
-        INSERT INTO runs (run_id, kind, period, dry_run, status, created_at)
-        VALUES ($1, 'close', '2023-01-01', true, 'completed', $2)
-        """,
-        RUN,
         NOW,
     )
 
