@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from email import policy
 from email.message import EmailMessage
@@ -18,6 +18,7 @@ from billing.notifications.adapters.smtp import Security, SmtpChannel, SmtpServe
 
 SENDER = "billing@lineserve.example"
 PASSWORD = "correct horse"
+SILENCE = (0, b"")
 
 
 @dataclass
@@ -83,7 +84,7 @@ async def open_post_office(
     def authenticate(
         server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: LoginPassword
     ) -> AuthResult:
-        return AuthResult(success=data.password == PASSWORD.encode())
+        return AuthResult(success=data.password == PASSWORD.encode(), handled=False)
 
     def made() -> SMTP:
         return SMTP(
@@ -108,13 +109,15 @@ async def open_post_office(
 
 @dataclass
 class Gateway:
-    """Takes forms. `answers` are given one after the other, the last one for ever: (status, body), or None: the line is cut."""
+    """Takes forms. `answers` are given one after the other, the last one for ever: (status, body), SILENCE, or None: the line
+    is cut."""
 
     port: int = 0
     answers: list[tuple[int, bytes] | None] = field(default_factory=list)
     forms: list[dict[str, str]] = field(default_factory=list)
     headers: list[Mapping[str, str]] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
+    under_way: set[asyncio.Task[object]] = field(default_factory=set)
 
     @property
     def base_url(self) -> str:
@@ -123,6 +126,16 @@ class Gateway:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One request."""
+        task = asyncio.current_task()
+        assert task is not None
+        self.under_way.add(task)
+        with suppress(OSError):  # a caller may have had enough
+            await self._answer(reader, writer)
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:])}
         body = await reader.readexactly(int(headers.get("content-length", "0")))
@@ -130,12 +143,13 @@ class Gateway:
         self.headers.append(headers)
         self.forms.append({name: values[0] for name, values in parse_qs(body.decode()).items()})
         answer = self.answers[0] if len(self.answers) == 1 else self.answers.pop(0)
-        if answer is not None:
+        if answer == SILENCE:
+            await reader.read()  # until the caller has had enough
+        elif answer is not None:
             status, content = answer
             writer.write(f"HTTP/1.1 {status} X\r\nContent-Length: {len(content)}\r\nConnection: close\r\n\r\n".encode())
             writer.write(content)
             await writer.drain()
-        writer.close()
 
 
 @asynccontextmanager
@@ -148,3 +162,4 @@ async def open_gateway(*answers: tuple[int, bytes] | None) -> AsyncIterator[Gate
         yield gateway
     finally:
         server.close()
+        await asyncio.gather(*gateway.under_way)
