@@ -176,4 +176,5 @@ def payload_of(firing: Firing) -> dict[str, object]:
         "metric": subject.figure.item if is_quantity else None,
         "percent": subject.key.percent or None,
         "occasion": firing.occasion,
+        "methods": list(subject.methods),
     }

@@ -10,15 +10,26 @@ from uuid import UUID
 
 from billing import accounts, catalog, notifications, projects
 from billing.alerts import rules
-from billing.alerts.model import ALERT_PREFIX, ALERTS_MAX, Alert, AlertChanges, AlertType, Condition, TooManyAlerts
+from billing.alerts.model import (
+    ALERT_PREFIX,
+    ALERTS_MAX,
+    NOTIFICATION_PREFIX,
+    Alert,
+    AlertChanges,
+    AlertType,
+    Condition,
+    TooManyAlerts,
+)
 from billing.alerts.store import alerts as store
 from billing.core import ids
 from billing.core.errors import InvalidParameter
-from billing.kit import touches
+from billing.kit import outbox, touches
 from billing.notifications import Method, NewNotification
 
 if TYPE_CHECKING:
     from billing.kit.db import Tx
+
+TRIAL = "alert.test"  # the template of a trial's message and the type of its event
 
 
 async def create(
@@ -94,20 +105,25 @@ async def test(tx: Tx, *, account_id: UUID, alert_id: UUID) -> NewNotification:
     """Tell an alert as a trial, by all its channels; nothing fires, and what it does later stays the same. Raises NotFound."""
     alert = await store.get_alert(tx.connection, account_id=account_id, alert_id=alert_id)
     await _require_reachable(tx, account_id=account_id, methods=alert.methods)
-    notification_id = tx.new_id()
+    notification_id, object_id = tx.new_id(), ids.encode(ALERT_PREFIX, alert_id)
+    threshold = rules.shown(alert.threshold, currency=alert.currency, is_quantity=alert.metric is not None)
+    payload = {
+        "notification_id": ids.encode(NOTIFICATION_PREFIX, notification_id),
+        "alert_id": object_id,
+        "threshold": f"{threshold:f}",
+        "currency": alert.currency if alert.metric is None else None,
+        "methods": list(alert.methods),
+    }
     trial = NewNotification(
         account_id=account_id,
         notification_id=notification_id,
-        template="alert.test",
+        template=TRIAL,
         object_id=str(notification_id),
-        payload={
-            "alert_id": ids.encode(ALERT_PREFIX, alert_id),
-            "threshold": rules.shown(alert.threshold, currency=alert.currency, is_quantity=alert.metric is not None),
-            "currency": alert.currency if alert.metric is None else None,
-        },
+        payload=payload,
         methods=alert.methods,
     )
     await notifications.announce(tx, [trial])
+    await outbox.publish(tx, account_id=account_id, type=TRIAL, object_id=object_id, payload=payload)
     return trial
 
 

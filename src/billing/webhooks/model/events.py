@@ -110,6 +110,12 @@ PUBLIC = (
         "alert.fired", "An alert crossed its threshold; sent where the alert asks for `webhook`.", "alert", _ALERT
     ),
     EventType("alert.recovered", "A balance is on the right side again; sent likewise.", "alert", _ALERT),
+    EventType(
+        "alert.test",
+        "An operator tried an alert out; sent likewise.",
+        "alert",
+        ("notification_id", "alert_id", "threshold", "currency", "methods"),
+    ),
     EventType("api_key.created", "An API key was made.", "API key", _KEY),
     EventType("api_key.revoked", "An API key opens nothing from now on.", "API key", _KEY),
     EventType("budget.fired", "A project's cost passed a step of its budget; sent likewise.", "project", _ALERT),

@@ -53,15 +53,15 @@ class _UnderWay:
         return min(AT_ONCE - len(self.tasks), CAREFUL_AT_ONCE - careful if is_careful else AT_ONCE)
 
 
-async def send_due(database: Database, *, settings: WebhookSettings) -> int:
-    """Send what is due, until nothing is and nothing is under way; how many attempts there were. Any number may run at once."""
+async def send_due(database: Database, *, settings: WebhookSettings) -> int | None:
+    """Send what is due, until nothing is and nothing is under way; how many attempts there were. Any number may run at once.
+
+    None: nothing can be signed, for the secret key is not the one that this database's secrets were made with.
+    """
     async with database.transaction() as tx:
         master = await settings.secret_key.opens(tx.connection, now=tx.now)
     if master is None:
-        _log.error(
-            "webhooks_not_sent", reason="the secret key is not the one that this database's secrets were made with"
-        )
-        return 0
+        return None
     attempts, under_way = 0, _UnderWay()
     try:
         while True:
