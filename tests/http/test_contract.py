@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from billing.webhooks.model import events
 from tests.support import contract
 from tests.support.every_route import TABLE, Route, fresh
 from tests.support.house import Reply
@@ -44,3 +45,14 @@ class TestAnswer:
         if unknown != path:
             await call(world, route, key=right, path=unknown)
         assert (await call(world, route, key=right, path=path)).status < 300
+
+
+class TestEvents:
+    async def test_say_what_their_page_says(self, world: World):
+        """Of what the calls above and the making of the world have published, each holds the members of docs/events.md."""
+        told = {one.type: set(one.members) for one in (*events.PUBLIC, *events.INTERNAL)}
+        async with world.house.database.reading() as reading:
+            rows = await reading.connection.fetch("SELECT DISTINCT type, payload FROM outbox_events ORDER BY type")
+        said = [(row["type"], set(json.loads(row["payload"]))) for row in rows]
+        assert {type for type, _ in said} >= {"api_key.created", "invoice.issued", "payment.succeeded"}
+        assert [(type, members ^ told.get(type, set())) for type, members in said if members != told.get(type)] == []

@@ -48,7 +48,7 @@ async def list_webhooks(accounts_operator: Operator, account_id: str, query: Raw
     "/webhooks/deliveries",
     opt={DESCRIBED: Described(summary="List webhook deliveries", section=_SECTION, query=AllDeliveriesQuery)},
 )
-async def list_deliveries(accounts_operator: Operator, query: RawQuery, db: Database) -> OwnedDeliveriesAnswer:
+async def list_webhook_deliveries(accounts_operator: Operator, query: RawQuery, db: Database) -> OwnedDeliveriesAnswer:
     """What was sent to accounts' endpoints within the last 90 days, newest first; `status=failed` is what was given up."""
     wanted, page = query.read_page(AllDeliveriesQuery)
     account_id = None if wanted.account_id is None else ids.expect(accounts.ACCOUNT_PREFIX, wanted.account_id)
@@ -71,7 +71,9 @@ async def list_deliveries(accounts_operator: Operator, query: RawQuery, db: Data
         )
     },
 )
-async def replay_deliveries(accounts_operator: Operator, account_id: str, body: RawBody, command: Command) -> Answer:
+async def replay_webhook_messages(
+    accounts_operator: Operator, account_id: str, body: RawBody, command: Command
+) -> Answer:
     """Send again what was given up since an instant, to all enabled endpoints of the account or to one.
 
     The oldest 1,000 messages: call again while `replayed` is 1,000.
@@ -91,4 +93,4 @@ async def replay_deliveries(accounts_operator: Operator, account_id: str, body: 
     return await command.run(work)
 
 
-HANDLERS = [list_webhooks, list_deliveries, replay_deliveries]
+HANDLERS = [list_webhooks, list_webhook_deliveries, replay_webhook_messages]
