@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import re
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -24,7 +25,7 @@ from billing.app.http import make_app
 from billing.app.runtime import Installation, installation
 from billing.app.worker import jobs_of
 from billing.kit.config import load_settings
-from billing.kit.db import Database, open_pool
+from billing.kit.db import Database, RandomBits, open_pool
 from tests.support.house import Clock, House
 
 if TYPE_CHECKING:
@@ -190,14 +191,14 @@ class Yard(House):
 
 
 @asynccontextmanager
-async def open_yard(dsn: str, folder: Path) -> AsyncIterator[Yard]:
+async def open_yard(dsn: str, folder: Path, *, random_bits: RandomBits = secrets.randbits) -> AsyncIterator[Yard]:
     """The whole application over a database; its gateway has connections of its own, which the fuse does not reach."""
     clock, fuse = Clock(), Fuse()
     settings = load_settings(database_url=dsn, home=folder, allow_unsafe_database=True)
     pool = await open_pool(dsn, size=6, connection_class=fused_connections(fuse))
     sandbox_pool = await open_pool(dsn, size=2)
     owner = await asyncpg.connect(dsn)
-    database = Database(pool, clock)
+    database = Database(pool, clock, random_bits)
     keyring = api_keys.Keyring(database)
     gateway = cast("payments.SandboxGateway", FusedOutside(payments.SandboxGateway(sandbox_pool, clock), fuse))
     async with installation(settings) as real:
