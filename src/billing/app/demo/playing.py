@@ -30,8 +30,9 @@ _BUDGETS = {"Production": Decimal("1.7"), "Staging": Decimal("1.12"), "Analytics
 _PROJECTS = {
     "Production": ("Main production infrastructure", "nairobi"),
     "Staging": ("Testing and staging infrastructure", "nairobi"),
-    "Analytics": ("Reports, jobs and the data lake", "lagos"),
+    "Analytics": ("Reports, jobs and the data lake", "nairobi"),
 }
+_DEFAULT_PROJECT = ("Default", "What belongs to no other project")
 
 
 @dataclass(slots=True)
@@ -97,6 +98,8 @@ async def _open(api: Api, clock: StoryClock, first: Period) -> Actors:
     await api.operate("POST", "/rate-cards", {**contract, "prices": catalogue.CONTRACT_PRICES})
     listed = await api.ask("GET", "/projects")
     projects = {project["name"]: project["id"] for project in listed["projects"]}
+    name, description = _DEFAULT_PROJECT
+    await api.ask("PUT", f"/projects/{projects[name]}", {"description": description})
     for name, (description, region) in _PROJECTS.items():
         clock.now += timedelta(minutes=1)
         body = {"name": name, "description": description, "region": region}
