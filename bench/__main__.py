@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import sys
+import traceback
 from importlib import import_module
 from pathlib import Path
 
@@ -16,27 +17,38 @@ from bench.measuring import Row
 
 HERE = Path(__file__).parent
 MODULES = {
+    "http": ("G1", "G5", "G6", "G7", "G8"),
     "ledger": ("G2", "G3", "G4"),
+    "documents": ("G11",),
+    "starting": ("G15",),
 }
+LIMIT_S = 600  # of one subject
 _HEADERS = ("id", "operation", "ours", "yardstick", "ratio", "spread", "floor", "target", "moonshot")
 
 
 def main(wanted: list[str]) -> int:
     """Measure the rows that are asked for, or all; 1 when one misses its floor."""
     modules = [name for name, ids in MODULES.items() if not wanted or set(wanted) & set(ids)]
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        rows = runner.run(_measure(modules))
-    print(_table(rows))
-    _keep(rows, partly=bool(wanted))
-    return 0 if all(row.is_met(row.bounds[0]) for row in rows) else 1
-
-
-async def _measure(modules: list[str]) -> list[Row]:
-    found: list[Row] = []
+    rows: list[Row] = []
+    failed: list[str] = []
     for name in modules:
         print(f"measuring {', '.join(MODULES[name])} …", file=sys.stderr, flush=True)
-        found += await import_module(f"bench.{name}").rows()
-    return found
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                rows += runner.run(_measure(name))
+        except Exception:  # the others are measured all the same
+            traceback.print_exc()
+            failed.append(name)
+    print(_table(rows))
+    _keep(rows, partly=bool(wanted or failed))
+    if failed:
+        print(f"could not be measured: {', '.join(failed)}", file=sys.stderr)
+    return 0 if not failed and all(row.is_met(row.bounds[0]) for row in rows) else 1
+
+
+async def _measure(name: str) -> list[Row]:
+    async with asyncio.timeout(LIMIT_S):
+        return await import_module(f"bench.{name}").rows()
 
 
 def _table(rows: list[Row]) -> str:

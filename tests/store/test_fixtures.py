@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 import asyncpg
 import pytest
 
-from billing.kit.db import APP_ROLE, Tx
+from billing.kit import idempotency
+from billing.kit.db import APP_ROLE, Tx, open_pool
 
 if TYPE_CHECKING:
     from billing.kit.db import Connection
@@ -43,3 +46,32 @@ class TestDatabaseDsn:
             assert await connection.fetchval("SELECT count(*) FROM accounts") == 0
         finally:
             await connection.close()
+
+
+class TestPool:
+    async def test_sends_nothing_when_a_session_comes_back(self, database_dsn: str) -> None:
+        pool = await open_pool(database_dsn, size=1)
+        watching = await asyncpg.connect(database_dsn)
+        try:
+            async with pool.acquire() as session:
+                process = await session.fetchval("SELECT pg_backend_pid()")
+            last = await watching.fetchval("SELECT query FROM pg_stat_activity WHERE pid = $1", process)
+            assert last == "SELECT pg_backend_pid()"
+        finally:
+            await watching.close()
+            await pool.close()
+
+    async def test_lends_no_session_with_the_lock_of_a_call_that_was_cancelled(self, database_dsn: str) -> None:
+        attempt = idempotency.Attempt(account_id=UUID(int=1), route="POST /x", key="k", fingerprint=b"")
+        pool = await open_pool(database_dsn, size=1)
+        try:
+            async with pool.acquire() as session:
+                call = asyncio.create_task(idempotency.try_lock(session, attempt=attempt))
+                await asyncio.sleep(0)  # it is on its way
+                call.cancel()
+                await asyncio.wait([call])
+            async with pool.acquire() as session:
+                locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+                assert await session.fetchval(locks) == 0
+        finally:
+            await pool.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import fields
 from datetime import datetime
 from functools import partial
 from typing import Annotated, ClassVar, Literal, cast
@@ -220,5 +220,9 @@ def show_to_operator(account: Account) -> OperatorAccount:
     return msgspec.convert(_members(account), OperatorAccount)
 
 
+_MEMBERS = tuple(field.name for field in fields(Account))
+
+
 def _members(account: Account) -> dict[str, object]:
-    return {"id": ids.encode(ACCOUNT_PREFIX, account.account_id), **asdict(account)}
+    members = {name: getattr(account, name) for name in _MEMBERS}  # `asdict` would copy each of them
+    return {"id": ids.encode(ACCOUNT_PREFIX, account.account_id), **members}

@@ -79,13 +79,24 @@ class Database:
             yield Tx(connection, self.clock(), self.random_bits)
 
 
+class Session(asyncpg.Connection):
+    """A session that goes back to its pool as it came, so that nothing has to be sent to set it right.
+
+    Settings are local to a transaction, and who takes a session's lock gives it back or ends the session.
+    """
+
+    def get_reset_query(self) -> str:
+        """Nothing; a transaction that was left open is rolled back all the same."""
+        return ""
+
+
 async def open_pool(
     dsn: str,
     *,
     size: int,
     role: str | None = APP_ROLE,
     statement_timeout_ms: int = 30_000,
-    connection_class: type[asyncpg.Connection[asyncpg.Record]] = asyncpg.Connection,
+    connection_class: type[asyncpg.Connection[asyncpg.Record]] = Session,
 ) -> Pool:
     """A pool whose sessions work in UTC and, unless `role` is None, with the application's rights only."""
     settings = {

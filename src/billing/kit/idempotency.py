@@ -5,6 +5,7 @@ The lock is a session lock of PostgreSQL: it goes when its connection goes, so n
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 from collections.abc import Mapping
@@ -86,14 +87,26 @@ def _canonical(value: object) -> object:
 
 
 async def try_lock(connection: Connection, *, attempt: Attempt) -> bool:
-    """Take the session lock of an attempt's key; False when a running request has it."""
-    return bool(await connection.fetchval("SELECT pg_try_advisory_lock($1)", attempt.lock_id))
+    """Take the session lock of an attempt's key; False when a running request has it.
+
+    A caller that is cancelled meanwhile cannot know whether it was taken: the lock then goes with its session.
+    """
+    try:
+        return bool(await connection.fetchval("SELECT pg_try_advisory_lock($1)", attempt.lock_id))
+    except asyncio.CancelledError:
+        connection.terminate()
+        raise
 
 
 async def unlock(connection: Connection, *, attempt: Attempt) -> None:
     """Give the session lock back; nothing to do once its connection is gone."""
-    if not connection.is_closed():
+    if connection.is_closed():
+        return
+    try:
         await connection.execute("SELECT pg_advisory_unlock($1)", attempt.lock_id)
+    except asyncio.CancelledError:
+        connection.terminate()
+        raise
 
 
 async def find(connection: Connection, *, attempt: Attempt) -> Kept | None:

@@ -1,0 +1,230 @@
+"""G1, G5, G6, G7, G8: ours over HTTP, as a process of its own, beside a bare application, pgbench and COPY."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import secrets
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from bench import driving, serving
+from bench.measuring import Rate, Row, compare, row_of
+from bench.serving import Estate, Process
+from bench.world import PROGRAMS, World, open_world
+from billing.core import ids
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ACCOUNTS = 64
+CONNECTIONS = 32
+READS = 3_000
+TOP_UPS = 400
+EVENTS = 1_000
+BATCHES = 20
+BATCH = 1_000
+BATCH_CONNECTIONS = 4
+TPS = re.compile(r"tps = ([0-9.]+)")
+EVENT_P99_LIMIT_MS = 25
+_OPEN_SHARE = 0.4  # of the closed loop's rate: a server that is not overloaded, whose latency says something
+
+
+async def rows() -> list[Row]:
+    """The rows, over one database and two servers."""
+    async with open_world() as world, serving.ours(world) as ours, serving.bare(world) as bare:
+        estates = await serving.open_estates(ours, count=ACCOUNTS)
+        sides = (world, ours, bare, estates)
+        return [
+            await _reads(*sides),
+            await _top_ups(world, ours, estates),
+            await _single_events(*sides),
+            await _batches(world, ours, estates),
+            await _at_once(ours, estates),
+        ]
+
+
+async def _reads(world: World, ours: Process, bare: Process, estates: Sequence[Estate]) -> Row:
+    asked = [driving.request("GET", "/v1/account", key=estate.key) for estate in estates]
+    plain = driving.request("GET", "/row")
+
+    async def read() -> int:
+        sent = [asked[number % ACCOUNTS] for number in range(READS)]
+        (await driving.closed_loop(ours.port, sent, connections=CONNECTIONS)).require(200)
+        return READS
+
+    async def yardstick() -> int:
+        (await driving.closed_loop(bare.port, [plain] * READS, connections=CONNECTIONS)).require(200)
+        return READS
+
+    found = await compare(read, yardstick, postmaster=world.postmaster, servers=(ours.pid, bare.pid))
+    per_s = _OPEN_SHARE * _median_per_s(found.ours)
+    sent = [asked[number % ACCOUNTS] for number in range(int(per_s * 3))]
+    our_p99_ms = (await driving.open_loop(ours.port, sent, per_s=per_s, connections=64)).percentile_ms(0.99)
+    plain_p99_ms = (await driving.open_loop(bare.port, [plain] * len(sent), per_s=per_s, connections=64)).percentile_ms(
+        0.99
+    )
+    return row_of(
+        found,
+        id="G1",
+        operation="authenticated read",
+        unit="reads",
+        bounds=(0.35, 0.45, 0.60),
+        p99_ms=round(our_p99_ms, 2),
+        yardstick_p99_ms=round(plain_p99_ms, 2),
+        open_loop_per_s=round(per_s),
+    )
+
+
+async def _top_ups(world: World, ours: Process, estates: Sequence[Estate]) -> Row:
+    def asked(number: int) -> bytes:
+        estate = estates[number % ACCOUNTS]
+        body = json.dumps({"amount": 5.0, "currency": "USD", "payment_method": estate.method}).encode()
+        return driving.request(
+            "POST",
+            "/v1/account/wallets/topup",
+            key=estate.key,
+            body=body,
+            Content_Type="application/json",
+            Idempotency_Key=secrets.token_hex(8),
+        )
+
+    async def top_up() -> int:
+        sent = [asked(number) for number in range(TOP_UPS)]
+        (await driving.closed_loop(ours.port, sent, connections=CONNECTIONS)).require(201)
+        return TOP_UPS
+
+    script = world.home / "insert.sql"
+    script.write_text("INSERT INTO yardstick.rows (amount, at) VALUES (5, now());\n", "utf-8")
+
+    async def yardstick() -> Rate:
+        return await _pgbench(world, script, clients=CONNECTIONS, each=100)
+
+    found = await compare(top_up, yardstick, postmaster=world.postmaster, servers=(ours.pid,))
+    return row_of(found, id="G5", operation="top-up over HTTP", unit="top-ups", bounds=(0.10, 0.20, 0.33))
+
+
+async def _pgbench(world: World, script: Path, *, clients: int, each: int) -> Rate:
+    command = [
+        str(PROGRAMS / "pgbench"), "-n", "-f", str(script), "-c", str(clients), "-j", "2", "-t", str(each), "-M", "prepared",
+        world.dsn,
+    ]  # fmt: skip
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    said, complaint = await process.communicate()
+    told = TPS.search(said.decode())
+    if told is None:
+        raise RuntimeError(f"pgbench: {complaint.decode()}")
+    return Rate(clients * each, clients * each / float(told[1]), 0.0)
+
+
+def _event(estate_number: int, estate: Estate, moment: datetime) -> dict[str, Any]:
+    return {
+        "specversion": "1.0",
+        "id": secrets.token_hex(10),
+        "source": "bench",
+        "type": "usage",
+        "subject": f"r{estate_number}",
+        "time": moment.isoformat().replace("+00:00", "Z"),
+        "data": {"account_id": estate.account, "meter": "sms", "quantity": 3},
+    }
+
+
+def _batch(ours: Process, estates: Sequence[Estate], *, size: int, start: int) -> bytes:
+    moment = datetime.now(UTC) - timedelta(minutes=1)
+    events = [_event(number % ACCOUNTS, estates[number % ACCOUNTS], moment) for number in range(start, start + size)]
+    return driving.request(
+        "POST",
+        "/operator/v1/events",
+        key=ours.ready["operator_key"],
+        body=json.dumps(events).encode(),
+        Content_Type="application/cloudevents-batch+json",
+    )
+
+
+async def _single_events(world: World, ours: Process, bare: Process, estates: Sequence[Estate]) -> Row:
+    plain = driving.request("GET", "/row")
+
+    async def ingest() -> int:
+        sent = [_batch(ours, estates, size=1, start=number) for number in range(EVENTS)]
+        (await driving.closed_loop(ours.port, sent, connections=CONNECTIONS)).require(200)
+        return EVENTS
+
+    async def yardstick() -> int:
+        (await driving.closed_loop(bare.port, [plain] * READS, connections=CONNECTIONS)).require(200)
+        return READS
+
+    found = await compare(ingest, yardstick, postmaster=world.postmaster, servers=(ours.pid, bare.pid))
+    per_s = _OPEN_SHARE * _median_per_s(found.ours)
+    sent = [_batch(ours, estates, size=1, start=number) for number in range(int(per_s * 3))]
+    p99_ms = (await driving.open_loop(ours.port, sent, per_s=per_s, connections=64)).percentile_ms(0.99)
+    return row_of(
+        found,
+        id="G6",
+        operation="one event per POST",
+        unit="events",
+        bounds=(0.25, 0.4, 0.6),
+        p99_ms=round(p99_ms, 2),
+        p99_floor_met=p99_ms <= EVENT_P99_LIMIT_MS,
+        open_loop_per_s=round(per_s),
+    )
+
+
+async def _batches(world: World, ours: Process, estates: Sequence[Estate]) -> Row:
+    async def ingest() -> int:
+        sent = [_batch(ours, estates, size=BATCH, start=number * 17) for number in range(BATCHES)]
+        (await driving.closed_loop(ours.port, sent, connections=BATCH_CONNECTIONS)).require(200)
+        return BATCHES * BATCH
+
+    columns = ("account_id", "source", "event_id", "resource_id", "meter", "quantity", "occurred_at", "recorded_at")
+    accounts = [account for estate in estates if (account := ids.decode("acc", estate.account)) is not None]
+
+    async def copy(number: int) -> None:
+        moment = datetime.now(UTC)
+        async with world.pool.acquire() as connection:
+            for _ in range(BATCHES // BATCH_CONNECTIONS):
+                records = [_record(accounts, number + index, moment) for index in range(BATCH)]
+                await connection.copy_records_to_table(
+                    "events", schema_name="yardstick", records=records, columns=columns
+                )
+
+    async def yardstick() -> int:
+        await asyncio.gather(*(copy(number) for number in range(BATCH_CONNECTIONS)))
+        return BATCHES * BATCH
+
+    found = await compare(ingest, yardstick, postmaster=world.postmaster, servers=(ours.pid,))
+    return row_of(found, id="G7", operation="events in batches of 1,000", unit="events", bounds=(0.075, 0.15, 0.4))
+
+
+def _record(accounts: Sequence[UUID], number: int, moment: datetime) -> tuple[object, ...]:
+    account = number % ACCOUNTS
+    return (accounts[account], "bench", secrets.token_hex(10), f"r{account}", "sms", 3, moment, moment)
+
+
+async def _at_once(ours: Process, estates: Sequence[Estate]) -> Row:
+    """How often usage is in the account's figures as soon as its event was acknowledged."""
+    tries, seen = 20, 0
+    for number in range(tries):
+        estate = estates[number % ACCOUNTS]
+        before = (await serving.send(ours, "GET", "/v1/account/usage", key=estate.key))["usage"]["total_cost"]
+        status, _ = await driving.ask(ours.port, _batch(ours, estates, size=1, start=number))
+        after = (await serving.send(ours, "GET", "/v1/account/usage", key=estate.key))["usage"]["total_cost"]
+        seen += status == 200 and round(after - before, 2) == 0.03
+    share = seen / tries
+    return Row(
+        id="G8",
+        operation="usage read after its acknowledgement",
+        ours=f"{seen} of {tries} at once",
+        yardstick="all at once",
+        ratio=share,
+        spread=(share, share),
+        bounds=(1, 1, 1),
+    )
+
+
+def _median_per_s(rates: Sequence[Rate]) -> float:
+    return sorted(rate.per_s for rate in rates)[len(rates) // 2]
