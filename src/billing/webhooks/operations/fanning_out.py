@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from billing.core import ids
-from billing.kit import outbox
+from billing.kit import outbox, worker
 from billing.kit.outbox import OutboxEvent
 from billing.webhooks.model.endpoints import ENDPOINT_PREFIX, Endpoint
 from billing.webhooks.model.messages import TEST_TYPE, NewMessage
 from billing.webhooks.operations.ending import end_failed
+from billing.webhooks.operations.sending import SEND_JOB
 from billing.webhooks.rules import telling
 from billing.webhooks.store import queue
 
@@ -27,6 +28,8 @@ async def fan_out(tx: Tx, events: Sequence[OutboxEvent]) -> None:
     if not messages:
         return
     wanted = await queue.insert_messages(tx.connection, messages=messages, now=tx.now)
+    if wanted:
+        await worker.wake(tx.connection, job=SEND_JOB)
     for message in messages:
         if message.notification_id is not None and message.message_id not in wanted:
             await end_failed(tx, account_id=message.account_id, notification_ids=[message.notification_id])
