@@ -6,7 +6,7 @@ import argparse
 import ast
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -17,6 +17,7 @@ from billing.app import cli
 from billing.core.errors import BillingError, Conflict, Refused
 from billing.kit import config
 from billing.kit.web.errors import status_of
+from tests.support.architecture import draw
 from tests.support.documents import Row, relative_links, sections, tables
 from tests.tidy.sources import PACKAGE, ROOT, parsed, python_files, shown, sql_files, tracked_files
 from tests.tidy.test_words import BANNED
@@ -97,6 +98,11 @@ class TestCommands:
 class TestArchitecture:
     def test_draws_the_layers_that_are_enforced(self) -> None:
         assert [names for names, _ in _drawn()] == _enforced()
+
+    @pytest.mark.golden
+    def test_shows_them_as_a_picture(self, golden: Callable[[Path, str], None]) -> None:
+        said = dict(zip(map(tuple, _enforced()), (text for _, text in _drawn()), strict=True))
+        golden(ROOT / "docs" / "layers.svg", draw(list(said.items())))
 
     def test_marks_what_is_not_there_yet(self) -> None:
         there = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
