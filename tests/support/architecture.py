@@ -28,8 +28,10 @@ def draw(layers: Sequence[tuple[Sequence[str], str]]) -> str:
             left = 32 + column * (width + _GAP)
             dashes = " stroke-dasharray='5 4'" if "(later)" in parts_said[column] else ""
             parts += [
-                f"<rect x='{left:.0f}' y='{top}' width='{width:.0f}' height='{_ROW}' rx='4'"
-                f" fill='{_SLICES}' stroke='{_FRAME}'{dashes}/>",
+                (
+                    f"<rect x='{left:.0f}' y='{top}' width='{width:.0f}' height='{_ROW}' rx='4'"
+                    f" fill='{_SLICES}' stroke='{_FRAME}'{dashes}/>"
+                ),
                 f"<text x='{left + width / 2:.0f}' y='{top + 22}' text-anchor='middle' fill='#1c2733'>{escape(name)}</text>",
             ]
         parts.append(f"<text x='{32 + _NAMES + 14}' y='{top + 22}' fill='#5d6875' font-size='12'>{escape(said)}</text>")
