@@ -94,6 +94,7 @@ CREDITS = Listed("credits", ("granted_at", "id"), descending=True)
 ALERTS = Listed("alerts", ("created_at", "id"))
 LINES = Listed("lines", ("ordinal",))
 WEBHOOKS = Listed("webhooks", ("created_at", "id"))
+TOLD = Listed("notifications", NEWEST, descending=True)
 SENT = {"status": ("delivered", "failed", "pending")}
 WALLETS = Listed("wallets", ("place",))
 
@@ -102,6 +103,7 @@ LISTS = {
     "/v1/account/wallets": WALLETS,
     "/v1/account/credits": CREDITS,
     "/v1/account/alerts": ALERTS,
+    "/v1/account/notifications": TOLD,
     "/v1/account/webhooks": WEBHOOKS,
     "/v1/account/webhooks/{webhook_id:str}/deliveries": Listed(
         "deliveries", NEWEST, descending=True, filters={"status": same("status")}, values=SENT
@@ -131,6 +133,14 @@ LISTS = {
     "/operator/v1/accounts/{account_id:str}/credits": CREDITS,
     "/operator/v1/accounts/{account_id:str}/alerts": ALERTS,
     "/operator/v1/accounts/{account_id:str}/wallets": WALLETS,
+    "/operator/v1/accounts/{account_id:str}/notifications": TOLD,
+    "/operator/v1/deliveries": Listed(
+        "deliveries",
+        NEWEST,
+        descending=True,
+        filters={"status": same("status"), "account_id": same("account_id")},
+        values={"status": ("sent", "failed", "suppressed"), "account_id": ("{account_id}",)},
+    ),
     "/operator/v1/accounts/{account_id:str}/webhooks": WEBHOOKS,
     "/operator/v1/webhooks/deliveries": Listed(
         "deliveries",

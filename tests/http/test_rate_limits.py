@@ -44,6 +44,7 @@ CLASSES: dict[str, str | None] = {
     "/account/analytics": None,
     "/account/alerts": None,
     "/account/explain": None,
+    "/account/notification": None,
     "/account": None,
 }
 SHOWN = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset", "RateLimit", "RateLimit-Policy")

@@ -115,7 +115,7 @@ DAMAGES: list[tuple[str, dict[str, int]]] = [
         )
         SELECT account_id, account_id, 'topup', 'sandbox', 'USD', 5, 'pending', 'x', now(), 'infinity' FROM accounts
         """,
-        {"pending money is top-ups under way": 1},
+        {"pending money is payments under way": 1},
     ),
     (
         """
@@ -124,7 +124,7 @@ DAMAGES: list[tuple[str, dict[str, int]]] = [
         )
         SELECT account_id, account_id, 'topup', 'sandbox', 'USD', 5, 'pending', 'x', now(), '2024-01-01Z' FROM accounts
         """,
-        {"pending money is top-ups under way": 1, "payments and refunds under way are asked about": 1},
+        {"pending money is payments under way": 1, "payments and refunds under way are asked about": 1},
     ),
     (
         """
@@ -197,6 +197,28 @@ DAMAGES: list[tuple[str, dict[str, int]]] = [
     (
         "UPDATE outbox_events SET relayed_at = NULL, relay_failures = 5 WHERE type = 'payment.succeeded'",
         {"outbox events are relayed within a day, and none is refused again and again": 1},
+    ),
+    (
+        """
+        WITH told AS (
+            INSERT INTO notifications (account_id, notification_id, template, object_id, attempt, payload, created_at)
+            SELECT account_id, account_id, 'x', 'x', 1, '{}', now() FROM accounts
+            RETURNING account_id
+        ), sent AS (
+            INSERT INTO deliveries (account_id, delivery_id, notification_id, method, recipient_number, recipient, status, attempts,
+                                    tries, next_at, created_at, finished_at)
+            SELECT account_id, md5(method || account_id)::uuid, account_id, method, 0, 'x', status, 1, 1, next_at, now(), ended_at
+            FROM told, (VALUES
+                ('email', 'sent', NULL::timestamptz, timestamptz '2024-01-01Z'), ('sms', 'pending', '2024-01-01Z', NULL))
+                AS given (method, status, next_at, ended_at)
+            RETURNING account_id, delivery_id
+        )
+        INSERT INTO delivery_attempts SELECT account_id, delivery_id, 1, 'smtp', now(), now(), 'unknown' FROM sent
+        """,
+        {
+            "deliveries are attempted within a day of when they are due": 1,
+            "a delivery is sent if and only if its last attempt was": 1,
+        },
     ),
     (
         """

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -17,47 +17,14 @@ import pytest_asyncio
 
 from billing import accounts, notifications
 from billing.kit.checks import Scope
-from billing.kit.db import Database, Tx, open_pool
-from billing.notifications.model import LEASE, Channel, Issuer, Mailroom, Message, NewNotification, Outcome, Outlet
+from billing.kit.db import Database, open_pool
+from billing.notifications.model import LEASE, Channel, NewNotification, Outcome, Outlet
 from billing.notifications.operations import keeping, sending, writing
 from billing.notifications.rules import timing
 from tests.conftest import NOW
 from tests.support.house import Clock
+from tests.support.messages import MAILROOM, FakeChannel
 from tests.support.post_office import PostOffice, open_post_office
-
-
-@dataclass
-class Fake:
-    """A channel that does as it is told; what it carried is in `carried`."""
-
-    outcomes: list[Outcome] = field(default_factory=list[Outcome])
-    carried: list[Message] = field(default_factory=list[Message])
-    before: Callable[[], Awaitable[None]] | None = None
-    after: Callable[[], Awaitable[None]] | None = None
-
-    @property
-    def gateway(self) -> str:
-        return "fake"
-
-    async def send(self, message: Message, *, handing_over: Callable[[], Awaitable[None]]) -> Outcome:
-        if self.before is not None:
-            await self.before()
-        await handing_over()
-        self.carried.append(message)
-        if self.after is not None:
-            await self.after()
-        return self.outcomes.pop(0) if self.outcomes else Outcome(kind="sent", gateway_id="g-1")
-
-
-async def no_issuer(tx: Tx) -> Issuer:
-    return Issuer(name="Lineserve")
-
-
-async def no_document(database: Database, *, account_id: UUID, object_id: str) -> None:
-    """No invoice has one here."""
-
-
-MAILROOM = Mailroom(find_issuer=no_issuer, find_document=no_document)
 
 
 @dataclass
@@ -158,7 +125,7 @@ class TestSendDue:
     async def test_is_not_held_up_by_one_that_is_slow(self, sender: Sender) -> None:
         for _ in range(4):
             await sender.tell()
-        channel, done = Fake(), asyncio.Event()
+        channel, done = FakeChannel(), asyncio.Event()
 
         async def first_waits_for_the_others() -> None:
             if len(channel.carried) == 1:
@@ -171,7 +138,7 @@ class TestSendDue:
 
     async def test_tries_on_by_the_schedule_until_it_has_failed(self, sender: Sender) -> None:
         await sender.tell()
-        channel = Fake([Outcome(kind="failed", reason="busy")] * 8)
+        channel = FakeChannel([Outcome(kind="failed", reason="busy")] * 8)
         for number, pause in enumerate(timing.PAUSES, start=1):
             assert await sender.send(channel) == 1
             assert await sender.status() == ("pending", number, "busy")
@@ -192,7 +159,7 @@ class TestSendDue:
     async def test_leaves_the_rest_for_later_where_the_server_is_away(self, sender: Sender) -> None:
         for _ in range(6):
             await sender.tell()
-        away = Fake([Outcome(kind="failed", reason="away", is_gateway_down=True)] * 6)
+        away = FakeChannel([Outcome(kind="failed", reason="away", is_gateway_down=True)] * 6)
         assert await sender.send(away, at_once=2) == 2
 
     async def test_does_not_send_again_what_was_not_answered(self, sender: Sender, office: PostOffice) -> None:
@@ -221,7 +188,7 @@ class TestSendDue:
     async def test_bears_a_message_that_cannot_be_written(self, sender: Sender) -> None:
         await sender.tell(template="no.such.template")
         await sender.tell()
-        channel = Fake()
+        channel = FakeChannel()
         assert await sender.send(channel) == 2
         assert len(channel.carried) == 1
         rows = await sender.fetch("SELECT status FROM deliveries ORDER BY status")
@@ -253,7 +220,7 @@ class TestKilled:
             raise Killed
 
         await sender.tell()
-        await dying(sender.send(Fake(before=die)))
+        await dying(sender.send(FakeChannel(before=die)))
         assert (await sender.status())[:2] == ("sending", 1)
         assert await sender.send(office.channel()) == 0, "somebody may be at it"
         sender.clock.now += LEASE
@@ -289,7 +256,7 @@ class TestKilled:
             stopped.set()
             await goes_on.wait()
 
-        late = Fake(before=stand_still)
+        late = FakeChannel(before=stand_still)
         await sender.tell()
         running = asyncio.create_task(sender.send(late))
         await stopped.wait()
@@ -309,7 +276,7 @@ class TestKilled:
             stopped.set()
             await goes_on.wait()
 
-        late, other = Fake(after=stand_still), Fake()
+        late, other = FakeChannel(after=stand_still), FakeChannel()
         await sender.tell()
         running = asyncio.create_task(sender.send(late))
         await stopped.wait()
@@ -324,7 +291,7 @@ class TestKilled:
 
     async def test_by_a_stop_lets_what_was_begun_end(self, sender: Sender) -> None:
         begun = asyncio.Event()
-        channel = Fake()
+        channel = FakeChannel()
 
         async def take_a_moment() -> None:
             begun.set()
@@ -362,7 +329,7 @@ class TestQuietHours:
 
     @pytest.mark.usefixtures("night")
     async def test_hold_text_messages_until_they_end(self, sender: Sender) -> None:
-        channel = Fake()
+        channel = FakeChannel()
         await sender.tell("sms")
         assert await sender.send(channel, method="sms") == 0
         assert (await sender.status())[:2] == ("pending", 0)
@@ -376,12 +343,12 @@ class TestQuietHours:
     async def test_hold_neither_mail_nor_a_suspension(self, sender: Sender) -> None:
         await sender.tell("email")
         await sender.tell("sms", template="account.suspended")
-        assert await sender.send(Fake()) == 1
-        assert await sender.send(Fake(), method="sms") == 1
+        assert await sender.send(FakeChannel()) == 1
+        assert await sender.send(FakeChannel(), method="sms") == 1
 
     @pytest.mark.usefixtures("night")
     async def test_that_many_are_held_in_hold_up_nobody_else(self, sender: Sender) -> None:
         for _ in range(9):
             await sender.tell("sms")
         await sender.tell("sms", template="account.suspended")
-        assert await sender.send(Fake(), method="sms", at_once=2) == 1
+        assert await sender.send(FakeChannel(), method="sms", at_once=2) == 1

@@ -21,6 +21,7 @@ from billing.invoices import schemas as invoice_schemas
 from billing.invoices.schemas import credit_notes as credit_note_schemas
 from billing.kit.web.endpoints import BASES
 from billing.metering import schemas as metering_schemas
+from billing.notifications import schemas as notification_schemas
 from billing.payments import schemas as payment_schemas
 from billing.projects import schemas as project_schemas
 from billing.rating import schemas as rating_schemas
@@ -268,6 +269,18 @@ _PUBLIC = [
         body=lambda _: {"threshold": 20.5, "condition": "less_than", "notification_methods": ["webhook"]},
     ),
     _call("DELETE /account/alerts/{alert_id:str}", names={"alert_id": "spare_alert_id"}),
+    _call("GET /account/notifications", query=PAGE),
+    _call("GET /account/notification-settings"),
+    _call(
+        "PUT /account/notification-settings",
+        schema=notification_schemas.NotificationSettingsUpdate,
+        body=lambda _: {
+            "email": {"invoices": True, "payments": False, "budgets": True, "security": True, "account": True},
+            "sms": {"invoices": False, "payments": False, "budgets": False, "security": False, "account": False},
+            "email_recipients": ["books@example.com"],
+            "quiet_hours": {"start": "22:00", "end": "06:30"},
+        },
+    ),
     _call("GET /account/webhooks", query=PAGE),
     _call(
         "POST /account/webhooks",
@@ -477,6 +490,14 @@ _OPERATOR = [
     _call("GET /credit-notes/{credit_note_id:str}/pdf"),
     _call("GET /accounts/{account_id:str}/alerts", query=PAGE),
     _call("POST /accounts/{account_id:str}/alerts/{alert_id:str}/test"),
+    _call("GET /accounts/{account_id:str}/notifications", query=PAGE),
+    _call("GET /deliveries", query={**PAGE, "status": "failed", "account_id": f"acc_{NOTHING}"}),
+    _call("POST /accounts/{account_id:str}/deliveries/{delivery_id:str}/resend"),
+    _call(
+        "POST /notifications/test",
+        schema=notification_schemas.ChannelTrialIn,
+        body=lambda _: {"channel": "email", "recipient": "ops@example.com"},
+    ),
     _call("GET /accounts/{account_id:str}/webhooks", query=PAGE),
     _call("GET /webhooks/deliveries", query={**PAGE, "status": "delivered", "account_id": f"acc_{NOTHING}"}),
     _call(
@@ -486,6 +507,7 @@ _OPERATOR = [
     ),
     _call("GET /outbox", query={"type": "invoice.issued", "account_id": f"acc_{NOTHING}", "limit": "10"}),
     _call("GET /check"),
+    _call("GET /jobs"),
     _call(
         "GET /audit",
         query={

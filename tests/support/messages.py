@@ -2,13 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
+from billing.kit.db import Database, Tx
 from billing.notifications.adapters import wording
-from billing.notifications.model import Issuer, Wording
+from billing.notifications.model import Attachment, Issuer, Mailroom, Message, Outcome, Outlet, Wording
 
 ISSUER = Issuer(name="Lineserve Cloud", support_email="billing@lineserve.example")
 
+
+@dataclass
+class FakeChannel:
+    """A channel that does as it is told, by default what is right; what it carried is in `carried`."""
+
+    outcomes: list[Outcome] = field(default_factory=list[Outcome])
+    carried: list[Message] = field(default_factory=list[Message])
+    before: Callable[[], Awaitable[None]] | None = None
+    after: Callable[[], Awaitable[None]] | None = None
+
+    @property
+    def gateway(self) -> str:
+        return "fake"
+
+    async def send(self, message: Message, *, handing_over: Callable[[], Awaitable[None]]) -> Outcome:
+        if self.before is not None:
+            await self.before()
+        await handing_over()
+        self.carried.append(message)
+        if self.after is not None:
+            await self.after()
+        return self.outcomes.pop(0) if self.outcomes else Outcome(kind="sent", gateway_id="g-1")
+
+
+async def find_issuer(tx: Tx) -> Issuer:
+    """The same always."""
+    return ISSUER
+
+
+async def find_document(database: Database, *, account_id: UUID, object_id: str) -> Attachment:
+    """A small one."""
+    return Attachment(name="INV-1.pdf", content=b"%PDF-")
+
+
+MAILROOM = Mailroom(email=Outlet(channel=FakeChannel()), find_issuer=find_issuer, find_document=find_document)
 _INVOICE: dict[str, Any] = {
     "number": "INV-2024-000042",
     "status": "pending",

@@ -33,6 +33,15 @@ INSERT INTO payment_methods (account_id, payment_method_id, type, gateway, gatew
 SELECT account, md5('pm' || g)::uuid, 'card', 'sandbox', 'r' || g, '4242', false, at, CASE WHEN g % 7 = 0 THEN at END FROM seeds;
 INSERT INTO alerts (account_id, alert_id, type, condition, threshold, currency, methods, revision, created_at)
 SELECT account, md5('alert' || g)::uuid, 'budget', 'greater_than', 100, 'USD', '{email}', 1, at FROM seeds;
+INSERT INTO notifications (account_id, notification_id, template, object_id, attempt, payload, created_at)
+SELECT account, md5('ntf' || g)::uuid, 'invoice.issued', 'inv ' || g, 1, '{}', at FROM seeds;
+INSERT INTO deliveries (account_id, delivery_id, notification_id, method, recipient_number, recipient, status, reason, attempts,
+    tries, created_at, finished_at)
+SELECT account, md5('dlv' || g || '/' || n)::uuid, md5('ntf' || g)::uuid, 'email', n, 'a@plenty.example',
+    (ARRAY['sent', 'failed', 'suppressed'])[1 + g % 3], CASE WHEN g % 3 > 0 THEN 'plenty' END, 1, 1, at, at
+FROM seeds, generate_series(0, 1) AS n;
+INSERT INTO delivery_attempts (account_id, delivery_id, number, gateway, started_at, ended_at, outcome)
+SELECT account, md5('dlv' || g || '/0')::uuid, 1, 'smtp', at, at, CASE WHEN g % 3 = 0 THEN 'sent' ELSE 'refused' END FROM seeds;
 INSERT INTO webhook_endpoints (account_id, endpoint_id, url, events, status, disabled_reason, disabled_at, secret_number,
     failures, is_slow, created_at, deleted_at)
 SELECT account, md5('wh' || g)::uuid, 'https://hooks.example.com/' || g, '{*}', 'disabled', 'asked', at, 1, 0, false, at,

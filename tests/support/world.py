@@ -18,6 +18,7 @@ from billing.kit.db import Database, open_pool
 from billing.kit.web import build_app
 from tests.support.every_route import ALERT, EVENTS, NOTHING, STATE, WEBHOOK, Names, Route, event, fresh
 from tests.support.house import Clock, House, Resident
+from tests.support.messages import MAILROOM
 from tests.support.sink import StubSender
 
 if TYPE_CHECKING:
@@ -39,7 +40,9 @@ class World:
         """A key of the right plane without the permission that the route needs."""
         if route.is_public:
             return self.lesser_keys["write" if route.method == "GET" else "read"]
-        return self.lesser_keys["metering" if route.template.endswith(("/check", "/audit", "/outbox")) else "audit"]
+        return self.lesser_keys[
+            "metering" if route.template.endswith(("/check", "/audit", "/outbox", "/jobs")) else "audit"
+        ]
 
     @property
     def unknown(self) -> Names:
@@ -73,6 +76,7 @@ async def open_app(
                 "wallet_settings": wallets.WalletSettings(wallets.reserve_for_usage, currencies),
                 "sandbox": sandbox,
                 "webhook_settings": StubSender().settings,
+                "mailroom": MAILROOM,
             },
         )
         transport = httpx2.ASGITransport(app=app, client=("127.0.0.1", 50_000))
@@ -160,6 +164,7 @@ async def _own(house: House, resident: Resident) -> Names:
         transaction = (await _post(house, "/v1/account/wallets/topup", body, key=resident.key))["transaction"]
         names[name] = transaction["id"] if name == "transaction_id" else transaction["payment_id"]
         names.setdefault("captured_id", transaction["payment_id"])
+    names["delivery_id"] = await _tell(house, resident, names["alert_id"])
     names["message_id"] = await _send_webhook(house, resident, names["webhook_id"])
     credit = {"amount": 5, "currency": "KES", "reason": "a gift"}
     names["credit_id"] = (await _post(house, f"{account}/credits", credit))["credit"]["id"]
@@ -179,6 +184,12 @@ async def _own(house: House, resident: Resident) -> Names:
 async def _run_server(house: House, resident: Resident) -> None:
     path = f"/operator/v1/accounts/{resident.id}/resources/vps_1"
     await _post(house, path, {**STATE, "effective_at": "2024-01-10T00:00:00Z"}, method="PUT")
+
+
+async def _tell(house: House, resident: Resident, alert_id: str) -> str:
+    await _post(house, f"/operator/v1/accounts/{resident.id}/alerts/{alert_id}/test", None)
+    told = (await house.call("GET", "/v1/account/notifications", key=resident.key)).body["notifications"]
+    return told[0]["deliveries"][0]["id"]
 
 
 async def _send_webhook(house: House, resident: Resident, webhook_id: str) -> str:

@@ -8,7 +8,7 @@ from datetime import datetime, time, timedelta
 from typing import Literal, Protocol
 from uuid import UUID
 
-from billing.core.errors import Conflict, Refused
+from billing.core.errors import Refused
 
 Method = Literal["email", "sms", "webhook"]
 Sending = Literal["email", "sms"]
@@ -98,7 +98,7 @@ class PhoneMissing(Refused):
     message = "The account has no phone number for text messages; set one first"
 
 
-class DeliveryUnderWay(Conflict):
+class DeliveryUnderWay(Refused):
     """A delivery that has not ended cannot be sent again."""
 
     message = "The delivery has not ended yet"

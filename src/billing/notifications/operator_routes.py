@@ -57,9 +57,11 @@ async def list_notifications(
 
 @get(
     "/deliveries",
-    opt={DESCRIBED: Described(summary="List deliveries", section=_SECTION, query=DeliveriesOfAllQuery)},
+    opt={DESCRIBED: Described(summary="List deliveries of messages", section=_SECTION, query=DeliveriesOfAllQuery)},
 )
-async def list_deliveries(accounts_operator: Operator, query: RawQuery, db: Database) -> OperatorDeliveriesAnswer:
+async def list_message_deliveries(
+    accounts_operator: Operator, query: RawQuery, db: Database
+) -> OperatorDeliveriesAnswer:
     """Messages on their way to recipients, of all accounts, newest first, with their newest 20 attempts.
 
     `status=failed` and `status=unknown` are what nobody got, or nobody knows; `status=suppressed` what was not sent, for example
@@ -134,4 +136,4 @@ async def test_channel(
     return await command.run_staged(start=start, finish=finish, status=200)
 
 
-HANDLERS = [list_notifications, list_deliveries, resend_delivery, test_channel]
+HANDLERS = [list_notifications, list_message_deliveries, resend_delivery, test_channel]

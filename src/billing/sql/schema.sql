@@ -1196,6 +1196,68 @@ CREATE TABLE public.delivery_attempts (
     CONSTRAINT ck_delivery_attempts_outcome CHECK ((outcome = ANY (ARRAY['sent'::text, 'refused'::text, 'failed'::text, 'unknown'::text])))
 );
 
+CREATE TABLE public.notifications (
+    account_id uuid NOT NULL,
+    notification_id uuid NOT NULL,
+    template text NOT NULL,
+    subject text GENERATED ALWAYS AS (
+CASE
+    WHEN (template = ANY (ARRAY['payment.succeeded'::text, 'payment.failed'::text])) THEN 'payment'::text
+    WHEN (template = ANY (ARRAY['refund.succeeded'::text, 'refund.failed'::text])) THEN 'refund'::text
+    ELSE template
+END) STORED NOT NULL,
+    object_id text NOT NULL,
+    attempt integer NOT NULL,
+    payload jsonb NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    CONSTRAINT ck_notifications_attempt CHECK ((attempt > 0))
+);
+
+CREATE VIEW public.delivery_log_v AS
+ SELECT d.account_id,
+    d.delivery_id,
+    d.notification_id,
+    n.template,
+    n.object_id,
+    d.method,
+    d.recipient_number,
+    d.recipient,
+    d.status,
+    d.reason,
+    d.attempts,
+    d.next_at,
+    d.created_at,
+    d.finished_at,
+    newest.numbers,
+    newest.gateways,
+    newest.started_ats,
+    newest.ended_ats,
+    newest.outcomes,
+    newest.gateway_ids,
+    newest.reasons
+   FROM ((public.deliveries d
+     JOIN public.notifications n ON (((n.account_id = d.account_id) AND (n.notification_id = d.notification_id))))
+     CROSS JOIN LATERAL ( SELECT array_agg(a.number ORDER BY a.number) AS numbers,
+            array_agg(a.gateway ORDER BY a.number) AS gateways,
+            array_agg(a.started_at ORDER BY a.number) AS started_ats,
+            array_agg(a.ended_at ORDER BY a.number) AS ended_ats,
+            array_agg(a.outcome ORDER BY a.number) AS outcomes,
+            array_agg(a.gateway_id ORDER BY a.number) AS gateway_ids,
+            array_agg(a.reason ORDER BY a.number) AS reasons
+           FROM ( SELECT delivery_attempts.account_id,
+                    delivery_attempts.delivery_id,
+                    delivery_attempts.number,
+                    delivery_attempts.gateway,
+                    delivery_attempts.started_at,
+                    delivery_attempts.ended_at,
+                    delivery_attempts.outcome,
+                    delivery_attempts.gateway_id,
+                    delivery_attempts.reason
+                   FROM public.delivery_attempts
+                  WHERE ((delivery_attempts.account_id = d.account_id) AND (delivery_attempts.delivery_id = d.delivery_id))
+                  ORDER BY delivery_attempts.number DESC
+                 LIMIT 20) a) newest);
+
 CREATE TABLE public.document_pdfs (
     account_id uuid NOT NULL,
     document_id uuid NOT NULL,
@@ -1478,6 +1540,23 @@ CREATE TABLE public.issuers (
     updated_at timestamp with time zone NOT NULL
 );
 
+CREATE TABLE public.jobs (
+    job text NOT NULL,
+    every_s integer NOT NULL,
+    registered_at timestamp with time zone NOT NULL,
+    period_at timestamp with time zone,
+    worker_id uuid,
+    started_at timestamp with time zone,
+    finished_at timestamp with time zone,
+    succeeded_at timestamp with time zone,
+    duration_ms bigint,
+    failures integer DEFAULT 0 NOT NULL,
+    reason text,
+    CONSTRAINT ck_jobs_every CHECK ((every_s > 0)),
+    CONSTRAINT ck_jobs_failures CHECK ((failures >= 0))
+)
+WITH (fillfactor='50');
+
 CREATE TABLE public.meters (
     meter text NOT NULL,
     service text NOT NULL,
@@ -1510,17 +1589,6 @@ CREATE TABLE public.notification_settings (
     CONSTRAINT ck_notification_settings_quiet CHECK (((quiet_start IS NULL) = (quiet_end IS NULL))),
     CONSTRAINT ck_notification_settings_recipients CHECK ((cardinality(email_recipients) <= 3)),
     CONSTRAINT ck_notification_settings_sms CHECK ((sms_on <@ ARRAY['invoices'::text, 'payments'::text, 'budgets'::text, 'security'::text, 'account'::text]))
-);
-
-CREATE TABLE public.notifications (
-    account_id uuid NOT NULL,
-    notification_id uuid NOT NULL,
-    template text NOT NULL,
-    object_id text NOT NULL,
-    attempt integer NOT NULL,
-    payload jsonb NOT NULL,
-    created_at timestamp with time zone NOT NULL,
-    CONSTRAINT ck_notifications_attempt CHECK ((attempt > 0))
 );
 
 CREATE TABLE public.number_series (
@@ -2086,41 +2154,24 @@ CREATE TABLE public.webhook_messages (
 );
 
 CREATE VIEW public.webhook_deliveries_v AS
- SELECT m.account_id,
-    m.endpoint_id,
-    m.message_id,
-    m.type,
-    m.object_id,
-    m.version,
-    m.status,
-    m.attempts,
-    m.reason,
-    m.next_at,
-    m.created_at,
-    m.finished_at,
-    newest.numbers,
-    newest.started_ats,
-    newest.status_codes,
-    newest.durations_ms,
-    newest.reasons
-   FROM (public.webhook_messages m
-     CROSS JOIN LATERAL ( SELECT array_agg(a.number ORDER BY a.number) AS numbers,
-            array_agg(a.started_at ORDER BY a.number) AS started_ats,
-            array_agg(a.status_code ORDER BY a.number) AS status_codes,
-            array_agg(a.duration_ms ORDER BY a.number) AS durations_ms,
-            array_agg(a.reason ORDER BY a.number) AS reasons
-           FROM ( SELECT webhook_attempts.account_id,
-                    webhook_attempts.endpoint_id,
-                    webhook_attempts.message_id,
-                    webhook_attempts.number,
-                    webhook_attempts.started_at,
-                    webhook_attempts.status_code,
-                    webhook_attempts.duration_ms,
-                    webhook_attempts.reason
-                   FROM public.webhook_attempts
-                  WHERE ((webhook_attempts.account_id = m.account_id) AND (webhook_attempts.endpoint_id = m.endpoint_id) AND (webhook_attempts.message_id = m.message_id))
-                  ORDER BY webhook_attempts.number DESC
-                 LIMIT 20) a) newest);
+ SELECT account_id,
+    endpoint_id,
+    message_id,
+    type,
+    object_id,
+    version,
+    status,
+    attempts,
+    reason,
+    next_at,
+    created_at,
+    finished_at,
+    ARRAY( SELECT jsonb_build_array(webhook_attempts.number, webhook_attempts.started_at, webhook_attempts.status_code, webhook_attempts.duration_ms, webhook_attempts.reason) AS jsonb_build_array
+           FROM public.webhook_attempts
+          WHERE ((webhook_attempts.account_id = webhook_messages.account_id) AND (webhook_attempts.endpoint_id = webhook_messages.endpoint_id) AND (webhook_attempts.message_id = webhook_messages.message_id))
+          ORDER BY webhook_attempts.number DESC
+         LIMIT 20) AS newest
+   FROM public.webhook_messages;
 
 CREATE TABLE public.webhook_endpoints (
     account_id uuid NOT NULL,
@@ -2373,6 +2424,9 @@ ALTER TABLE ONLY public.issuer_logos
 ALTER TABLE ONLY public.issuers
     ADD CONSTRAINT pk_issuers PRIMARY KEY (issuer);
 
+ALTER TABLE ONLY public.jobs
+    ADD CONSTRAINT pk_jobs PRIMARY KEY (job);
+
 ALTER TABLE ONLY public.meters
     ADD CONSTRAINT pk_meters PRIMARY KEY (meter);
 
@@ -2491,7 +2545,7 @@ ALTER TABLE ONLY public.invoices
     ADD CONSTRAINT uq_invoices_period UNIQUE (account_id, period);
 
 ALTER TABLE ONLY public.notifications
-    ADD CONSTRAINT uq_notifications_once UNIQUE (account_id, template, object_id, attempt);
+    ADD CONSTRAINT uq_notifications_once UNIQUE (account_id, subject, object_id, attempt);
 
 ALTER TABLE ONLY public.operator_keys
     ADD CONSTRAINT uq_operator_keys_id UNIQUE (key_id);
@@ -2552,7 +2606,9 @@ CREATE INDEX ix_day_rows_gauge ON public.day_rows USING btree (account_id, resou
 
 CREATE INDEX ix_deliveries_due ON public.deliveries USING btree (method, next_at, account_id, delivery_id) WHERE (next_at IS NOT NULL);
 
-CREATE INDEX ix_deliveries_newest ON public.deliveries USING btree (status, created_at DESC, delivery_id DESC);
+CREATE INDEX ix_deliveries_newest ON public.deliveries USING btree (created_at DESC, delivery_id DESC);
+
+CREATE INDEX ix_deliveries_status ON public.deliveries USING btree (status, created_at DESC, delivery_id DESC) WHERE (status <> 'sent'::text);
 
 CREATE INDEX ix_holds_captured ON public.holds USING btree (account_id, ended_at DESC, hold_id DESC) WHERE (status = 'captured'::text);
 
@@ -2981,6 +3037,13 @@ GRANT UPDATE(gateway_id) ON TABLE public.delivery_attempts TO lineserve_app;
 
 GRANT UPDATE(reason) ON TABLE public.delivery_attempts TO lineserve_app;
 
+GRANT SELECT ON TABLE public.notifications TO lineserve_ops;
+GRANT SELECT,INSERT ON TABLE public.notifications TO lineserve_app;
+
+GRANT SELECT ON TABLE public.delivery_log_v TO lineserve_ops;
+GRANT SELECT ON TABLE public.delivery_log_v TO lineserve_app;
+GRANT SELECT ON TABLE public.delivery_log_v TO lineserve_read;
+
 GRANT SELECT ON TABLE public.document_pdfs TO lineserve_ops;
 GRANT SELECT,INSERT ON TABLE public.document_pdfs TO lineserve_app;
 
@@ -3059,6 +3122,9 @@ GRANT SELECT,INSERT ON TABLE public.issuer_logos TO lineserve_app;
 GRANT SELECT ON TABLE public.issuers TO lineserve_ops;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.issuers TO lineserve_app;
 
+GRANT SELECT ON TABLE public.jobs TO lineserve_ops;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.jobs TO lineserve_app;
+
 GRANT SELECT ON TABLE public.meters TO lineserve_ops;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.meters TO lineserve_app;
 
@@ -3068,9 +3134,6 @@ GRANT SELECT ON TABLE public.meters_v TO lineserve_read;
 
 GRANT SELECT ON TABLE public.notification_settings TO lineserve_ops;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.notification_settings TO lineserve_app;
-
-GRANT SELECT ON TABLE public.notifications TO lineserve_ops;
-GRANT SELECT,INSERT ON TABLE public.notifications TO lineserve_app;
 
 GRANT SELECT ON TABLE public.number_series TO lineserve_ops;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.number_series TO lineserve_app;

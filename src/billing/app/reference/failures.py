@@ -25,6 +25,7 @@ FAILURES: dict[str, Failure] = {
     ),
     "chargeback_exceeds_payment": _said(disputable=D("10.00"), currency="USD"),
     "credit_note_exceeds_invoice": _said(left_minor=1250),
+    "channel_not_configured": _said(channel="sms"),
     "currency_not_supported": _said("The currency XYZ is not supported", currency="XYZ"),
     "hold_not_open": _said(status="captured"),
     "idempotency_key_required": _said(

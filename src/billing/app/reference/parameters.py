@@ -10,6 +10,7 @@ PARAMETERS: dict[str, Member] = {
     "alert_id": id_of("alert", "The alert."),
     "credit_id": id_of("cred", "The promotional credit."),
     "credit_note_id": id_of("cn", "The credit note."),
+    "delivery_id": id_of("dlv", "The delivery."),
     "event_id": M("The event's id. What is no letter or digit is percent-encoded.", "e-000017", {"minLength": 1}),
     "hold_id": id_of("hold", "The hold."),
     "invoice_id": id_of("inv", "The invoice."),

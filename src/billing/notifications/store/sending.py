@@ -225,10 +225,11 @@ async def run_checks(connection: Connection, scope: Scope) -> list[Check]:
             (SELECT count(*) FROM deliveries
              JOIN delivery_attempts ON delivery_attempts.account_id = deliveries.account_id
                 AND delivery_attempts.delivery_id = deliveries.delivery_id AND delivery_attempts.number = deliveries.attempts
-             WHERE (status = 'sent') <> (outcome IS NOT DISTINCT FROM 'sent') AND method <> 'webhook'
-                AND NOT (status IN ('pending', 'sending', 'suppressed'))) AS torn
+             WHERE status IN ('sent', 'failed', 'unknown') AND (status = 'sent') <> (outcome IS NOT DISTINCT FROM 'sent')
+                AND ($2::timestamptz IS NULL OR finished_at >= $2)) AS torn
         """,
         scope.now,
+        scope.since,
     )
     assert row is not None
     return [

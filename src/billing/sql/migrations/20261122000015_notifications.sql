@@ -45,7 +45,7 @@ CREATE TABLE deliveries (
 ) WITH (fillfactor = 80);
 CREATE INDEX ix_deliveries_due ON deliveries (method, next_at, account_id, delivery_id) WHERE next_at IS NOT NULL;
 CREATE INDEX ix_deliveries_newest ON deliveries (created_at DESC, delivery_id DESC);
-CREATE INDEX ix_deliveries_status ON deliveries (status, created_at DESC, delivery_id DESC);
+CREATE INDEX ix_deliveries_status ON deliveries (status, created_at DESC, delivery_id DESC) WHERE status <> 'sent';
 GRANT SELECT, INSERT, UPDATE ON deliveries TO lineserve_app;
 
 -- Committed before the call, its outcome after it.
