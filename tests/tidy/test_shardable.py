@@ -22,6 +22,7 @@ REFERENCE = {
     "runs": "executions of a close: local",
     "run_accounts": "their work list, claimed across accounts: local",
     "secret_keys": "one row: the fingerprint of the installation's key",
+    "jobs": "how each job stands: a few rows, one each",
     "check_marks": "how far the checks have come: a few rows",
     "currencies": "catalogue",
     "meters": "catalogue",

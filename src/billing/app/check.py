@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import msgspec
 from litestar import get
 
-from billing import invoices, ledger, metering, payments, wallets, webhooks
+from billing import invoices, ledger, metering, notifications, payments, wallets, webhooks
 from billing.app.runtime import installation
 from billing.app.tables import print_table, progress
-from billing.kit import audit, checks, outbox
+from billing.kit import audit, checks, jobs, outbox
 from billing.kit.auth import Operator
 from billing.kit.checks import OVERLAP, PARTS, Check, Scope
 from billing.kit.db import Database
@@ -40,7 +40,9 @@ GROUPS: Mapping[str, Callable[[Connection, Scope], Awaitable[list[Check]]]] = {
     "payments": payments.run_checks,
     "invoices": invoices.run_checks,
     "outbox": _check_outbox,
+    "notifications": notifications.run_checks,
     "webhooks": webhooks.run_checks,
+    "jobs": jobs.run_checks,
     "audit": audit.run_checks,
 }
 

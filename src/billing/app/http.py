@@ -13,7 +13,7 @@ from billing.analytics import operator_routes as analytics_operator
 from billing.analytics import routes as analytics_public
 from billing.api_keys import operator_routes as api_keys_operator
 from billing.api_keys import routes as api_keys_public
-from billing.app import audit, check, health, outbox
+from billing.app import audit, check, health, jobs, outbox
 from billing.app.reference import routes as reference
 from billing.app.worker import jobs_of
 from billing.catalog import operator_routes as catalog_operator
@@ -73,6 +73,7 @@ OPERATOR = [
     *webhooks_operator.HANDLERS,
     *outbox.HANDLERS,
     *check.HANDLERS,
+    *jobs.HANDLERS,
     *audit.HANDLERS,
     *onboarding_operator.HANDLERS,
 ]

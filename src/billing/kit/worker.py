@@ -1,7 +1,8 @@
-"""Runs jobs: on a schedule, and when something wakes them. PgQueuer decides which process runs which, and no more.
+"""Runs jobs: on a schedule, and when something wakes them. PgQueuer decides which process is asked, and no more.
 
 What there is to do stands in the slices' own tables, so that a job may run twice, late, or be killed in its middle: the
-next run goes on. Of several workers one runs a job on its schedule; the work of one that died is taken up after 30 s.
+next run goes on. Of several workers one runs a job in each period of its schedule (`kit/jobs.py`), though the queue may
+ask two; the work of one that died is taken up after 30 s.
 """
 
 from __future__ import annotations
@@ -10,15 +11,19 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
+from uuid import UUID, uuid4
 
 import structlog
 from pgqueuer import PgQueuer
 from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver, AsyncpgPoolDriver
 from pgqueuer.adapters.persistence import qb
 from pgqueuer.adapters.persistence.queries import Queries
+from pgqueuer.domain.models import Schedule
 from pgqueuer.domain.settings import DBSettings
 
+from billing.kit import jobs as job_states
 from billing.kit.db import open_pool
 
 if TYPE_CHECKING:
@@ -70,6 +75,7 @@ class Worker:
         self._dsn = dsn
         self._database = database
         self._jobs = (*jobs, Job(name="queue.prune", every_s=3600, run=_prune))
+        self._worker_id: UUID = uuid4()
         self._stopping = asyncio.Event()
         self._queue: PgQueuer | None = None
 
@@ -94,6 +100,9 @@ class Worker:
         try:
             driver = AsyncpgPoolDriver(pool)
             self._queue = PgQueuer(driver, channel=_SETTINGS.channel, queries=_queries(driver))
+            async with self._database.reading() as tx:
+                periods_s = [(job.name, job.every_s) for job in self._jobs]
+                await job_states.register(tx.connection, periods_s=periods_s)
             for job in self._jobs:
                 self._register(self._queue, job)
             if not self._stopping.is_set():
@@ -104,16 +113,44 @@ class Worker:
                 await asyncio.wait_for(pool.close(), _STOP_LIMIT_S)
 
     def _register(self, queue: PgQueuer, job: Job) -> None:
-        async def run(_: object) -> None:
-            with structlog.contextvars.bound_contextvars(job=job.name):
-                try:
-                    await job.run(self._database)
-                except Exception:
-                    # The next run tries again; the queue itself needs to know nothing of it.
-                    _log.exception("job_failed")
+        async def run_woken(_: object) -> None:
+            await self._run(job)
 
-        queue.schedule(job.name, job.cron, accepts_context=False)(run)
-        queue.entrypoint(job.name, concurrency_limit=1, accepts_context=False)(run)
+        async def run_scheduled(schedule: Schedule) -> None:
+            # The instant at which the queue gave it to us, by the database's clock.
+            period_at = job_states.period_of(schedule.updated, every_s=job.every_s)
+            with structlog.contextvars.bound_contextvars(job=job.name, period_at=period_at.isoformat()):
+                try:
+                    await self._run_once(job, period_at)
+                except Exception:  # the database is away: the next period comes
+                    _log.exception("job_not_noted")
+
+        queue.schedule(job.name, job.cron, accepts_context=False)(run_scheduled)
+        queue.entrypoint(job.name, concurrency_limit=1, accepts_context=False)(run_woken)
+
+    async def _run_once(self, job: Job, period_at: datetime) -> None:
+        """Run a job for a period, unless somebody did or does."""
+        async with self._database.reading() as tx:
+            is_mine = await job_states.begin(
+                tx.connection, job=job.name, period_at=period_at, worker_id=self._worker_id
+            )
+        if not is_mine:
+            return
+        failure = await self._run(job)
+        async with self._database.reading() as tx:
+            await job_states.end(
+                tx.connection, job=job.name, period_at=period_at, worker_id=self._worker_id, failure=failure
+            )
+
+    async def _run(self, job: Job) -> str | None:
+        """Run a job; why it failed, or None. The next run tries again, and the queue itself needs to know nothing of it."""
+        with structlog.contextvars.bound_contextvars(job=job.name):
+            try:
+                await job.run(self._database)
+            except Exception as error:
+                _log.exception("job_failed")
+                return repr(error)
+        return None
 
 
 def _queries(driver: Driver) -> Queries:

@@ -1,0 +1,47 @@
+"""A worker process that runs jobs which write down that they ran: `python -m tests.support.scheduler DSN NAME JOBS EVERY_S`.
+
+Each run is a row of `seen_runs`, whose period is the one that the job stands at as it begins.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from functools import partial
+
+from billing.kit.db import Database, open_pool
+from billing.kit.worker import Job, Worker
+
+TABLE = """
+    CREATE TABLE seen_runs (job text, period_at timestamptz, worker text, finished_at timestamptz);
+    GRANT SELECT, INSERT, UPDATE ON seen_runs TO lineserve_app;
+"""
+
+
+async def see(database: Database, *, job: str, worker: str) -> None:
+    """One run, which takes a moment."""
+    async with database.reading() as tx:
+        period_at = await tx.connection.fetchval(
+            "INSERT INTO seen_runs (job, period_at, worker) SELECT job, period_at, $2 FROM jobs WHERE job = $1 RETURNING period_at",
+            job,
+            worker,
+        )
+        await asyncio.sleep(0.02)
+        await tx.connection.execute(
+            "UPDATE seen_runs SET finished_at = clock_timestamp() WHERE job = $1 AND period_at = $2 AND worker = $3",
+            job,
+            period_at,
+            worker,
+        )
+
+
+async def main(dsn: str, name: str, jobs: int, every_s: int) -> None:
+    """Work until killed."""
+    pool = await open_pool(dsn, size=3)
+    names = [f"job.{number}" for number in range(jobs)]
+    todo = [Job(name=job, every_s=every_s, run=partial(see, job=job, worker=name)) for job in names]
+    await Worker(dsn=dsn, database=Database(pool), jobs=todo).run()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))
