@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 import trustme
 from httpcore2 import AnyIOBackend
 
-from billing import webhooks
 from billing.kit.secret_key import SecretKey
 from billing.webhooks import HttpsSender, Outcome, WebhookSettings
+from billing.webhooks.adapters import wire
 
 if TYPE_CHECKING:
     from httpcore2 import AsyncNetworkStream
@@ -79,7 +79,7 @@ def authority() -> trustme.CA:
 @cache
 def trust() -> ssl.SSLContext:
     """Whom a sender of the tests trusts."""
-    context = webhooks.trusted()
+    context = wire.trusted()
     authority().configure_trust(context)
     return context
 

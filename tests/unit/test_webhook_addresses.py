@@ -231,6 +231,15 @@ class TestConnection:
             assert (request.path, request.body) == ("/path?x=1", b"{}")
             assert (request.headers["host"], request.headers["webhook-id"]) == (f"{HOST}:8443", "evt_1")
 
+    @pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700:4700::1111"])
+    async def test_sends_to_an_address_that_stands_for_itself(self, address: str) -> None:
+        async with open_sink(address) as sink:
+            sender = HttpsSender(trust=trust(), resolve=(names := Names()), dial=(wire := Wire(sink.port)))
+            host = f"[{address}]" if ":" in address else address
+            outcome = await sender.send(url=f"https://{host}:8443/", headers={}, body=b"{}")
+            assert (outcome.reason, wire.dialled, names.asked) == (None, [address], [])
+            assert sink.requests[0].headers["host"] == f"{host}:8443"
+
     async def test_is_not_fooled_by_a_name_that_answers_otherwise_the_second_time(self, canary: Canary) -> None:
         before = canary.connections
         names = Names({"rebind.example": [[PUBLIC_ADDRESS], ["127.0.0.1"]]})

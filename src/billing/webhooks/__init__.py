@@ -1,6 +1,6 @@
 """Webhooks: an account's own systems are sent what happens to it, signed, until they took it. See README.md."""
 
-from billing.webhooks.adapters.https import HttpsSender, trusted
+from billing.webhooks.adapters.https import HttpsSender
 from billing.webhooks.jobs import make_jobs
 from billing.webhooks.model.events import EVENT_TYPES
 from billing.webhooks.model.messages import Outcome, Sender
@@ -19,5 +19,4 @@ __all__ = [
     "make_jobs",
     "run_checks",
     "send_due",
-    "trusted",
 ]

@@ -28,3 +28,7 @@ class DeliveryUnderWay(Refused):
     """The message is waiting for its next attempt, or being sent."""
 
     message = "This message is on its way; it can be sent again when it was delivered or has failed"
+
+
+class AddressRefused(Exception):
+    """A host has no address, or one that is not public: nothing is sent there. Callers never see it."""
