@@ -1,4 +1,4 @@
-# make run · test · check · fmt · golden · bench · migration NAME=... · test-nightly
+# make run · test · check · fmt · golden · bench · migration NAME=... · test-nightly · sbom
 # Needs make and Python 3.11, 3.12 or 3.13; everything else is installed into .venv.
 
 PYTHON ?= python3
@@ -6,7 +6,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: run test check fmt golden bench migration test-nightly
+.PHONY: run test check fmt golden bench migration test-nightly sbom
 
 run: .venv/.runtime
 	@exec $(BIN)/billing serve --demo $(ARGS)
@@ -35,6 +35,10 @@ test-nightly: .venv/.dev
 # Speed against yardsticks; some rows alone: make bench ROWS="G2 G3".
 bench: .venv/.dev
 	@$(BIN)/python -m bench $(ROWS)
+
+# What the program is made of, as CycloneDX.
+sbom:
+	@$(PYTHON) tools/sbom.py
 
 migration: .venv/.dev
 	@test -n "$(NAME)" || { echo "make migration NAME=what_it_does" >&2; exit 2; }

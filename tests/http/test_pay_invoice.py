@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 from billing import invoices, ledger, payments, wallets
 from billing.core import ids
 from billing.invoices.operations import collecting, ending
+from billing.kit.checks import Scope
 from billing.kit.db import Tx
 from tests.support.house import Reply, Resident
 from tests.support.shop import JANUARY, Shop
@@ -98,7 +99,8 @@ async def history(till: Till, resident: Resident) -> list[tuple[str, Decimal, st
 
 async def broken(till: Till) -> list[str]:
     async with till.database.snapshot() as tx:
-        checks = [*await ledger.run_checks(tx.connection), *await invoices.run_checks(tx.connection)]
+        slices = (ledger, payments, invoices)
+        checks = [check for one in slices for check in await one.run_checks(tx.connection, Scope(tx.now))]
     return [one.name for one in checks if one.violations]
 
 
@@ -214,6 +216,7 @@ class TestPayInvoice:
         transaction = reply.body["transaction"]
         assert (reply.status, transaction["status"], reply.body["invoice"]["status"]) == (200, "pending", "pending")
         assert (await wallet(till, jane))["pending_balance"] == DUE
+        assert await broken(till) == []
         refused = await pay(till, jane, invoice_id)
         assert (refused.status, refused.code) == (422, "invoice_not_payable")
         assert refused.body["error"]["details"] == {"status": "pending", "transaction_id": transaction["id"]}

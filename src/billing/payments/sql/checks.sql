@@ -19,7 +19,7 @@
     SELECT account_id, currency, balance_minor FROM balances_v WHERE ledger_account = 'wallet:held'
 ), waiting AS (
     SELECT account_id, currency, sum(amount_minor) AS amount_minor FROM payments
-    WHERE kind = 'topup' AND status = 'pending'
+    WHERE status = 'pending'
     GROUP BY account_id, currency
 ), pending_balances AS (
     SELECT account_id, currency, balance_minor FROM balances_v WHERE ledger_account = 'wallet:pending'
@@ -34,7 +34,7 @@ FROM held
 FULL JOIN held_balances USING (account_id, currency)
 WHERE coalesce(held.amount_minor, 0) <> coalesce(held_balances.balance_minor, 0)
 UNION ALL
-SELECT 'pending money is top-ups under way', count(*)
+SELECT 'pending money is payments under way', count(*)
 FROM waiting
 FULL JOIN pending_balances USING (account_id, currency)
 WHERE coalesce(waiting.amount_minor, 0) <> coalesce(pending_balances.balance_minor, 0)

@@ -1,0 +1,246 @@
+"""K1, K2, M3: real processes killed with SIGKILL at random instants under load. A client's own journal says what was acknowledged.
+
+`serve` and its worker die together and start anew on a database that stays; then the database itself dies, on a disk that it syncs.
+By default a few kills, `--nightly` 500 and 100.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import random
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx2
+import pytest
+
+from billing.kit.embedded_postgres import processes
+from tests.support.serving import Serving, run, serving
+
+CLIENTS = 4
+KILLS, KILLS_NIGHTLY = 2, 500
+DATABASE_KILLS, DATABASE_KILLS_NIGHTLY = 1, 100
+AMOUNT = "1.25"
+
+
+@dataclass
+class Client:
+    """Tops up and sends usage, one call after the other, each until it is acknowledged; what was is in its journal, on disk."""
+
+    number: int
+    journal: Path
+    key: str
+    account_id: str
+    method: str
+    operator_key: str
+    base: str = ""
+    is_ending: bool = False
+    calls: int = 0
+    tries: int = 0
+    http: httpx2.Client = field(default_factory=lambda: httpx2.Client(trust_env=False))
+
+    def run(self) -> None:
+        with self.journal.open("a", encoding="utf-8") as journal, self.http:
+            while not self.is_ending:
+                self.calls += 1
+                for acknowledged in (self.top_up(), self.use()):
+                    journal.write(json.dumps(acknowledged) + "\n")
+                    journal.flush()
+                    os.fsync(journal.fileno())
+
+    def top_up(self) -> dict[str, Any]:
+        body = {"amount": AMOUNT, "currency": "USD", "payment_method": self.method}
+        name = f"top-up-{self.number}-{self.calls}"
+        answer = self.insist("/v1/account/wallets/topup", self.key, body, name=name, content_type="application/json")
+        return {"payment": answer["transaction"]["payment_id"]}
+
+    def use(self) -> dict[str, Any]:
+        name = f"{self.number}-{self.calls}"
+        data = {"account_id": self.account_id, "meter": "sms", "quantity": 1}
+        event = {
+            "specversion": "1.0",
+            "id": name,
+            "source": "chaos",
+            "type": "usage",
+            "subject": "sender",
+            "data": data,
+        }
+        batch = [{**event, "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 60))}]
+        media_type = "application/cloudevents-batch+json"
+        answer = self.insist("/operator/v1/events", self.operator_key, batch, name=name, content_type=media_type)
+        assert answer["results"][0]["status"] in {"accepted", "duplicate"}, answer
+        return {"event": name}
+
+    def insist(self, path: str, key: str, body: object, *, name: str, content_type: str) -> Any:
+        """Ask until there is an answer of success, as one who pays does."""
+        headers = {"Authorization": f"Bearer {key}", "Idempotency-Key": name, "Content-Type": content_type}
+        give_up_at = time.monotonic() + 120
+        while time.monotonic() < give_up_at:
+            self.tries += 1
+            try:
+                answer = self.http.post(self.base + path, content=json.dumps(body), headers=headers)
+            except httpx2.HTTPError:
+                time.sleep(0.02)
+                continue
+            if answer.status_code in {200, 201}:
+                return answer.json()
+            assert answer.status_code in {409, 503}, answer.text  # under way at the one that died, or nobody is there
+            time.sleep(0.02)
+        raise AssertionError(f"{name} was never answered")
+
+
+@dataclass
+class Load:
+    """The clients and their journals."""
+
+    clients: list[Client]
+    threads: list[threading.Thread] = field(default_factory=list)
+
+    def start(self) -> None:
+        self.threads = [threading.Thread(target=client.run) for client in self.clients]
+        for thread in self.threads:
+            thread.start()
+
+    def end(self) -> None:
+        for client in self.clients:
+            client.is_ending = True
+        for thread in self.threads:
+            thread.join(timeout=130)
+
+    def point_to(self, server: Serving) -> None:
+        for client in self.clients:
+            client.base = server.ready["operator_url"].removesuffix("/operator/v1")
+
+    def acknowledged(self, what: str) -> list[str]:
+        lines = [line for client in self.clients for line in client.journal.read_text().splitlines()]
+        return [told[what] for told in map(json.loads, lines) if what in told]
+
+
+def open_accounts(server: Serving, folder: Path) -> Load:
+    """Accounts with a card and a sender of messages that cost a cent."""
+    operator_key, names = server.ready["operator_key"], count(1)
+    with server.operator() as operator:
+
+        def ask(method: str, path: str, body: object) -> Any:
+            headers = {"Idempotency-Key": f"open-{next(names)}", "Content-Type": "application/json"}
+            answer = operator.request(method, path, content=json.dumps(body), headers=headers)
+            assert answer.status_code < 300, answer.text
+            return answer.json()
+
+        price = {"service": "messaging", "meter": "sms", "model": "per_unit", "unit_price": 0.01}
+        ask("POST", "/rate-cards", {"name": "C", "currency": "USD", "valid_from": "2024-01-01", "prices": [price]})
+        clients: list[Client] = []
+        for number in range(CLIENTS):
+            opened = ask("POST", "/accounts", {"email": f"c{number}@example.com", "name": "C", "currency": "USD"})
+            account_id, key = opened["account"]["id"], opened["api_key"]["key"]
+            state = {"type": "sms", "service": "messaging", "name": "S", "region": "nairobi", "status": "running"}
+            ask("PUT", f"/accounts/{account_id}/resources/sender", {**state, "effective_at": "2024-01-01T00:00:00Z"})
+            added = httpx2.post(
+                f"{server.ready['base_url']}/account/payment-methods",
+                json={"type": "card", "token": "tok_visa"},
+                headers={"Authorization": f"Bearer {key}"},
+                trust_env=False,
+            ).json()
+            method = added["payment_method"]["id"]
+            clients.append(Client(number, folder / f"journal-{number}", key, account_id, method, operator_key))
+    return Load(clients)
+
+
+async def nothing_lost(dsn: str, load: Load) -> str:
+    """What was acknowledged is there once, and what the gateway took is what the books say. Returns the figures."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        charges = await connection.fetchval("SELECT count(*) FROM sandbox.charges WHERE status = 'succeeded'")
+        credited = await connection.fetchval("SELECT count(*) FROM transfers WHERE template = 'topup.settled'")
+        payments = await connection.fetchval("SELECT count(*) FROM payments WHERE status = 'completed'")
+        events = {row["event_id"] for row in await connection.fetch("SELECT event_id FROM usage_events")}
+        counted = await connection.fetchval("SELECT sum(quantity)::bigint FROM usage_events")
+    finally:
+        await connection.close()
+    paid, sent = load.acknowledged("payment"), load.acknowledged("event")
+    assert len(paid) == len(set(paid)) == charges == credited == payments
+    assert set(sent) == events
+    assert counted == len(sent)
+    return f"{len(paid)} top-ups and {len(sent)} events acknowledged in {sum(one.tries for one in load.clients)} tries"
+
+
+@contextlib.contextmanager
+def under_load(server: Serving, folder: Path) -> Iterator[Load]:
+    load = open_accounts(server, folder)
+    load.point_to(server)
+    load.start()
+    try:
+        yield load
+    finally:
+        load.end()
+
+
+NO_LIMITS = {f"LINESERVE_RATE_LIMIT_{name}": "1000000000" for name in ("GENERAL", "BILLING", "PROJECT", "FAILURES")}
+
+
+@pytest.fixture
+def passable() -> Iterator[Path]:
+    """A folder that the database's login can pass."""
+    with tempfile.TemporaryDirectory(prefix="ls-kills-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+class TestServer:
+    def test_killed_at_random_loses_and_doubles_nothing(
+        self, database_dsn: str, tmp_path: Path, seed: int, pytestconfig: pytest.Config
+    ) -> None:
+        kills = KILLS_NIGHTLY if pytestconfig.getoption("--nightly") else KILLS
+        rng = random.Random(seed)
+        settings = {"DATABASE_URL": database_dsn, "LINESERVE_HOME": str(tmp_path), **NO_LIMITS}
+        with contextlib.ExitStack() as stack:
+            server = stack.enter_context(serving(tmp_path, **settings))
+            load = stack.enter_context(under_load(server, tmp_path))
+            for _ in range(kills):
+                time.sleep(rng.uniform(0.1, 0.5))
+                server.process.kill()
+                server.process.wait()
+                server = stack.enter_context(serving(tmp_path, **settings))
+                load.point_to(server)
+            load.end()
+        told = asyncio.run(nothing_lost(database_dsn, load))
+        sys.stdout.write(f"seed {seed}: {kills} kills, {told}\n")
+        checked = run("check", **settings)
+        assert "All invariants hold." in checked.stdout, checked.stdout
+
+
+class TestDatabase:
+    def test_killed_at_random_keeps_what_was_acknowledged(
+        self, passable: Path, seed: int, pytestconfig: pytest.Config
+    ) -> None:
+        """Its own one, which syncs (the start is refused else): all of its processes at once, in the midst of commits."""
+        folder = passable
+        kills = DATABASE_KILLS_NIGHTLY if pytestconfig.getoption("--nightly") else DATABASE_KILLS
+        rng = random.Random(seed)
+        settings = {"LINESERVE_HOME": str(folder / "home"), "LINESERVE_ALLOW_UNSAFE_DATABASE": "", **NO_LIMITS}
+        with serving(folder, **settings) as server:
+            data = folder / "home" / "database" / "data"
+            with under_load(server, folder) as load:
+                for _ in range(kills):
+                    time.sleep(rng.uniform(0.2, 0.6))
+                    for pid in processes.servers_in(data):
+                        with contextlib.suppress(ProcessLookupError):
+                            os.kill(pid, signal.SIGKILL)
+                    time.sleep(0.2)
+            socket_folder = (data / "postmaster.pid").read_text().splitlines()[4]
+            dsn = f"postgresql://lineserve_owner@/lineserve?host={socket_folder}"
+            told = asyncio.run(nothing_lost(dsn, load))
+        sys.stdout.write(f"seed {seed}: {kills} kills of the database, {told}\n")
+        assert "All invariants hold." in run("check", **settings).stdout
