@@ -77,6 +77,8 @@ class Subject:
     currency: str
     methods: tuple[Method, ...]
     created_at: datetime
+    project_name: str | None = None
+    budget_minor: int | None = None
 
     @property
     def is_monthly(self) -> bool:

@@ -79,8 +79,8 @@ def figure_of(alert: Alert) -> Figure:
             return Figure("available", alert.currency)
 
 
-def subject_of(alert: Alert) -> Subject:
-    """An alert as an evaluation compares it."""
+def subject_of(alert: Alert, *, project_name: str | None = None) -> Subject:
+    """An alert as an evaluation compares it; with the name of its project, if it has one, for what is told."""
     return Subject(
         account_id=alert.account_id,
         key=SubjectKey(alert.alert_id, 0, alert.revision),
@@ -90,11 +90,12 @@ def subject_of(alert: Alert) -> Subject:
         currency=alert.currency,
         methods=alert.methods,
         created_at=alert.created_at,
+        project_name=project_name,
     )
 
 
 def budget_subjects(
-    *, account_id: UUID, project_id: UUID, budget_minor: int, currency: str, created_at: datetime
+    *, account_id: UUID, project_id: UUID, name: str, budget_minor: int, currency: str, created_at: datetime
 ) -> list[Subject]:
     """The steps of a project's budget: each is passed once per month and budget."""
     return [
@@ -107,6 +108,8 @@ def budget_subjects(
             currency=currency,
             methods=BUDGET_METHODS,
             created_at=created_at,
+            project_name=name,
+            budget_minor=budget_minor,
         )
         for percent in BUDGET_PERCENTS
     ]

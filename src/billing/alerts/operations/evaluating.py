@@ -15,7 +15,7 @@ from billing.alerts.operations.measuring import measure
 from billing.alerts.store import alerts as store
 from billing.alerts.store import figures as figure_store
 from billing.alerts.store import firings as firing_store
-from billing.core import ids
+from billing.core import ids, money
 from billing.core.period import Period
 from billing.kit import outbox, touches
 from billing.notifications import NewNotification
@@ -145,7 +145,7 @@ def _message(firing: Firing) -> NewNotification:
         template=template_of(firing),
         object_id=f"{object_id_of(firing)}/{key.percent}/{key.revision}/{firing.occasion}",
         payload=payload_of(firing),
-        methods=firing.subject.methods,
+        methods=None if key.percent else firing.subject.methods,
     )
 
 
@@ -166,6 +166,7 @@ def payload_of(firing: Firing) -> dict[str, object]:
     is_quantity = subject.figure.kind == "metric"
     value = rules.shown(rules.rounded(firing.value), currency=subject.currency, is_quantity=is_quantity)
     threshold = rules.shown(subject.threshold, currency=subject.currency, is_quantity=is_quantity)
+    budget_minor = subject.budget_minor
     return {
         "notification_id": ids.encode(NOTIFICATION_PREFIX, firing.firing_id),
         "figure": subject.figure.kind,
@@ -175,6 +176,8 @@ def payload_of(firing: Firing) -> dict[str, object]:
         "currency": None if is_quantity else subject.currency,
         "metric": subject.figure.item if is_quantity else None,
         "percent": subject.key.percent or None,
+        "budget": None if budget_minor is None else money.to_text(budget_minor, subject.currency),
+        "project_name": subject.project_name,
         "occasion": firing.occasion,
         "methods": list(subject.methods),
     }

@@ -108,11 +108,19 @@ async def list_alerts(connection: Connection, *, account_id: UUID, page: PageReq
 async def list_subjects(connection: Connection, *, account_ids: Sequence[UUID]) -> list[Subject]:
     """What there is to compare for some accounts: their alerts, and the budgets of their projects, by account and age."""
     alerts = await connection.fetch(
-        "SELECT * FROM alerts WHERE account_id = ANY ($1) ORDER BY account_id, created_at, alert_id", list(account_ids)
+        """
+        SELECT alerts.*, projects_v.name AS project_name
+        FROM alerts
+        LEFT JOIN projects_v ON projects_v.account_id = alerts.account_id AND projects_v.project_id = alerts.project_id
+        WHERE alerts.account_id = ANY ($1)
+        ORDER BY alerts.account_id, alerts.created_at, alerts.alert_id
+        """,
+        list(account_ids),
     )
     budgets = await connection.fetch(
         """
-        SELECT projects_v.account_id, projects_v.project_id, projects_v.budget_minor, projects_v.created_at, accounts_v.currency
+        SELECT projects_v.account_id, projects_v.project_id, projects_v.name, projects_v.budget_minor, projects_v.created_at,
+               accounts_v.currency
         FROM projects_v
         JOIN accounts_v ON accounts_v.account_id = projects_v.account_id
         WHERE projects_v.account_id = ANY ($1) AND projects_v.budget_minor IS NOT NULL AND projects_v.deleted_at IS NULL
@@ -121,7 +129,7 @@ async def list_subjects(connection: Connection, *, account_ids: Sequence[UUID]) 
         list(account_ids),
     )
     return [
-        *(rules.subject_of(_alert(record)) for record in alerts),
+        *(rules.subject_of(_alert(record), project_name=record["project_name"]) for record in alerts),
         *(subject for record in budgets for subject in rules.budget_subjects(**dict(record))),
     ]
 

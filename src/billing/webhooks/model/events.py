@@ -96,6 +96,8 @@ _ALERT = (
     "currency",
     "metric",
     "percent",
+    "budget",
+    "project_name",
     "occasion",
     "methods",
 )
