@@ -51,3 +51,8 @@ def test_runs_as_written(guide: Path, server: Serving, home: Path, tmp_path: Pat
         return
     for was, now in zip(shown, done, strict=True):
         assert walk.without_what_varies(now.output) == walk.without_what_varies(was.output), was.command
+
+
+def test_endpoint_that_is_shown_is_the_one_that_serves() -> None:
+    block, *_ = _PYTHON.finditer((ROOT / "docs/guides/add-an-endpoint.md").read_text(encoding="utf-8"))
+    assert block["program"] in (ROOT / "src/billing/wallets/routes.py").read_text(encoding="utf-8")
