@@ -27,11 +27,12 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 JOBS = 6
 SCHEDULERS = 4
+SKEWS_S = (0.0, 0.4, -0.3, 0.7)
 
 
-async def start(dsn: str, name: str) -> Process:
+async def start(dsn: str, name: str, skew_s: float) -> Process:
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.support.scheduler", dsn, name, str(JOBS), "1", cwd=ROOT
+        sys.executable, "-m", "tests.support.scheduler", dsn, name, str(JOBS), str(skew_s), cwd=ROOT
     )
 
 
@@ -81,14 +82,20 @@ class TestSchedulers:
     ) -> None:
         """Start four at once, kill two while they work, let the others go on."""
         names = [f"{number}-{letter}" for letter in "abcd"]
-        processes = dict(zip(names, await asyncio.gather(*(start(dsn, name) for name in names)), strict=True))
+        processes = dict(
+            zip(
+                names,
+                await asyncio.gather(*(start(dsn, name, skew_s) for name, skew_s in zip(names, SKEWS_S, strict=True))),
+                strict=True,
+            )
+        )
         doomed = chance.sample(names, 2)
         try:
             await reach(connection, JOBS)
             for name in doomed:
                 await asyncio.sleep(chance.random() / 2)
                 processes[name].kill()
-            await reach(connection, JOBS)
+            await reach(connection, 4 * JOBS)
         finally:
             for process in processes.values():
                 if process.returncode is None:
