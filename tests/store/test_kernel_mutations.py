@@ -397,7 +397,7 @@ MUTATIONS = [
         (CLOSING, "SELECT account_id, version FROM closes", "SELECT account_id, version FROM period_versions", late),
         (INVOICES, "ORDER BY i.due_at, i.issued_at,", "ORDER BY i.due_at DESC,", late),
         (PERIODS, "WHERE rated_until < $3 AND (", "WHERE false AND (", parked),
-        (ISSUE, "AND closes.finalized_at IS NULL", "", taken_over),
+        (ISSUE, "closes.finalized_at IS NULL AND closes", "closes", taken_over),
         (RUNS, "WHERE waiting.is_unnumbered", "", taken_over),
     ]
 ]

@@ -13,7 +13,6 @@ from billing import catalog, metering
 from billing.invoices.operations import ending
 from billing.kit.db import Tx
 from tests.store.test_kernel_mutations import (
-    CHARGES,
     COST,
     DECEMBER_1,
     ISSUE,
@@ -32,6 +31,7 @@ from tests.support.mutants import Mutation, side_by_side, staged
 if TYPE_CHECKING:
     from billing.kit.db import Connection
 
+CHARGES = "rating/sql/charges.sql"
 GAUGES = "rating/sql/gauge_quantities.sql"
 DIFFERENCES = "invoices/sql/differences.sql"
 

@@ -148,10 +148,12 @@ async def _issue_chunk(database: Database, run_id: UUID) -> bool:
             return False
         run = await get_run(tx, run_id=run_id)
         account_ids = [row["account_id"] for row in claimed]
+        await closing.plan_for_many(tx.connection)
         await ledger.lock_heads(tx.connection, account_ids=account_ids)
         issued = await closing.issue(
             tx.connection,
-            invoice_ids=[row["invoice_id"] for row in claimed],
+            invoice_ids={row["account_id"]: row["invoice_id"] for row in claimed},
+            period=run.period,
             issuer=await closing.find_issuer(tx.connection, name=DEFAULT_ISSUER) or UNNAMED_ISSUER,
             credit_limits_minor=await limit_credits(tx, account_ids=account_ids, period=run.period),
             template_version=TEMPLATE_VERSION,

@@ -163,20 +163,26 @@ async def list_partial_credits(
 async def issue(
     connection: Connection,
     *,
-    invoice_ids: Sequence[UUID],
+    invoice_ids: Mapping[UUID, UUID],
+    period: Period,
     issuer: Issuer,
     credit_limits_minor: Mapping[tuple[UUID, UUID], int],
     template_version: int,
 ) -> list[IssuedInvoice]:
-    """Store numbered invoices with taxes and what was collected; what is returned is to be posted in this transaction."""
+    """Store the numbered invoices of a month, given by account, with taxes and what was collected.
+
+    What is returned is to be posted in this transaction.
+    """
     rows = await connection.fetch(
         _ISSUE,
-        list(invoice_ids),
+        list(invoice_ids.values()),
         msgspec.json.encode(issuer).decode(),
         [invoice_id for invoice_id, _ in credit_limits_minor],
         [credit_id for _, credit_id in credit_limits_minor],
         list(credit_limits_minor.values()),
         template_version,
+        list(invoice_ids.keys()),
+        period.start_date,
     )
     return [
         IssuedInvoice(

@@ -11,7 +11,7 @@ located AS (
 ),
 
 -- The price in force: contract before general, this region before any, the newest start; looked up once per distinct key.
-price_keys AS (
+price_keys AS MATERIALIZED (
     SELECT keys.*, found.price_id
     FROM (SELECT DISTINCT kind, item, region AS resource_region, currency AS account_currency, contract FROM located) AS keys
     LEFT JOIN LATERAL (
