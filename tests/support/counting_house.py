@@ -18,7 +18,9 @@ from billing.kit.web import build_app
 from tests.support.cloud import find_broken
 from tests.support.counter import FaultyGateway
 from tests.support.house import Clock, House, Reply, Resident
+from tests.support.messages import MAILROOM
 from tests.support.shop import Shop
+from tests.support.sink import StubSender
 
 _fresh = count(1)
 
@@ -113,6 +115,8 @@ async def open_counting_house(dsn: str, *, connections: int = 8) -> AsyncIterato
                 "payment_settings": payments.PaymentSettings(line, payments.topup_ranges(currencies)),
                 "wallet_settings": wallets.WalletSettings(wallets.reserve_for_usage, currencies),
                 "sandbox": sandbox,
+                "webhook_settings": StubSender().settings,
+                "mailroom": MAILROOM,
             },
         )
         transport = httpx2.ASGITransport(app=app, client=("127.0.0.1", 50_000))
