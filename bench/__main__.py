@@ -19,6 +19,7 @@ HERE = Path(__file__).parent
 MODULES = {
     "http": ("G1", "G5", "G6", "G7", "G8"),
     "ledger": ("G2", "G3", "G4"),
+    "months": ("G9", "G10", "G12", "G13", "G14"),
     "documents": ("G11",),
     "starting": ("G15",),
 }
