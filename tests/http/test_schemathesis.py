@@ -26,7 +26,8 @@ DOCUMENTS = {"public": "/openapi.json", "operator": "/operator/openapi.json"}
 @pytest.fixture
 def server(database_dsn: str, tmp_path: Path) -> Iterator[Serving]:
     """The program with an account that has something of most things."""
-    settings = {"DATABASE_URL": database_dsn, "LINESERVE_HOME": str(tmp_path), **NO_LIMITS}
+    reachable = {"LINESERVE_WEBHOOK_NETWORKS": "127.0.0.1/32"}
+    settings = {"DATABASE_URL": database_dsn, "LINESERVE_HOME": str(tmp_path), **NO_LIMITS, **reachable}
     with serving(tmp_path, "--demo", **settings) as running:
         yield running
 

@@ -12,7 +12,13 @@ from billing.kit.web.values import TEXT_LONGEST
 Schema = Mapping[str, Any]
 DEEPEST = 5
 
-_FORMATS = {"date-time": "time", "date": "date", "binary": "file", "ip-range": "IP address or range"}
+_FORMATS = {
+    "date-time": "time",
+    "date": "date",
+    "binary": "file",
+    "ip-range": "IP address or range",
+    "webhook-url": "https URL",
+}
 _NOTHING = Markup("")
 
 
