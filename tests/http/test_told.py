@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
 import pytest_asyncio
 
+from billing import payments
+from billing.core import ids
 from tests.support.counting_house import CountingHouse, open_counting_house
 from tests.support.house import Resident
 
@@ -132,6 +135,20 @@ class TestPayment:
             ("payment.failed", "declined", invoice_id)
         ] * 2
         assert len({object_id for _, object_id, _ in attempts}) == 2
+
+    async def test_tells_one_end_however_many_bring_one_about_at_once(self, house: CountingHouse) -> None:
+        resident = await house.open_account()
+        payment_id = ids.expect("pay", await house.pay(resident, "25.00", token="tok_pending"))
+
+        async def end(reason: str | None) -> None:
+            async with house.database.transaction() as tx:
+                if reason is None:
+                    await payments.settle(tx, account_id=resident.account_id, payment_id=payment_id)
+                else:
+                    await payments.fail(tx, account_id=resident.account_id, payment_id=payment_id, reason=reason)
+
+        await asyncio.gather(*(end(reason) for reason in ("declined", None) * 4))
+        assert len(await told(house, resident, "payment.succeeded", "payment.failed")) == 1
 
     async def test_tells_how_refunds_end(self, house: CountingHouse) -> None:
         good, bad = await house.open_account(), await house.open_account()
