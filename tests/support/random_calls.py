@@ -45,7 +45,7 @@ RULES = (
     r"must be (at most|from) .*",
     r"must name each state once, and at least one",
     r"must be 1 to 100 of a-z.*",
-    r"must be an E\.164 number.*",  # what a trial by text message goes to
+    r"must be an (E\.164 number|e-mail address).*",  # a trial goes to what its channel takes
 )
 
 

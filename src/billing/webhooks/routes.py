@@ -65,7 +65,7 @@ async def list_webhooks(reader: Caller, query: RawQuery, db: Database) -> Webhoo
     },
 )
 async def create_webhook(writer: Caller, body: RawBody, command: Command, webhook_settings: WebhookSettings) -> Answer:
-    """Have events sent to a URL of yours, as signed POST requests ([Standard Webhooks](https://www.standardwebhooks.com)).
+    """Have events sent to a URL of yours, as signed POST requests in the format of Standard Webhooks.
 
     The `secret` that signs them is shown in this answer alone: keep it. A replay of the answer shows null in its place. The host
     must have public addresses only.
