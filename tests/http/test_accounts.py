@@ -28,14 +28,14 @@ OPENING = {
 }
 
 
-async def nothing(*_: object) -> int:
-    return 0
-
-
 @pytest_asyncio.fixture
 async def house(module_dsn: str) -> AsyncIterator[House]:
     operator = [*operator_routes.HANDLERS, *opening_routes.HANDLERS]
-    values = {"wallet_settings": wallets.WalletSettings(reserve=nothing, currencies=accounts.CURRENCIES_DEFAULT)}
+    values = {
+        "wallet_settings": wallets.WalletSettings(
+            reserve=wallets.nothing_reserved, currencies=accounts.CURRENCIES_DEFAULT
+        )
+    }
     async with open_house(module_dsn, public=routes.HANDLERS, operator=operator, values=values) as opened:
         yield opened
 

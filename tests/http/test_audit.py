@@ -85,10 +85,6 @@ async def change_thing(payments_operator: Operator, thing_id: str, command: Comm
     return await command.run(work)
 
 
-async def nothing(*_: object) -> int:
-    return 0
-
-
 @pytest_asyncio.fixture(loop_scope="session")
 async def house(module_dsn: str) -> AsyncIterator[House]:
     operator = [
@@ -100,7 +96,11 @@ async def house(module_dsn: str) -> AsyncIterator[House]:
         stage,
         change_thing,
     ]
-    values = {"wallet_settings": wallets.WalletSettings(reserve=nothing, currencies=accounts.CURRENCIES_DEFAULT)}
+    values = {
+        "wallet_settings": wallets.WalletSettings(
+            reserve=wallets.nothing_reserved, currencies=accounts.CURRENCIES_DEFAULT
+        )
+    }
     async with open_house(module_dsn, public=key_routes.HANDLERS, operator=operator, values=values) as opened:
         yield opened
 
