@@ -44,7 +44,8 @@ stretches AS (
         least(spans.end_at, levels.next_at)
     FROM levels
     JOIN spans ON spans.resource_id = levels.resource_id
-    WHERE levels.latest > 0 AND spans.start_at < levels.next_at AND spans.end_at > levels.day_end
+    WHERE levels.latest > 0 AND levels.next_at > levels.day_end  -- first, for most levels hold to the day's end and no longer
+        AND spans.start_at < levels.next_at AND spans.end_at > levels.day_end
 ),
 dated AS (
     SELECT *, (start_at AT TIME ZONE 'UTC')::date AS start_day, (end_at AT TIME ZONE 'UTC')::date AS end_day
