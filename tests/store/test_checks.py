@@ -228,6 +228,13 @@ DAMAGES: list[tuple[str, dict[str, int]]] = [
         """,
         {"webhook messages are sent within a day of when they are due": 1},
     ),
+    (
+        """
+        INSERT INTO jobs (job, every_s, registered_at, started_at, succeeded_at)
+        VALUES ('good', 10, now(), now(), now()), ('bad', 10, now() - interval '6 minutes', NULL, NULL)
+        """,
+        {"jobs succeed while workers run": 1},
+    ),
     ("UPDATE audit_records SET ip = '10.0.0.1' WHERE number = 1", {"audit chain holds": 1}),
     ("UPDATE audit_head SET last_number = 9", {"audit entries are numbered without holes": 1}),
 ]
