@@ -250,8 +250,9 @@ async def insert_numbers(connection: Connection, *, run_id: UUID, series: str, i
         ), advanced AS (
             UPDATE number_series SET last_number = last_number + (SELECT count(*) FROM allotted) WHERE series = $2
         ), moved AS (
-            UPDATE run_accounts SET state = 'numbered' FROM waiting
-            WHERE run_accounts.run_id = $1 AND run_accounts.account_id = waiting.account_id
+            -- those that wait, not joined to them: who rates a run's first accounts has no statistics of it yet
+            UPDATE run_accounts SET state = 'numbered'
+            WHERE run_id = $1 AND state = 'rated' AND (total_minor < 0) = $4
         )
         SELECT count(*) FROM waiting
         """,
