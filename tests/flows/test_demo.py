@@ -90,6 +90,15 @@ class TestYear:
         assert {row["currency"] for row in history} == {"USD", "KES"}
         assert {line["region"] for line in lines} == {"nairobi", "lagos"}
 
+    def test_tells_the_account_and_sends_nothing(self, callers: tuple[httpx2.Client, httpx2.Client]) -> None:
+        _, operator = callers
+        listed = {
+            status: operator.get(f"/deliveries?status={status}&per_page=100").json()["deliveries"]
+            for status in ("sent", "failed", "unknown", "suppressed")
+        }
+        assert {row["newest_attempts"][-1]["gateway"] for row in listed.pop("sent")} == {"sandbox"}
+        assert listed == {"failed": [], "unknown": [], "suppressed": []}
+
     def test_leaves_money_that_can_be_spent(self, callers: tuple[httpx2.Client, httpx2.Client]) -> None:
         wallets = callers[0].get("/account/wallets").json()["wallets"]
         assert [wallet["currency"] for wallet in wallets] == ["USD", "KES"]
