@@ -25,7 +25,7 @@ DOORS = {
     ("idempotency_keys", "fingerprint"),
     ("payment_methods", "gateway_reference"),
 }
-PEOPLE = {"email", "name", "phone", "address", "company", "tax_id"}
+PEOPLE = {"email", "name", "phone", "address", "company", "tax_id", "recipient"}
 
 
 async def relations(connection: Connection, role: str, privilege: str) -> set[str]:

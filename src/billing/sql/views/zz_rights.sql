@@ -15,7 +15,8 @@ DECLARE
 BEGIN
     FOR view IN
         SELECT relname FROM pg_class
-        WHERE relkind = 'v' AND relnamespace = current_schema()::regnamespace AND relname LIKE '%\_v' AND relname <> 'accounts_v'
+        WHERE relkind = 'v' AND relnamespace = current_schema()::regnamespace AND relname LIKE '%\_v'
+          AND relname NOT IN ('accounts_v', 'delivery_log_v')
     LOOP
         EXECUTE format('GRANT SELECT ON %I TO lineserve_read', view);
     END LOOP;
