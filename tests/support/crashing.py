@@ -25,11 +25,14 @@ from billing.app.http import make_app
 from billing.app.runtime import Installation, installation
 from billing.app.worker import jobs_of
 from billing.kit.config import load_settings
-from billing.kit.db import Database, RandomBits, open_pool
+from billing.kit.db import Database, RandomBits, Session, open_pool
+from billing.notifications.model import Message, Outcome, Outlet
 from tests.support.house import Clock, House
+from tests.support.sink import StubSender
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from uuid import UUID
 
     Raw: TypeAlias = asyncpg.Connection[asyncpg.Record]
 else:
@@ -122,7 +125,7 @@ class Fuse:
 def fused_connections(fuse: Fuse) -> type[Raw]:
     """The class of connections whose statements go through a fuse, those of transactions too."""
 
-    class FusedConnection(Raw):
+    class FusedConnection(Session):
         async def execute(self, query: str, *args: Any, **options: Any) -> str:
             if query == self.get_reset_query():
                 return await super().execute(query, *args, **options)
@@ -162,6 +165,37 @@ class FusedOutside:
         return call
 
 
+@dataclass
+class Postman:
+    """A channel that takes every message, and notes it."""
+
+    gateway: str = "postman"
+    taken: list[UUID] = field(default_factory=list)
+
+    async def send(self, message: Message, *, handing_over: Callable[[], Awaitable[None]]) -> Outcome:
+        await handing_over()
+        self.taken.append(message.message_id)
+        return Outcome(kind="sent")
+
+
+@dataclass
+class Outside:
+    """Who is told: a postman, and a receiver of webhooks."""
+
+    postman: Postman = field(default_factory=Postman)
+    receiver: StubSender = field(default_factory=StubSender)
+
+    def joined_to(self, installed: Installation, fuse: Fuse) -> Installation:
+        """The installation with these, each call of them through the fuse."""
+        channel = cast("Any", FusedOutside(self.postman, fuse))
+        sender = cast("Any", FusedOutside(self.receiver, fuse))
+        return replace(
+            installed,
+            mailroom=replace(installed.mailroom, email=Outlet(channel=channel, at_once=1)),
+            webhook_settings=replace(self.receiver.settings, sender=sender),
+        )
+
+
 @dataclass(kw_only=True)
 class Yard(House):
     """The whole application with its jobs, over a fuse; what happens in it is looked at from outside."""
@@ -191,11 +225,22 @@ class Yard(House):
 
 
 @asynccontextmanager
-async def open_yard(dsn: str, folder: Path, *, random_bits: RandomBits = secrets.randbits) -> AsyncIterator[Yard]:
-    """The whole application over a database; its gateway has connections of its own, which the fuse does not reach."""
+async def open_yard(
+    dsn: str,
+    folder: Path,
+    *,
+    random_bits: RandomBits = secrets.randbits,
+    outside: Outside | None = None,
+    connections: int = 6,
+) -> AsyncIterator[Yard]:
+    """The whole application over a database; its gateway has connections of its own, which the fuse does not reach.
+
+    With an `outside`, mails and webhooks go there; else nobody is told anything. What a dead process still had in hand is never
+    given back to the pool: where many die in tasks of their own, it needs `connections`.
+    """
     clock, fuse = Clock(), Fuse()
     settings = load_settings(database_url=dsn, home=folder, allow_unsafe_database=True)
-    pool = await open_pool(dsn, size=6, connection_class=fused_connections(fuse))
+    pool = await open_pool(dsn, size=connections, connection_class=fused_connections(fuse))
     sandbox_pool = await open_pool(dsn, size=2)
     owner = await asyncpg.connect(dsn)
     database = Database(pool, clock, random_bits)
@@ -208,6 +253,8 @@ async def open_yard(dsn: str, folder: Path, *, random_bits: RandomBits = secrets
             gateway=gateway,
             payment_settings=replace(real.payment_settings, gateway=gateway),
         )
+        if outside is not None:
+            installed = outside.joined_to(installed, fuse)
     try:
         async with database.transaction() as tx:
             operator_key = (await api_keys.create_operator_key(tx, name="Test", scopes=["*"])).secret
@@ -219,7 +266,7 @@ async def open_yard(dsn: str, folder: Path, *, random_bits: RandomBits = secrets
     finally:
         await owner.close()
         await sandbox_pool.close()
-        await pool.close()
+        pool.terminate()
 
 
 async def footprints(owner: Raw, account_ids: Sequence[Any]) -> dict[Any, dict[str, Any]]:
