@@ -3042,7 +3042,6 @@ GRANT SELECT,INSERT ON TABLE public.notifications TO lineserve_app;
 
 GRANT SELECT ON TABLE public.delivery_log_v TO lineserve_ops;
 GRANT SELECT ON TABLE public.delivery_log_v TO lineserve_app;
-GRANT SELECT ON TABLE public.delivery_log_v TO lineserve_read;
 
 GRANT SELECT ON TABLE public.document_pdfs TO lineserve_ops;
 GRANT SELECT,INSERT ON TABLE public.document_pdfs TO lineserve_app;
