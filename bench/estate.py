@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from billing import catalog
+from billing import catalog, ledger
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -108,6 +108,14 @@ async def settle_large(connection: Connection, *, account_id: UUID, resources: i
     await connection.execute(
         (_SQL / "settle_large.sql").read_text("utf-8").format(account_id=account_id, resources=resources)
     )
+    paid = ledger.payment_recorded(
+        account_id=account_id,
+        payment_id=account_id,
+        currency="USD",
+        amount_minor=10**12,
+        at=datetime(2024, 1, 1, tzinfo=UTC),
+    )
+    await ledger.post(connection, paid, recorded_at=paid.effective_at)
 
 
 async def use_large(connection: Connection, *, account_id: UUID, first: date, last: date) -> None:
