@@ -29,6 +29,7 @@ WRITES = sorted(name for name, route in TABLE.items() if route.method != "GET")
 ONE_WINNER = {
     "DELETE /v1/account/alerts/{alert_id:str}": ("204", "not_found"),
     "DELETE /v1/account/api-keys/{key_id:str}": ("204", "not_found"),
+    "DELETE /v1/account/webhooks/{webhook_id:str}": ("204", "not_found"),
     "DELETE /v1/account/payment-methods/{payment_method_id:str}": ("204", "not_found"),
     "DELETE /v1/projects/{project_id:str}": ("204", "not_found"),
     "POST /operator/v1/projects/{project_id:str}/restore": ("200", "project_not_restorable"),
@@ -38,6 +39,7 @@ TOO_LATE = {
     "chargeback_exceeds_payment",
     "credit_note_exceeds_invoice",
     "credit_not_undoable",
+    "delivery_under_way",
     "hold_not_open",
     "insufficient_balance",
     "invoice_not_payable",
