@@ -1,7 +1,7 @@
 """K1, K2, M3: real processes killed with SIGKILL at random instants under load. A client's own journal says what was acknowledged.
 
 `serve` and its worker die together and start anew on a database that stays; then the database itself dies, on a disk that it syncs.
-By default a few kills, `--nightly` 500 and 100.
+By default 2 kills of the server; `--nightly` 500, and 100 of the database.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tests.support.serving import Serving, run, serving
 
 CLIENTS = 4
 KILLS, KILLS_NIGHTLY = 2, 500
-DATABASE_KILLS, DATABASE_KILLS_NIGHTLY = 1, 100
+DATABASE_KILLS = 100
 AMOUNT = "1.25"
 
 
@@ -222,18 +222,16 @@ class TestServer:
 
 
 class TestDatabase:
-    def test_killed_at_random_keeps_what_was_acknowledged(
-        self, passable: Path, seed: int, pytestconfig: pytest.Config
-    ) -> None:
+    @pytest.mark.nightly
+    def test_killed_at_random_keeps_what_was_acknowledged(self, passable: Path, seed: int) -> None:
         """Its own one, which syncs (the start is refused else): all of its processes at once, in the midst of commits."""
         folder = passable
-        kills = DATABASE_KILLS_NIGHTLY if pytestconfig.getoption("--nightly") else DATABASE_KILLS
         rng = random.Random(seed)
         settings = {"LINESERVE_HOME": str(folder / "home"), "LINESERVE_ALLOW_UNSAFE_DATABASE": "", **NO_LIMITS}
         with serving(folder, **settings) as server:
             data = folder / "home" / "database" / "data"
             with under_load(server, folder) as load:
-                for _ in range(kills):
+                for _ in range(DATABASE_KILLS):
                     time.sleep(rng.uniform(0.2, 0.6))
                     for pid in processes.servers_in(data):
                         with contextlib.suppress(ProcessLookupError):
@@ -242,5 +240,5 @@ class TestDatabase:
             socket_folder = (data / "postmaster.pid").read_text().splitlines()[4]
             dsn = f"postgresql://lineserve_owner@/lineserve?host={socket_folder}"
             told = asyncio.run(nothing_lost(dsn, load))
-        sys.stdout.write(f"seed {seed}: {kills} kills of the database, {told}\n")
+        sys.stdout.write(f"seed {seed}: {DATABASE_KILLS} kills of the database, {told}\n")
         assert "All invariants hold." in run("check", **settings).stdout
