@@ -22,6 +22,7 @@ from billing.core.page import Page, PageRequest
 from billing.invoices.store import invoices
 from billing.kit import audit
 from billing.metering.store import events, resources
+from billing.notifications.store import listing as messages
 from billing.payments.store import methods
 from billing.projects import store as projects
 from billing.webhooks.store import log as webhook_log
@@ -88,6 +89,9 @@ LISTS: dict[str, Read] = {
         service=None,
         statuses=("running", "stopped"),
         page=page,
+    ),
+    "deliveries": lambda connection, page: messages.list_deliveries(
+        connection, account_id=None, status=None, page=page
     ),
     "webhook deliveries": lambda connection, page: webhook_log.list_deliveries(
         connection, account_id=ACCOUNT, endpoint_id=WEBHOOK, status=None, page=page

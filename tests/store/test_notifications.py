@@ -55,6 +55,12 @@ class TestTell:
         await notifications.tell(tx, [event(account_id, "card.expiring", number=4, attempt=2)])
         assert await deliveries(tx) == [("card.expiring", "email", "a@example.com", "pending")] * 2
 
+    async def test_tells_the_first_end_of_a_payment_alone(self, tx: Tx, account_id: UUID) -> None:
+        for ends in (("payment.succeeded", "payment.failed"), ("refund.failed", "refund.succeeded")):
+            events = [event(account_id, type, number=len(type) - n, object_id=ends[0]) for n, type in enumerate(ends)]
+            await notifications.tell(tx, events)
+        assert [template for template, *_ in await deliveries(tx)] == ["payment.succeeded", "refund.failed"]
+
     async def test_is_harmless_again(self, tx: Tx, account_id: UUID) -> None:
         for _ in range(2):
             await notifications.tell(tx, [event(account_id, "invoice.issued")])

@@ -218,7 +218,9 @@ class TestTls:
     async def test_guards_the_password(self, context: ssl.SSLContext, ca_file: Path, security: str) -> None:
         async with open_post_office(tls=context, is_implicit=security == "implicit", login=True) as office:
             server = {"security": security, "ca_file": ca_file, "username": "billing"}
-            assert await send(office, message(), **server, password=PASSWORD) == Outcome(kind="sent", gateway_id="2.0.0 OK queued as 4711")
+            assert await send(office, message(), **server, password=PASSWORD) == Outcome(
+                kind="sent", gateway_id="2.0.0 OK queued as 4711"
+            )
             wrong = await send(office, message(), **server, password="wrong")
             assert (wrong.kind, wrong.is_gateway_down) == ("failed", True)
             assert wrong.reason is not None

@@ -1228,35 +1228,13 @@ CREATE VIEW public.delivery_log_v AS
     d.next_at,
     d.created_at,
     d.finished_at,
-    newest.numbers,
-    newest.gateways,
-    newest.started_ats,
-    newest.ended_ats,
-    newest.outcomes,
-    newest.gateway_ids,
-    newest.reasons
-   FROM ((public.deliveries d
-     JOIN public.notifications n ON (((n.account_id = d.account_id) AND (n.notification_id = d.notification_id))))
-     CROSS JOIN LATERAL ( SELECT array_agg(a.number ORDER BY a.number) AS numbers,
-            array_agg(a.gateway ORDER BY a.number) AS gateways,
-            array_agg(a.started_at ORDER BY a.number) AS started_ats,
-            array_agg(a.ended_at ORDER BY a.number) AS ended_ats,
-            array_agg(a.outcome ORDER BY a.number) AS outcomes,
-            array_agg(a.gateway_id ORDER BY a.number) AS gateway_ids,
-            array_agg(a.reason ORDER BY a.number) AS reasons
-           FROM ( SELECT delivery_attempts.account_id,
-                    delivery_attempts.delivery_id,
-                    delivery_attempts.number,
-                    delivery_attempts.gateway,
-                    delivery_attempts.started_at,
-                    delivery_attempts.ended_at,
-                    delivery_attempts.outcome,
-                    delivery_attempts.gateway_id,
-                    delivery_attempts.reason
-                   FROM public.delivery_attempts
-                  WHERE ((delivery_attempts.account_id = d.account_id) AND (delivery_attempts.delivery_id = d.delivery_id))
-                  ORDER BY delivery_attempts.number DESC
-                 LIMIT 20) a) newest);
+    ARRAY( SELECT jsonb_build_array(a.number, a.gateway, a.started_at, a.ended_at, a.outcome, a.gateway_id, a.reason) AS jsonb_build_array
+           FROM public.delivery_attempts a
+          WHERE ((a.account_id = d.account_id) AND (a.delivery_id = d.delivery_id))
+          ORDER BY a.number DESC
+         LIMIT 20) AS newest
+   FROM (public.deliveries d
+     JOIN public.notifications n ON (((n.account_id = d.account_id) AND (n.notification_id = d.notification_id))));
 
 CREATE TABLE public.document_pdfs (
     account_id uuid NOT NULL,

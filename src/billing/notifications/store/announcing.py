@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 async def insert_notifications(
     connection: Connection, *, notifications: Sequence[NewNotification], now: datetime
 ) -> set[tuple[UUID, UUID]]:
-    """Store notifications; those (account, id) that are new. One of a (template, object, attempt) that is there is left out."""
+    """Store notifications; those (account, id) that are new. Of a (subject, object, attempt) the first is stored, once."""
     rows = await connection.fetch(
         """
         INSERT INTO notifications (account_id, notification_id, template, object_id, attempt, payload, created_at)
         SELECT account_id, notification_id, template, object_id, attempt, payload::jsonb, $7
-        FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::integer[], $6::text[])
-            AS given (account_id, notification_id, template, object_id, attempt, payload)
-        ORDER BY account_id, notification_id
+        FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::integer[], $6::text[]) WITH ORDINALITY
+            AS given (account_id, notification_id, template, object_id, attempt, payload, place)
+        ORDER BY account_id, object_id, attempt, place  -- of one subject the first; and who tells the same waits in one order
         ON CONFLICT DO NOTHING
         RETURNING account_id, notification_id
         """,

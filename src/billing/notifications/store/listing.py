@@ -8,9 +8,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+import msgspec
+
 from billing.core.errors import NotFound
 from billing.core.page import Page, PageRequest
 from billing.notifications.model import Attempt, Delivery, DeliveryStatus, Notification
+
+_AttemptRow = tuple[int, str, datetime, datetime | None, str | None, str | None, str | None]
 
 if TYPE_CHECKING:
     import asyncpg
@@ -127,13 +131,6 @@ async def _list_deliveries_of(
 
 
 def _delivery(row: asyncpg.Record) -> Delivery:
-    attempts = zip(
-        *(
-            row[name] or ()
-            for name in ("numbers", "gateways", "started_ats", "ended_ats", "outcomes", "gateway_ids", "reasons")
-        ),
-        strict=True,
-    )
     return Delivery(
         account_id=row["account_id"],
         delivery_id=row["delivery_id"],
@@ -148,16 +145,18 @@ def _delivery(row: asyncpg.Record) -> Delivery:
         next_at=row["next_at"],
         created_at=row["created_at"],
         finished_at=row["finished_at"],
-        newest=tuple(
-            Attempt(
-                number=number,
-                gateway=gateway,
-                started_at=started_at,
-                ended_at=ended_at,
-                outcome=outcome,
-                gateway_id=gateway_id,
-                reason=reason,
-            )
-            for number, gateway, started_at, ended_at, outcome, gateway_id, reason in attempts
-        ),
+        newest=tuple(_attempt(text) for text in reversed(row["newest"])),
+    )
+
+
+def _attempt(text: str) -> Attempt:
+    number, gateway, started_at, ended_at, outcome, gateway_id, reason = msgspec.json.decode(text, type=_AttemptRow)
+    return Attempt(
+        number=number,
+        gateway=gateway,
+        started_at=started_at,
+        ended_at=ended_at,
+        outcome=outcome,
+        gateway_id=gateway_id,
+        reason=reason,
     )
