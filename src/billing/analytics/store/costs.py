@@ -45,8 +45,6 @@ class _Statement:
     async def fetch(self, connection: Connection, asked: AskedCosts, *, by_day: bool) -> list[asyncpg.Record]:
         what = by_day, asked.grouping, asked.project_id
         rows: list[asyncpg.Record] = []
-        # A plan for any account at all nests loops over what it takes for single rows: seconds instead of milliseconds.
-        await connection.execute("SET LOCAL plan_cache_mode = force_custom_plan")
         if asked.billed is not None:
             days = asked.billed
             rows += await connection.fetch(self._billed, [asked.account_id], days.first_day, days.end_day, *what)
