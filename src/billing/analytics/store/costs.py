@@ -45,6 +45,8 @@ class _Statement:
     async def fetch(self, connection: Connection, asked: AskedCosts, *, by_day: bool) -> list[asyncpg.Record]:
         what = by_day, asked.grouping, asked.project_id
         rows: list[asyncpg.Record] = []
+        # Among many accounts, a plan made for the values asked for nests loops: seconds, where the plan for any takes milliseconds.
+        await connection.execute("SET LOCAL plan_cache_mode = force_generic_plan")
         if asked.billed is not None:
             days = asked.billed
             rows += await connection.fetch(self._billed, [asked.account_id], days.first_day, days.end_day, *what)
