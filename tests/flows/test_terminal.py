@@ -32,6 +32,8 @@ def watch(*arguments: str, settings: dict[str, str], columns: int = 100) -> tupl
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
     variables = {**environment(**settings), "TERM": "xterm-256color"}
+    for name in ("COLUMNS", "LINES"):  # of whatever runs the tests: they would outweigh the terminal's own
+        variables.pop(name, None)
     process = subprocess.Popen([BILLING, *arguments], env=variables, stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)
     sent = bytearray()

@@ -43,7 +43,14 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 DOCUMENT = Path(__file__).parents[2] / "docs" / "audit.md"
 # What is not an operator's act: the platform's data, and what stores nothing.
 EXCEPTIONS = {"POST /events", "PUT /accounts/{account_id}/resources/{resource_id}", "POST /quotes"}
-KEY_EVENTS = {"POST /account/api-keys": "key.created", "DELETE /account/api-keys/{key_id}": "key.revoked"}
+KEY_EVENTS = {
+    "POST /account/api-keys": "key.created",
+    "DELETE /account/api-keys/{key_id}": "key.revoked",
+    "POST /account/webhooks": "webhook.created",
+    "PUT /account/webhooks/{webhook_id}": "webhook.updated",
+    "DELETE /account/webhooks/{webhook_id}": "webhook.deleted",
+    "POST /account/webhooks/{webhook_id}/rotate-secret": "webhook.secret_rotated",
+}
 OPENING = {"email": "new@example.com", "name": "Acme", "currency": "USD"}
 
 
@@ -143,7 +150,7 @@ class TestRoutes:
         assert [name for name, handler in found if handler.opt.get(AUDITED, True) not in {True, False}] == []
         assert [name for name, handler in found if "command" not in inspect.signature(handler.fn).parameters] == []
 
-    async def test_of_accounts_are_audited_where_keys_come_and_go(self):
+    async def test_of_accounts_are_audited_where_keys_and_webhooks_come_and_go(self):
         found = {name: handler.opt[AUDITED] for name, handler in writing(PUBLIC) if AUDITED in handler.opt}
         assert found == KEY_EVENTS
 

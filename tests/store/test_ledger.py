@@ -316,6 +316,7 @@ class TestRights:
             "notifications",
             "promotional_credits",
             "receipts",
+            "secret_keys",
             "transfers",
             "undone_credits",
         }
@@ -327,6 +328,9 @@ class TestRights:
             "alerts",  # by their account; what they told stays
             "day_rows",  # a gauge's day without a reading left, once its resource's end is known
             "idempotency_keys",  # pruned after 7 days
+            "jobs",  # that the program has no more
+            "webhook_attempts",  # pruned with their messages
+            "webhook_messages",  # pruned 90 days after their end
             "watched_accounts",  # once nothing of theirs is asked for
             "shortened_resources",  # work to be done
             "usage_events",  # one that turns out to lie outside its resource's life moves to quarantine
