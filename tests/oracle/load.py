@@ -134,6 +134,8 @@ async def _load_usage(connection: Connection, world: World, recorded_at: datetim
         if world.meters[event.meter] == "time_weighted"
     }
     await _copy(connection, "gauges", "account_id resource_id meter", sorted(gauges))
+    # Else the planner may go by the empty tables that worlds before this one left behind: nested scans of thousands of rows.
+    await connection.execute("ANALYZE resources, state_points, usage_events, day_rows, gauges")
     await connection.execute(
         """
         SELECT refold_gauges(array_agg(account_id), array_agg(resource_id), array_agg(meter), array_agg(day)) FROM day_rows

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 ACCOUNTS = 1500
 CHUNK = 60
-CHARGES = int(os.environ.get("LINESERVE_TEST_CHARGES", "40000"))
+CHARGES = int(os.environ.get("LINESERVE_TEST_CHARGES", "20000"))
 PARTS = 4  # so that the workers of a run share them
 CHARGES_NIGHTLY = 1_000_000
 SHOWN = 5
