@@ -14,15 +14,15 @@ run: .venv/.runtime
 test: check
 
 check: .venv/.dev
-	$(BIN)/ruff format --check --quiet src tests
-	$(BIN)/ruff check --quiet src tests
+	$(BIN)/ruff format --check --quiet src tests bench tools
+	$(BIN)/ruff check --quiet src tests bench tools
 	$(BIN)/basedpyright --warnings
 	$(BIN)/lint-imports --no-logo
 	$(PYTEST) -q -n 2 --dist worksteal $(ARGS)
 
 fmt: .venv/.dev
-	$(BIN)/ruff check --quiet --fix-only src tests
-	$(BIN)/ruff format --quiet src tests
+	$(BIN)/ruff check --quiet --fix-only src tests bench tools
+	$(BIN)/ruff format --quiet src tests bench tools
 
 # Write the expected files (schema, API description, stories) as the code now makes them; read the difference before a commit.
 golden: .venv/.dev
