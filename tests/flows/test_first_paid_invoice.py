@@ -419,6 +419,7 @@ class TestKill9:
 
     MONTHS = ("2024-01", "2024-02")
     DELAYS_S = (0.0, 0.06)
+    PATIENCE_S = 90  # the work of a worker that was killed is taken up after 30 s, twice at the worst
 
     def test_loses_and_doubles_nothing(self, installation_folder: Path):
         home = str(installation_folder / "killed")
@@ -439,6 +440,7 @@ class TestKill9:
                     runs = eventually(
                         lambda: one.ask("/runs")["runs"],
                         lambda runs: all(run["status"] == "completed" for run in runs),
+                        patience_s=self.PATIENCE_S,
                     )
                     invoices = one.get("/account/invoices")["invoices"]
                     assert len(runs) == len(self.MONTHS)

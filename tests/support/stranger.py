@@ -82,9 +82,9 @@ def read(answer: httpx2.Response) -> Any:
     return json.loads(answer.text, parse_float=Decimal)
 
 
-def eventually(look: Callable[[], Any], is_so: Callable[[Any], bool]) -> Any:
+def eventually(look: Callable[[], Any], is_so: Callable[[Any], bool], *, patience_s: float = PATIENCE_S) -> Any:
     """What is seen once it is so. Fails with the last sight of it."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + patience_s
     while not is_so(seen := look()):
         assert time.monotonic() < deadline, seen
         time.sleep(0.05)

@@ -23,6 +23,10 @@ class ServerStillInUse(DatabaseStartError):
     """Processes of the last server have not left its shared memory yet; the start is tried again."""
 
 
+class ServerDiedSilently(DatabaseStartError):
+    """The launched server is gone without a word, as one that was killed from outside is; the start is tried once more."""
+
+
 def from_os_error(error: OSError, *, home: Path) -> DatabaseStartError:
     """The line for an operation on files or processes that the system refused."""
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
@@ -41,7 +45,9 @@ def from_log(text: str, *, doing: str, home: Path, log: Path) -> DatabaseStartEr
     severe = [message for level, message in messages if level != "LOG"]
     if severe and "contains errors" in severe[0]:  # those are told before
         severe = [message for _, message in messages]
-    lines = severe or [line for line in text.splitlines() if line.strip()][-1:] or ["it said nothing"]
+    lines = severe or [line for line in text.splitlines() if line.strip()][-1:]
+    if not lines:
+        return ServerDiedSilently(f"{doing} failed: it was gone at once and said nothing (its log: {log})")
     kind = ServerStillInUse if "still in use" in text else DatabaseStartError
     return kind(f"{doing} failed: {lines[0]} (its log: {log})")
 

@@ -13,13 +13,14 @@ from pathlib import Path
 
 from billing.kit.embedded_postgres import processes
 from billing.kit.embedded_postgres.cluster import Cluster
-from billing.kit.embedded_postgres.faults import DatabaseStartError, ServerStillInUse
+from billing.kit.embedded_postgres.faults import DatabaseStartError, ServerDiedSilently, ServerStillInUse
 from billing.kit.embedded_postgres.folders import SOCKET_NAME, Folders, remove_short
 from billing.kit.embedded_postgres.processes import POLL_S
 
 _READY_LIMIT_S = 600  # recovery after a crash may have much to read
 _STILL_IN_USE_LIMIT_S = 20.0
 _STILL_IN_USE_PAUSE_S = 0.1
+_SILENT_DEATHS_MAX = 2
 _FAST_STOP_LIMIT_S = 20.0
 _IMMEDIATE_STOP_LIMIT_S = 10.0
 _SESSIONS_END_LIMIT_S = 5.0
@@ -90,11 +91,16 @@ async def launch(cluster: Cluster) -> Server:
         await _clear_remains(folders.data, socket_folder)
         command = cluster.configure(socket_folder)
         give_up_at = time.monotonic() + _STILL_IN_USE_LIMIT_S
+        silent_deaths = 0
         while True:
             start = os.fstat(log).st_size
             pid = processes.detach(command, cluster.run_as, folder=folders.data, log=log)
             try:
                 return await _ready(cluster, pid, since=start)
+            except ServerDiedSilently:
+                silent_deaths += 1
+                if silent_deaths == _SILENT_DEATHS_MAX:
+                    raise
             except ServerStillInUse:
                 if time.monotonic() > give_up_at:
                     raise
