@@ -1937,7 +1937,8 @@ CREATE VIEW public.resource_spans_v AS
     points.units,
     points.status,
     points.start_at,
-    LEAST(points.next_at, resources.deleted_at) AS end_at
+    LEAST(points.next_at, resources.deleted_at) AS end_at,
+    resources.account_id AS resource_account_id
    FROM (( SELECT state_points.account_id,
             state_points.resource_id,
             state_points.plan,

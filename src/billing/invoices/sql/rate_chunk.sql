@@ -19,7 +19,7 @@
             AND 3 * total.total_minor > greatest(10 * last_three.sum_minor, 3 * 10000 * currencies_v.minor_per_major) THEN 'total_unusual'
     END AS objection
     FROM sums
-    JOIN accounts_v ON accounts_v.account_id = sums.account_id
+    JOIN accounts_v ON accounts_v.account_id = sums.account_id AND accounts_v.account_id = ANY ($1)
     JOIN currencies_v ON currencies_v.currency = sums.currency
     CROSS JOIN LATERAL (
         -- with the taxes of today: those of the issue, unless a rate changes in between
@@ -39,6 +39,7 @@
             FROM invoices
             JOIN invoice_states ON invoice_states.account_id = invoices.account_id AND invoice_states.invoice_id = invoices.invoice_id
             WHERE invoices.account_id = sums.account_id AND invoices.kind = 'invoice' AND invoice_states.status <> 'void'
+                AND total.total_minor > 10000 * currencies_v.minor_per_major  -- else not looked at
             ORDER BY issued_at DESC, invoices.invoice_id DESC
             LIMIT 3
         ) AS invoices
@@ -68,6 +69,7 @@
     JOIN lines ON lines.account_id = drafted.account_id
     JOIN prices_v ON prices_v.price_id = lines.price_id
     JOIN projects_v ON projects_v.account_id = lines.account_id AND projects_v.project_id = lines.project_id
+        AND projects_v.account_id = ANY ($1)
     LEFT JOIN meters_v ON prices_v.kind = 'meter' AND meters_v.meter = prices_v.item
     CROSS JOIN LATERAL (
 \ir shown_line.sql

@@ -9,18 +9,26 @@
 
 -- Quantities: seconds of a plan by state, and each meter's own aggregate, per resource.
 \ir plan_quantities.sql
-meter_quantities AS (
-    SELECT day_rows_v.account_id, day_rows_v.resource_id, day_rows_v.meter,
-        CASE meters_v.aggregation
-            WHEN 'sum' THEN sum(day_rows_v.total)
-            WHEN 'max' THEN max(day_rows_v.highest)
-            ELSE (array_agg(day_rows_v.latest ORDER BY day_rows_v.day DESC) FILTER (WHERE meters_v.aggregation = 'last'))[1]
-        END AS quantity
+meter_sums AS (
+    SELECT account_id, resource_id, meter, sum(total) AS total, max(highest) AS highest
     FROM day_rows_v
-    JOIN meters_v ON meters_v.meter = day_rows_v.meter
+    WHERE account_id = ANY ($1) AND NOT is_gauge AND day >= ($2 AT TIME ZONE 'UTC')::date AND day < ($3 AT TIME ZONE 'UTC')::date
+    GROUP BY account_id, resource_id, meter
+),
+meter_quantities AS (
+    SELECT meter_sums.account_id, meter_sums.resource_id, meter_sums.meter,
+        CASE meters_v.aggregation WHEN 'sum' THEN meter_sums.total ELSE meter_sums.highest END AS quantity
+    FROM meter_sums
+    JOIN meters_v ON meters_v.meter = meter_sums.meter AND meters_v.aggregation IN ('sum', 'max')
+    UNION ALL
+    -- apart, for an aggregate in an order would have all day rows sorted
+    (SELECT DISTINCT ON (day_rows_v.account_id, day_rows_v.resource_id, day_rows_v.meter)
+        day_rows_v.account_id, day_rows_v.resource_id, day_rows_v.meter, day_rows_v.latest
+    FROM day_rows_v
+    JOIN meters_v ON meters_v.meter = day_rows_v.meter AND meters_v.aggregation = 'last'
     WHERE day_rows_v.account_id = ANY ($1) AND NOT day_rows_v.is_gauge
         AND day_rows_v.day >= ($2 AT TIME ZONE 'UTC')::date AND day_rows_v.day < ($3 AT TIME ZONE 'UTC')::date
-    GROUP BY day_rows_v.account_id, day_rows_v.resource_id, day_rows_v.meter, meters_v.aggregation
+    ORDER BY day_rows_v.account_id, day_rows_v.resource_id, day_rows_v.meter, day_rows_v.day DESC)
 ),
 counted AS (SELECT $2 AS since, least($3, $4) AS until),
 \ir gauge_quantities.sql

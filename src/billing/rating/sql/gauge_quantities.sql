@@ -1,7 +1,8 @@
 -- Unit-seconds of each gauge of the accounts $1 within `counted` (since, a midnight, to until): a reading holds until the next one or
 -- the resource's end, and does not count while the resource is being deleted.
 deleting AS (
-    SELECT DISTINCT account_id, resource_id FROM resource_spans_v WHERE account_id = ANY ($1) AND status = 'deleting'
+    SELECT DISTINCT account_id, resource_id FROM resource_spans_v
+    WHERE account_id = ANY ($1) AND resource_account_id = ANY ($1) AND status = 'deleting'
 ),
 gauge_days AS (
     SELECT gauges_v.account_id, gauges_v.resource_id, gauges_v.meter,
@@ -29,7 +30,7 @@ gauge_days AS (
             AND day_rows_v.day < (counted.since AT TIME ZONE 'UTC')::date
         ORDER BY day_rows_v.day DESC LIMIT 1)
     ) AS days
-    WHERE gauges_v.account_id = ANY ($1) AND coalesce(resources_v.deleted_at, 'infinity') > counted.since
+    WHERE gauges_v.account_id = ANY ($1) AND resources_v.account_id = ANY ($1) AND coalesce(resources_v.deleted_at, 'infinity') > counted.since
 ),
 gauge_quantities AS (
     SELECT account_id, resource_id, meter, sum(

@@ -4,7 +4,7 @@ plan_quantities AS (
         sum(extract(epoch FROM least(coalesce(end_at, 'infinity'), $3::timestamptz + $6::interval, $4::timestamptz)
             - greatest(start_at, $2::timestamptz))) AS quantity
     FROM resource_spans_v
-    WHERE account_id = ANY ($1) AND plan IS NOT NULL AND status <> 'deleting'  -- no price bills what is being deleted
+    WHERE account_id = ANY ($1) AND resource_account_id = ANY ($1) AND plan IS NOT NULL AND status <> 'deleting'  -- no price bills what is being deleted
         AND start_at < least($3 + $6, $4) AND coalesce(end_at, 'infinity') > $2
     GROUP BY account_id, resource_id, plan, units, status
 ),

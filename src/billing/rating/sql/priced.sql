@@ -7,7 +7,7 @@ located AS (
     JOIN scope ON scope.account_id = quantities.account_id
     JOIN resources_v ON resources_v.account_id = quantities.account_id AND resources_v.resource_id = quantities.resource_id
     LEFT JOIN homes ON homes.account_id = quantities.account_id AND homes.resource_id = quantities.resource_id
-    WHERE quantities.quantity > 0
+    WHERE quantities.quantity > 0 AND resources_v.account_id = ANY ($1)
 ),
 
 -- The price in force: contract before general, this region before any, the newest start; looked up once per distinct key.
@@ -82,16 +82,19 @@ line_splits AS (
     SELECT charges.kind, charges.account_id, charges.price_id, charges.charge_resource_id, charges.units, charges.denominator,
         charges.amount_minor AS charge_amount_minor, charges.cost AS charge_cost, charges.quantity AS charge_quantity,
         charges.billed_quantity, charges.cap_applied, line_parts.quantity, line_parts.project_id, line_parts.region,
-        line_parts.type, line_parts.resource_name,
-        div(charges.amount_minor * line_parts.quantity, charges.quantity) AS whole_minor,
-        mod(charges.amount_minor * line_parts.quantity, charges.quantity) AS rest_minor,
-        div(charges.cost * 1e12 * line_parts.quantity, charges.quantity) AS whole_cost,
-        mod(charges.cost * 1e12 * line_parts.quantity, charges.quantity) AS rest_cost
+        line_parts.type, line_parts.resource_name
     FROM charges
     JOIN line_parts ON line_parts.account_id = charges.account_id AND line_parts.price_id = charges.price_id
         AND line_parts.charge_resource_id = charges.charge_resource_id AND line_parts.units = charges.units
 ),
 lines AS (
+    -- the only part of a charge is the charge: no quantity is 0
+    SELECT kind, account_id, price_id, charge_resource_id, units, denominator, quantity, charge_quantity, billed_quantity,
+        charge_cost, cap_applied, project_id, region, type, resource_name,
+        charge_amount_minor AS amount_minor, charge_cost AS unrounded
+    FROM line_splits
+    WHERE quantity = charge_quantity
+    UNION ALL
     SELECT kind, account_id, price_id, charge_resource_id, units, denominator, quantity, charge_quantity, billed_quantity,
         charge_cost, cap_applied, project_id, region, type, resource_name,
         whole_minor + (charge_amount_minor - sum(whole_minor) OVER charge
@@ -99,16 +102,21 @@ lines AS (
         (whole_cost + (charge_cost * 1e12 - sum(whole_cost) OVER charge
             >= row_number() OVER (charge ORDER BY rest_cost DESC, project_id, region))::integer) * 0.000000000001 AS unrounded
     FROM line_splits
+    CROSS JOIN LATERAL (
+        SELECT div(charge_amount_minor * quantity, charge_quantity) AS whole_minor,
+            mod(charge_amount_minor * quantity, charge_quantity) AS rest_minor,
+            div(charge_cost * 1e12 * quantity, charge_quantity) AS whole_cost,
+            mod(charge_cost * 1e12 * quantity, charge_quantity) AS rest_cost
+    ) AS splits
+    WHERE quantity <> charge_quantity
     WINDOW charge AS (PARTITION BY kind, account_id, price_id, charge_resource_id, units)
 ),
 
 -- Shares: the parts of a line by resource.
 share_splits AS (
     SELECT lines.kind, lines.account_id, lines.price_id, lines.charge_resource_id, lines.units, lines.denominator,
-        lines.project_id, lines.region, lines.amount_minor AS line_amount_minor, lines.billed_quantity,
-        parts.resource_id, parts.resource_name, parts.type, parts.quantity,
-        div(lines.amount_minor * parts.quantity, lines.quantity) AS whole_minor,
-        mod(lines.amount_minor * parts.quantity, lines.quantity) AS rest_minor
+        lines.project_id, lines.region, lines.amount_minor AS line_amount_minor, lines.quantity AS line_quantity, lines.billed_quantity,
+        parts.resource_id, parts.resource_name, parts.type, parts.quantity
     FROM lines
     JOIN parts ON parts.account_id = lines.account_id AND parts.price_id = lines.price_id
         AND parts.charge_resource_id = lines.charge_resource_id AND parts.units = lines.units
@@ -116,9 +124,19 @@ share_splits AS (
 ),
 shares AS (
     SELECT kind, account_id, price_id, charge_resource_id, units, denominator, project_id, region, resource_id, resource_name, type,
+        quantity, billed_quantity, line_amount_minor AS amount_minor
+    FROM share_splits
+    WHERE quantity = line_quantity
+    UNION ALL
+    SELECT kind, account_id, price_id, charge_resource_id, units, denominator, project_id, region, resource_id, resource_name, type,
         quantity, billed_quantity,
         whole_minor + (line_amount_minor - sum(whole_minor) OVER line
             >= row_number() OVER (line ORDER BY rest_minor DESC, resource_id))::integer AS amount_minor
     FROM share_splits
+    CROSS JOIN LATERAL (
+        SELECT div(line_amount_minor * quantity, line_quantity) AS whole_minor,
+            mod(line_amount_minor * quantity, line_quantity) AS rest_minor
+    ) AS splits
+    WHERE quantity <> line_quantity
     WINDOW line AS (PARTITION BY kind, account_id, price_id, charge_resource_id, units, project_id, region)
 )

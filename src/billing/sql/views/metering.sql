@@ -2,7 +2,8 @@
 CREATE OR REPLACE VIEW resource_spans_v AS
 SELECT
     points.account_id, points.resource_id, points.plan, points.units, points.status, points.start_at,
-    least(points.next_at, resources.deleted_at) AS end_at  -- null: still so
+    least(points.next_at, resources.deleted_at) AS end_at,  -- null: still so
+    resources.account_id AS resource_account_id  -- the same once more: who asks for some accounts has both tables read by it
 FROM (
     SELECT account_id, resource_id, plan, units, status, effective_at AS start_at,
         lead(effective_at) OVER (PARTITION BY account_id, resource_id ORDER BY effective_at) AS next_at
