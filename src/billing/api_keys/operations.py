@@ -18,9 +18,11 @@ from billing.core import ids
 from billing.core.errors import Forbidden, InvalidParameter, IpNotAllowed, Unauthorized
 from billing.kit import outbox
 from billing.kit.auth import Caller, Operator, Permission
+from billing.kit.db import ACQUIRE_TIMEOUT_S
+from billing.kit.gathering import Gathered
 
 if TYPE_CHECKING:
-    from billing.kit.db import Connection, Database, Tx
+    from billing.kit.db import Database, Tx
 
 _NOTED_MAX = 10_000
 _DATABASE_AWAY = (asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError, asyncpg.InterfaceError, OSError)
@@ -135,77 +137,83 @@ async def create_operator_key(
     return issued
 
 
-async def authenticate(
-    connection: Connection, *, token: str, ip: str, now: datetime
-) -> tuple[Caller, store.PresentedKey]:
-    """The caller of a public key, from one read, and the key as it was found.
+def caller_of(key: store.PresentedKey | None, *, digest: bytes, ip: str, now: datetime) -> Caller:
+    """The caller with a key as it was found by a digest.
 
     Raises Unauthorized for one that is unknown, expired or revoked, or whose account is closed; IpNotAllowed.
     """
-    digest = rules.digest_of(token)
-    key = await store.find_presented(connection, digest=digest)
     if key is None or not hmac.compare_digest(key.digest, digest):
         raise Unauthorized
     if rules.has_expired(key.expires_at, now=now) or key.account_status == "closed":
         raise Unauthorized
-    if not rules.is_ip_allowed(ip, ranges=key.ranges):
+    if not rules.is_ip_allowed(ip, ranges=key.ip_whitelist):
         raise IpNotAllowed
-    caller = Caller(
+    return Caller(
         account_id=key.account_id,
         key_id=key.key_id,
-        permissions=frozenset(key.permissions),
+        permissions=key.permissions,
         account_status=key.account_status,
         currency=key.currency,
-        expires_at=key.expires_at,
-        ip_whitelist=tuple(rules.show_range(network) for network in key.ranges),
     )
-    return caller, key
 
 
-async def authenticate_operator(
-    connection: Connection, *, token: str, now: datetime
-) -> tuple[Operator, store.PresentedOperatorKey]:
-    """The operator of a key, from one read, and the key as it was found. Raises Unauthorized."""
-    digest = rules.digest_of(token)
-    key = await store.find_presented_operator(connection, digest=digest)
+def operator_of(key: store.PresentedOperatorKey | None, *, digest: bytes, now: datetime) -> Operator:
+    """The operator with a key as it was found by a digest. Raises Unauthorized."""
     if key is None or not hmac.compare_digest(key.digest, digest) or rules.has_expired(key.expires_at, now=now):
         raise Unauthorized
-    return Operator(key_id=key.key_id, name=key.name, scopes=frozenset(key.scopes)), key
+    return Operator(key_id=key.key_id, name=key.name, scopes=frozenset(key.scopes))
 
 
 class Keyring:
-    """Reads the keys of calls for the web edge, and notes their use at most once a minute, after the call went on."""
+    """Reads the keys of calls for the web edge, those of calls at once together.
+
+    Nothing is remembered: a revoked key is refused from the revocation's commit on. Uses are noted at most once a minute,
+    after the call went on.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._callers = Gathered(self._find_callers, limit_s=ACQUIRE_TIMEOUT_S)
+        self._operators = Gathered(self._find_operators, limit_s=ACQUIRE_TIMEOUT_S)
         self._noted: dict[bytes, datetime] = {}
         self._notes: set[asyncio.Task[None]] = set()
 
     async def read_caller(self, *, token: str, ip: str) -> Caller:
-        """As `authenticate`; a key with a wrong form or checksum is refused without a look at the database."""
+        """As `caller_of`; a key with a wrong form or checksum is refused without a look at the database."""
         if not rules.is_well_formed(token, prefix=PUBLIC_PREFIX):
             raise Unauthorized
+        digest = rules.digest_of(token)
+        key = await self._callers.get(digest)
         now = self._database.clock()
-        async with self._database.reading() as reading:
-            caller, key = await authenticate(reading.connection, token=token, ip=ip, now=now)
+        caller = caller_of(key, digest=digest, ip=ip, now=now)
         self._note(key, now)
         return caller
 
     async def read_operator(self, *, token: str, ip: str) -> Operator:  # noqa: ARG002 the edge passes it to both readers
-        """As `authenticate_operator`, with the same first look at the form."""
+        """As `operator_of`, with the same first look at the form."""
         if not rules.is_well_formed(token, prefix=OPERATOR_PREFIX):
             raise Unauthorized
+        digest = rules.digest_of(token)
+        key = await self._operators.get(digest)
         now = self._database.clock()
-        async with self._database.reading() as reading:
-            operator, key = await authenticate_operator(reading.connection, token=token, now=now)
+        operator = operator_of(key, digest=digest, now=now)
         self._note(key, now)
         return operator
+
+    async def _find_callers(self, digests: Sequence[bytes]) -> dict[bytes, store.PresentedKey]:
+        async with self._database.reading() as reading:
+            return await store.find_presented(reading.connection, digests=digests)
+
+    async def _find_operators(self, digests: Sequence[bytes]) -> dict[bytes, store.PresentedOperatorKey]:
+        async with self._database.reading() as reading:
+            return await store.find_presented_operators(reading.connection, digests=digests)
 
     async def close(self) -> None:
         """Wait for the notes under way."""
         await asyncio.gather(*self._notes, return_exceptions=True)
 
-    def _note(self, key: store.PresentedKey | store.PresentedOperatorKey, now: datetime) -> None:
+    def _note(self, key: store.PresentedKey | store.PresentedOperatorKey | None, now: datetime) -> None:
+        assert key is not None
         noted = max(filter(None, (key.last_used_at, self._noted.get(key.digest))), default=None)
         if noted is not None and now - noted < store.USE_NOTED_EVERY:
             return

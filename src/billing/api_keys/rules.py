@@ -11,6 +11,7 @@ import ipaddress
 import zlib
 from collections.abc import Callable, Iterable, Sequence, Set
 from datetime import datetime
+from functools import lru_cache
 from typing import get_args
 
 from billing.api_keys.model import Scope
@@ -74,17 +75,20 @@ def show_range(network: IPNetwork) -> str:
     return str(network.network_address) if network.prefixlen == network.max_prefixlen else str(network)
 
 
-def is_ip_allowed(address: str, *, ranges: Sequence[IPNetwork]) -> bool:
+def is_ip_allowed(address: str, *, ranges: Sequence[str]) -> bool:
     """Whether an address is in one of the ranges; no ranges allow any. An unreadable address is in none."""
-    if not ranges:
-        return True
+    return not ranges or _is_in_one(address, tuple(ranges))
+
+
+@lru_cache(maxsize=10_000)  # the same addresses call again and again
+def _is_in_one(address: str, ranges: tuple[str, ...]) -> bool:
     try:
         host = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return False
     if isinstance(host, ipaddress.IPv6Address) and host.ipv4_mapped is not None:
         host = host.ipv4_mapped
-    return any(host in own for own in ranges)
+    return any(host in parse_range(own) for own in ranges)
 
 
 def widens(

@@ -12,7 +12,6 @@ from billing.api_keys import rules
 from billing.api_keys.model import ApiKey, Scope
 from billing.core.errors import NotFound
 from billing.core.page import Page, PageRequest
-from billing.kit.auth import Permission
 
 if TYPE_CHECKING:
     import asyncpg
@@ -37,8 +36,8 @@ class PresentedKey:
     digest: bytes
     key_id: UUID
     account_id: UUID
-    permissions: tuple[Permission, ...]
-    ranges: tuple[rules.IPNetwork, ...]
+    permissions: frozenset[str]
+    ip_whitelist: tuple[str, ...]
     expires_at: datetime | None
     last_used_at: datetime | None
     account_status: str
@@ -77,31 +76,33 @@ async def insert_key(connection: Connection, *, key: ApiKey, digest: bytes) -> N
     )
 
 
-async def find_presented(connection: Connection, *, digest: bytes) -> PresentedKey | None:
-    """The unrevoked key with this digest and its account's state, or None. Authentication's one read."""
-    record = await connection.fetchrow(
+async def find_presented(connection: Connection, *, digests: Sequence[bytes]) -> dict[bytes, PresentedKey]:
+    """The unrevoked keys with these digests and their accounts' state. Authentication's one read."""
+    records = await connection.fetch(
         """
-        SELECT api_keys.digest, api_keys.key_id, api_keys.account_id, api_keys.permissions, api_keys.ip_whitelist,
-               api_keys.expires_at, api_keys.last_used_at, accounts_v.status AS account_status, accounts_v.currency
+        SELECT api_keys.digest, api_keys.key_id, api_keys.account_id, api_keys.permissions,
+               api_keys.ip_whitelist::text[] AS ip_whitelist, api_keys.expires_at, api_keys.last_used_at,
+               accounts_v.status AS account_status, accounts_v.currency
         FROM api_keys
         JOIN accounts_v ON accounts_v.account_id = api_keys.account_id
-        WHERE api_keys.digest = $1 AND api_keys.revoked_at IS NULL
+        WHERE api_keys.digest = ANY ($1::bytea[]) AND api_keys.revoked_at IS NULL
         """,
-        digest,
+        digests,
     )
-    if record is None:
-        return None
-    return PresentedKey(
-        digest=record["digest"],
-        key_id=record["key_id"],
-        account_id=record["account_id"],
-        permissions=tuple(record["permissions"]),
-        ranges=tuple(record["ip_whitelist"]),
-        expires_at=record["expires_at"],
-        last_used_at=record["last_used_at"],
-        account_status=record["account_status"],
-        currency=record["currency"],
-    )
+    return {
+        record["digest"]: PresentedKey(
+            digest=record["digest"],
+            key_id=record["key_id"],
+            account_id=record["account_id"],
+            permissions=frozenset(record["permissions"]),
+            ip_whitelist=tuple(record["ip_whitelist"]),
+            expires_at=record["expires_at"],
+            last_used_at=record["last_used_at"],
+            account_status=record["account_status"],
+            currency=record["currency"],
+        )
+        for record in records
+    }
 
 
 async def get_key(connection: Connection, *, account_id: UUID, key_id: UUID) -> ApiKey:
@@ -220,26 +221,29 @@ async def insert_operator_key(
     )
 
 
-async def find_presented_operator(connection: Connection, *, digest: bytes) -> PresentedOperatorKey | None:
-    """The unrevoked operator's key with this digest, or None."""
-    record = await connection.fetchrow(
+async def find_presented_operators(
+    connection: Connection, *, digests: Sequence[bytes]
+) -> dict[bytes, PresentedOperatorKey]:
+    """The unrevoked operators' keys with these digests."""
+    records = await connection.fetch(
         """
         SELECT digest, key_id, name, scopes, expires_at, last_used_at
         FROM operator_keys
-        WHERE digest = $1 AND revoked_at IS NULL
+        WHERE digest = ANY ($1::bytea[]) AND revoked_at IS NULL
         """,
-        digest,
+        digests,
     )
-    if record is None:
-        return None
-    return PresentedOperatorKey(
-        digest=record["digest"],
-        key_id=record["key_id"],
-        name=record["name"],
-        scopes=tuple(record["scopes"]),
-        expires_at=record["expires_at"],
-        last_used_at=record["last_used_at"],
-    )
+    return {
+        record["digest"]: PresentedOperatorKey(
+            digest=record["digest"],
+            key_id=record["key_id"],
+            name=record["name"],
+            scopes=tuple(record["scopes"]),
+            expires_at=record["expires_at"],
+            last_used_at=record["last_used_at"],
+        )
+        for record in records
+    }
 
 
 async def mark_operator_used(connection: Connection, *, digest: bytes, now: datetime) -> None:

@@ -10,7 +10,7 @@ import ipaddress
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from functools import lru_cache
 from typing import Literal, Protocol, TypeAlias
 from uuid import UUID
 
@@ -45,8 +45,6 @@ class Caller:
     permissions: frozenset[str]
     account_status: str
     currency: str
-    expires_at: datetime | None = None
-    ip_whitelist: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +125,8 @@ def client_address(peer: str, headers: Headers, *, trusted_proxies: Sequence[Net
     trusted proxies, to the first address that is not one. What stands left of it was written by the client and is not
     believed.
     """
+    if not trusted_proxies:
+        return _shown_address(peer)
     address = _address(peer)
     if address is None:
         return ""
@@ -139,6 +139,12 @@ def client_address(peer: str, headers: Headers, *, trusted_proxies: Sequence[Net
             break
         address = before
     return str(address)
+
+
+@lru_cache(maxsize=10_000)  # the same peers call again and again
+def _shown_address(peer: str) -> str:
+    address = _address(peer)
+    return "" if address is None else str(address)
 
 
 def read_networks(texts: Sequence[str]) -> tuple[Network, ...]:

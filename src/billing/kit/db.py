@@ -16,6 +16,7 @@ from uuid import UUID
 import asyncpg
 
 from billing.core import ids
+from billing.kit.sessions import SessionPool
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -29,6 +30,8 @@ RandomBits = Callable[[int], int]
 APP_ROLE = "lineserve_app"
 ACQUIRE_TIMEOUT_S = 2.5  # a caller hears 503 within 3 s
 _CONNECT_TIMEOUT_S = 5
+_QUERIES_MAX = 50_000
+_IDLE_S = 300.0
 
 
 def system_clock() -> datetime:
@@ -109,10 +112,14 @@ async def open_pool(
     }
     if role is not None:
         settings["role"] = role
-    return await asyncpg.create_pool(
+    return await SessionPool(
         dsn,
         min_size=1,
         max_size=size,
+        max_queries=_QUERIES_MAX,
+        max_inactive_connection_lifetime=_IDLE_S,
+        loop=None,
+        record_class=asyncpg.Record,
         server_settings=settings,
         command_timeout=60,
         timeout=_CONNECT_TIMEOUT_S,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import structlog
-from litestar import Litestar, Request, Response
+from litestar import Litestar, Request
 from litestar.datastructures import State
+from litestar.exceptions import ClientException
 from litestar.handlers import HTTPRouteHandler
 
 from billing.kit.auth import Authenticator, CallerReader, Headers, OperatorReader, read_networks
@@ -25,10 +26,9 @@ from billing.kit.web.endpoints import (
     Edge,
     make_endpoint,
     options_endpoints,
-    request_id_of,
 )
 from billing.kit.web.errors import answer_of_error
-from billing.kit.web.paths import routed_path
+from billing.kit.web.paths import read_parameters, routed_path
 from billing.kit.web.rate_limits import RateLimits
 
 if TYPE_CHECKING:
@@ -44,14 +44,20 @@ if TYPE_CHECKING:
         Send,
     )
 
-    from billing.kit.web.answers import Answer
+    Endpoint = Callable[[Request[Any, Any, Any]], Awaitable[ASGIApp]]
 
 CORS_ORIGINS = "cors_origins"  # under this name the application's state holds them
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9_-]{1,64}")
+_HOST = re.compile(rb"[0-9A-Za-z!$&'()*+,;=._~:\[\]@%-]*")
+_IDS_DRAWN = 64
 
 
 class HttpApp(Litestar):
-    """Litestar, with a request id and safe headers on every answer, those of unknown paths too."""
+    """Endpoints behind Litestar's router, with a request id and safe headers on every answer, those of unknown paths too.
+
+    The router's own way to a handler and back (dependencies, parameters, a Response) is not gone: endpoints read the request
+    themselves, and it would cost a tenth of a read (docs/performance.md).
+    """
 
     async def __call__(
         self, scope: Scope | LifeSpanScope, receive: Receive | LifeSpanReceive, send: Send | LifeSpanSend
@@ -61,12 +67,28 @@ class HttpApp(Litestar):
             await super().__call__(scope, receive, send)
             return
         scope = cast("HTTPScope", scope)  # websockets are not served
+        receive, send = cast("Receive", receive), cast("Send", send)
         request_id = _request_id(scope["headers"])
         state = scope["state"] = {REQUEST_ID: request_id}
-        scope["path"] = routed_path(scope)
         origins: Collection[str] = self.state.get(CORS_ORIGINS, ())
         with structlog.contextvars.bound_contextvars(request_id=request_id):
-            await super().__call__(scope, receive, _with_headers(send, scope, state, origins))
+            try:
+                endpoint = self._route(scope)
+                answer = await endpoint(Request(scope, receive))
+            except Exception as error:  # each has its answer
+                with structlog.contextvars.bound_contextvars(**state.get(LOGGED, {})):
+                    answer = answer_of_error(error, request_id=request_id)
+            await answer(scope, receive, _with_headers(send, scope, state, origins))
+
+    def _route(self, scope: HTTPScope) -> Endpoint:
+        """The endpoint of a request, its path's parameters read. Raises the router's errors."""
+        scope["path"] = path = routed_path(scope)
+        if not all(_HOST.fullmatch(value) for name, value in scope["headers"] if name == b"host"):
+            raise ClientException
+        routing = self.asgi_router.handle_routing(path=path, method=scope["method"])
+        _, handler, scope["path"], parameters, scope["path_template"] = routing
+        scope["path_params"] = read_parameters(parameters)
+        return cast("Endpoint", handler.fn)
 
 
 def build_app(
@@ -111,7 +133,6 @@ def build_app(
         logging_config=None,
         debug=False,
         state=State({CORS_ORIGINS: frozenset(cors_origins)}),
-        exception_handlers={Exception: _show_error},
     )
 
 
@@ -129,29 +150,22 @@ def unguarded_routes(app: Litestar) -> list[str]:
     return sorted(found)
 
 
-class _Shown(Response[bytes]):
-    """An answer of ours where the router wants a response of its own."""
-
-    def __init__(self, answer: Answer) -> None:
-        super().__init__(b"")
-        self._answer = answer
-
-    def to_asgi_response(self, *_: object, **__: object) -> ASGIApp:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return self._answer
-
-
-def _show_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    state = request.scope["state"]
-    with structlog.contextvars.bound_contextvars(**state.get(LOGGED, {})):
-        answer = answer_of_error(error, request_id=request_id_of(request.scope))
-    return _Shown(answer)
-
-
 def _request_id(headers: Headers) -> str:
     given = [value for name, value in headers if name == b"x-request-id"]
     if len(given) == 1 and _REQUEST_ID.fullmatch(given[0]):
         return given[0].decode("ascii")
-    return secrets.token_hex(16)
+    return next(_NEW_IDS)
+
+
+def _random_ids() -> Iterator[str]:
+    """Texts of 128 random bits; the system is asked for many at once."""
+    while True:
+        drawn = secrets.token_hex(16 * _IDS_DRAWN)
+        for start in range(0, len(drawn), 32):
+            yield drawn[start : start + 32]
+
+
+_NEW_IDS = _random_ids()
 
 
 def _with_headers(

@@ -31,7 +31,6 @@ from billing.kit.web.commands import Command, Slots
 from billing.kit.web.guards import GUARDS, PERMISSIONS, SCOPES, refusal_of
 from billing.kit.web.openapi.described import DESCRIBED, Described
 from billing.kit.web.paging import Meta, link_header
-from billing.kit.web.paths import read_parameters
 from billing.kit.web.queries import NoParameters, RawQuery
 from billing.kit.web.rate_limits import RATE_CLASS, RateLimits, header_lines, refusal
 from billing.kit.web.representations import etag_of
@@ -39,7 +38,7 @@ from billing.kit.web.schemas import UNDECLARED, Declared
 from billing.kit.web.values import text_fault
 
 if TYPE_CHECKING:
-    from litestar.types import Scope
+    from litestar.types import HTTPScope, Receive, Scope
 
 BASES: dict[Plane, str] = {"public": "/v1", "operator": "/operator/v1", "plain": ""}
 GUARD = "guard"  # under this name a registered handler's `opt` says which parameter guards it
@@ -69,7 +68,8 @@ class Edge:
 class Call:
     """One request on its way to a handler."""
 
-    request: Request[Any, Any, Any]
+    scope: HTTPScope
+    receive: Receive
     edge: Edge
     ip: str
     audited: str | bool = False
@@ -79,7 +79,7 @@ class Call:
     body: RawBody | None = None
 
 
-Source = Callable[[Call], Awaitable[object]]
+Source = Callable[[Call], object]  # what waits for something gives an awaitable
 
 
 def make_endpoint(handler: HTTPRouteHandler, *, plane: Plane, edge: Edge) -> HTTPRouteHandler:
@@ -97,26 +97,31 @@ def make_endpoint(handler: HTTPRouteHandler, *, plane: Plane, edge: Edge) -> HTT
     rate_class = handler.opt.get(RATE_CLASS)
     limits = edge.rate_limits.limits_of(rate_class, plane=plane) if edge.rate_limits and guard else ()
     described = _described(handler, names)
-    sources = {name: _source_of(name, plane, edge, in_path, function) for name in names if name != guard}
+    given = {name: edge.values[name] for name in names if name in edge.values} | {"db": edge.database}
+    constants = {name: given[name] for name in names if name in given}
+    sources = {
+        name: _source_of(name, plane, in_path, function) for name in names if name != guard and name not in constants
+    }
     takes_query = "query" in sources or plane == "plain"
     if "POST" in handler.http_methods and "body" not in sources:
         sources[NO_MEMBERS] = _no_members_source(plane)
 
     async def endpoint(request: Request[Any, Any, Any]) -> ASGIApp:
-        call = Call(request, edge, _client_address(request, edge), audited, described, limits)
         scope = request.scope
-        scope["state"][LOGGED] = {"method": scope["method"], "route": scope["path_template"], "ip": call.ip}
-        arguments: dict[str, object] = {}
+        ip = _client_address(scope, edge)
+        call = Call(scope, request.receive, edge, ip, audited, described, limits)
+        scope["state"][LOGGED] = {"method": scope["method"], "route": scope["path_template"], "ip": ip}
+        arguments = dict[str, object](constants)
         if guard is not None:
             arguments[guard] = await _authorize(call, guard, suspended_ok=suspended_ok)
-        scope["path_params"] = read_parameters(scope["path_params"])
-        _check_path(request)
-        if not takes_query:
-            RawQuery(_query_string(request)).refuse_any()
+        _check_path(scope)
+        if not takes_query and scope["query_string"]:
+            RawQuery(_query_string(scope)).refuse_any()
         for name, source in sources.items():
-            arguments[name] = await source(call)
+            value = source(call)
+            arguments[name] = await value if isinstance(value, Awaitable) else value
         arguments.pop(NO_MEMBERS, None)
-        return _answer_of(await function(**arguments), request)
+        return _answer_of(await function(**arguments), scope)
 
     methods: list[Method] = [
         *sorted(handler.http_methods),
@@ -142,7 +147,7 @@ def options_endpoints(endpoints: list[HTTPRouteHandler]) -> list[HTTPRouteHandle
 
 
 def _options_endpoint(path: str, allowed: str) -> HTTPRouteHandler:
-    async def options() -> ASGIApp:
+    async def options(request: Request[Any, Any, Any]) -> ASGIApp:  # noqa: ARG001 as every endpoint
         return Answer(status=204, headers={"Allow": allowed})
 
     return HTTPRouteHandler(path, http_method=HttpMethod.OPTIONS, status_code=200)(options)
@@ -163,22 +168,20 @@ def _path_parameters(paths: list[str]) -> set[str]:
     return {part.strip("{}").partition(":")[0] for part in parts}
 
 
-def _source_of(name: str, plane: Plane, edge: Edge, in_path: set[str], function: Callable[..., object]) -> Source:
+def _source_of(name: str, plane: Plane, in_path: set[str], function: Callable[..., object]) -> Source:
     if name in in_path:
-        return _path_value(name)
+        return lambda call: call.scope["path_params"][name]
     if name == "command" and plane != "plain":
         return _command_source(BASES[plane])
-    sources: dict[str, Source] = {"db": _database, "query": _query, "body": _body_source(plane)}
+    sources: dict[str, Source] = {"query": _query, "body": _body_source(plane)}
     if name in sources:
         return sources[name]
-    if name in edge.values:
-        return _given_value(edge.values[name])
     raise TypeError(f"{function.__qualname__} asks for {name!r}, which nobody gives")
 
 
 async def _authorize(call: Call, guard: str, *, suspended_ok: bool) -> Caller | Operator:
     """Who calls, if he may and has calls left. One who may not is told what he has left, and loses none."""
-    headers = call.request.scope["headers"]
+    headers = call.scope["headers"]
     authenticator = call.edge.authenticator
     authenticate = authenticator.operator if guard in SCOPES else authenticator.caller
     who = call.who = await authenticate(headers, ip=call.ip)
@@ -186,7 +189,7 @@ async def _authorize(call: Call, guard: str, *, suspended_ok: bool) -> Caller | 
     if call.edge.rate_limits is not None and call.limits:
         count = call.edge.rate_limits.take if refused is None else call.edge.rate_limits.peek
         verdict = await count(who.key_id, call.limits)
-        call.request.scope["state"][RATE_HEADERS] = header_lines(verdict)
+        call.scope["state"][RATE_HEADERS] = header_lines(verdict)
         if refused is None and not verdict.is_admitted:
             raise refusal(verdict)
     if refused is not None:
@@ -194,36 +197,18 @@ async def _authorize(call: Call, guard: str, *, suspended_ok: bool) -> Caller | 
     return who
 
 
-def _path_value(name: str) -> Source:
-    async def value(call: Call) -> object:
-        return call.request.scope["path_params"][name]
-
-    return value
-
-
-def _given_value(given: object) -> Source:
-    async def value(_call: Call) -> object:
-        return given
-
-    return value
-
-
-async def _database(call: Call) -> Database:
-    return call.edge.database
-
-
-async def _query(call: Call) -> RawQuery:
+def _query(call: Call) -> RawQuery:
     declared = UNDECLARED if call.described is None else Declared(call.described.query)
     owner = call.who.account_id if isinstance(call.who, Caller) else ""
-    place = f"{call.request.scope['path']} {owner}"  # a cursor is good for this list of this account
-    return RawQuery(_query_string(call.request), place=place, declared=declared)
+    place = f"{call.scope['path']} {owner}"  # a cursor is good for this list of this account
+    return RawQuery(_query_string(call.scope), place=place, declared=declared)
 
 
-def _body_source(plane: Plane) -> Source:
+def _body_source(plane: Plane) -> Callable[[Call], Awaitable[RawBody]]:
     async def body(call: Call) -> RawBody:
-        headers = call.request.scope["headers"]
+        headers = call.scope["headers"]
         call.body = RawBody(
-            await read_content(call.request.scope, call.request.receive),
+            await read_content(call.scope, call.receive),
             content_type=", ".join(_header_values(headers, b"content-type")),
             content_encoding=", ".join(_header_values(headers, b"content-encoding")).lower(),
             refuses_card_numbers=plane == "public",
@@ -248,8 +233,8 @@ def _no_members_source(plane: Plane) -> Source:
 
 
 def _command_source(base_path: str) -> Source:
-    async def command(call: Call) -> Command:
-        scope = call.request.scope
+    def command(call: Call) -> Command:
+        scope = call.scope
         is_post = scope["method"] == "POST"
         return Command(
             call.edge.database,
@@ -266,12 +251,12 @@ def _command_source(base_path: str) -> Source:
 
 
 def _attempt_of(call: Call, key: str) -> Attempt:
-    scope = call.request.scope
+    scope = call.scope
     return Attempt(
         account_id=_owner_of(call.who),
         route=f"{scope['method']} {scope['path_template']}",
         key=key,
-        fingerprint=idempotency.fingerprint(scope["path_params"], _query_string(call.request), _asked(call)),
+        fingerprint=idempotency.fingerprint(scope["path_params"], _query_string(call.scope), _asked(call)),
     )
 
 
@@ -283,7 +268,7 @@ def _asked(call: Call) -> object:
 def _action_of(call: Call, base_path: str, location: str | None) -> audit.Action:
     """What the audit trail says of a write that is done: its body as a digest and the names of what it set."""
     assert call.who is not None
-    scope = call.request.scope
+    scope = call.scope
     route = f"{scope['method']} {scope['path_template'].removeprefix(base_path)}"
     objects = {name: str(value).removeprefix("/") for name, value in scope["path_params"].items()}
     asked = _asked(call)
@@ -336,29 +321,29 @@ def request_id_of(scope: Scope) -> str:
     return str(scope["state"].get(REQUEST_ID, ""))
 
 
-def _check_path(request: Request[Any, Any, Any]) -> None:
+def _check_path(scope: HTTPScope) -> None:
     """No id holds a NUL, half a surrogate pair or what was no UTF-8, or is endless: such a thing is not there."""
-    for value in map(str, request.scope["path_params"].values()):
+    for value in scope["path_params"].values():
         if len(value) > 500 or "\ufffd" in value or text_fault(value) is not None:
             raise NotFound
 
 
-def _client_address(request: Request[Any, Any, Any], edge: Edge) -> str:
-    peer = request.client
-    return client_address(peer.host if peer else "", request.scope["headers"], trusted_proxies=edge.trusted_proxies)
+def _client_address(scope: HTTPScope, edge: Edge) -> str:
+    peer = scope["client"]
+    return client_address(peer[0] if peer else "", scope["headers"], trusted_proxies=edge.trusted_proxies)
 
 
-def _query_string(request: Request[Any, Any, Any]) -> str:
-    return request.scope["query_string"].decode("latin-1")
+def _query_string(scope: HTTPScope) -> str:
+    return scope["query_string"].decode("latin-1")
 
 
 def _header_values(headers: Headers, wanted: bytes) -> list[str]:
     return [value.decode("latin-1") for name, value in headers if name == wanted]
 
 
-def _answer_of(result: object, request: Request[Any, Any, Any]) -> ASGIApp:
+def _answer_of(result: object, scope: HTTPScope) -> ASGIApp:
     """The answer of what a handler returned: a struct or dict as JSON, with `Link` if it is a part of a list, else with `ETag`."""
-    is_read = request.scope["method"] in {"GET", "HEAD"}
+    is_read = scope["method"] in {"GET", "HEAD"}
     match result:
         case Answer():
             if is_read and result.status == 200:
@@ -372,7 +357,7 @@ def _answer_of(result: object, request: Request[Any, Any, Any]) -> ASGIApp:
             raise TypeError(f"a handler returned {type(result).__name__}")
     answer = Answer.of(cast("object", result))
     if isinstance(about, Meta):
-        answer.headers["Link"] = link_header(request.scope["path"], _query_string(request), about)
+        answer.headers["Link"] = link_header(scope["path"], _query_string(scope), about)
     elif is_read:
         answer.headers["ETag"] = etag_of(answer.body)
     return answer

@@ -20,6 +20,8 @@ from billing.core.errors import (
     Unauthorized,
     Unavailable,
 )
+from billing.kit.gathering import LookUpTimeout
+from billing.kit.sessions import NoSession
 from billing.kit.web.answers import Answer
 
 _log = structlog.get_logger("billing.web")
@@ -80,6 +82,8 @@ _OUT_OF_REACH = (
     asyncpg.LockNotAvailableError,
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.InternalClientError,  # what the driver says when the server dies under a statement
+    NoSession,
+    LookUpTimeout,
 )
 
 
@@ -149,11 +153,13 @@ def _of_router(error: HTTPException) -> BillingError:
 
 def _is_out_of_reach(error: Exception) -> bool:
     """Whether the database cannot be reached, or cannot do this now: another try may well succeed."""
+    if isinstance(error, _OUT_OF_REACH):
+        return True
     if isinstance(error, asyncpg.InterfaceError):
         return "closed" in str(error) or "closing" in str(error)
     if isinstance(error, OSError):  # refused, no socket, timed out: the database's only if its driver said so
         return any(_module_of(frame).startswith("asyncpg.") for frame, _ in traceback.walk_tb(error.__traceback__))
-    return isinstance(error, _OUT_OF_REACH)
+    return False
 
 
 def _module_of(frame: FrameType) -> str:

@@ -1,0 +1,159 @@
+"""A pool whose sessions stay at hand between uses: nothing waits, no timer is set and no task made to lend an idle one.
+
+asyncpg's pool opens, watches and ends them. A session that was used to the end of its block without an error is lent again as
+it is, so what is left behind on it is its block's affair (`db.Session`); any other goes back through asyncpg, which rolls back
+what was left open, waits for what was cancelled, and ends it if it must.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from asyncpg.pool import PoolConnectionProxy
+
+    Lent = PoolConnectionProxy[asyncpg.Record]
+    _Pool = asyncpg.Pool[asyncpg.Record]
+else:
+    _Pool = asyncpg.Pool  # it takes no parameter at run time
+
+
+class NoSession(TimeoutError):
+    """No session came free, and none could be opened, in the time that the caller has."""
+
+
+class SessionPool(_Pool):
+    """Sessions, lent one at a time; who finds none waits in line."""
+
+    def __init__(self, dsn: str, **settings: Any) -> None:
+        super().__init__(dsn, **settings)
+        self._kept: list[Lent] = []
+        self._taken = 0  # from asyncpg: lent ones and kept ones
+        self._line: deque[asyncio.Future[Lent | None]] = deque()
+
+    def acquire(self, *, timeout: float | None = None) -> _Lease:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Borrow a session, by `await` or for an `async with` block. Raises NoSession after `timeout` seconds."""
+        return _Lease(self, timeout)
+
+    async def release(self, connection: Lent, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 asyncpg's name
+        """Give a session back through asyncpg."""
+        try:
+            await super().release(connection, timeout=timeout)
+        finally:
+            self._untake()
+
+    async def close(self) -> None:
+        """End all sessions, as soon as they are back."""
+        while self._kept:
+            await self.release(self._kept.pop())
+        await super().close()
+
+    def get_idle_size(self) -> int:
+        """How many sessions wait for work."""
+        return super().get_idle_size() + len(self._kept)
+
+    async def borrow(self, timeout_s: float | None) -> Lent:
+        """A session: one that is at hand, else a new one while there may be more, else the next that comes back."""
+        while self._kept and not self._line:
+            session = self._kept.pop()
+            if _is_open(session):
+                return session
+            await self.release(session)
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self._open_or_wait()
+        except TimeoutError:
+            raise NoSession from None
+
+    def bring_back(self, session: Lent) -> bool:
+        """Hand a session that was used without an error to the next in line, or keep it; False if it must be released."""
+        if self.is_closing() or not _is_open(session) or session.is_in_transaction():
+            return False
+        while self._line:
+            waiting = self._line.popleft()
+            if not waiting.done():
+                waiting.set_result(session)
+                return True
+        self._kept.append(session)
+        return True
+
+    async def _open_or_wait(self) -> Lent:
+        while self._taken >= self.get_max_size():
+            session = await self._wait_in_line()
+            if session is not None and _is_open(session):
+                return session
+            if session is not None:
+                await self.release(session)
+        self._taken += 1
+        try:
+            return await super().acquire()
+        except BaseException:
+            self._untake()
+            raise
+
+    async def _wait_in_line(self) -> Lent | None:
+        """The session that somebody brings back, or None when another may be opened."""
+        waiting = asyncio.get_running_loop().create_future()
+        self._line.append(waiting)
+        try:
+            return await waiting
+        except asyncio.CancelledError:
+            if waiting.done() and not waiting.cancelled():
+                session = waiting.result()
+                if session is None:
+                    self._wake_one()
+                elif not self.bring_back(session):
+                    await self.release(session)
+            raise
+
+    def _untake(self) -> None:
+        self._taken -= 1
+        self._wake_one()
+
+    def _wake_one(self) -> None:
+        while self._line:
+            waiting = self._line.popleft()
+            if not waiting.done():
+                waiting.set_result(None)
+                return
+
+
+class _Lease:
+    """A session for the length of a block, or for good when awaited."""
+
+    __slots__ = ("_pool", "_session", "_timeout_s")
+
+    def __init__(self, pool: SessionPool, timeout_s: float | None) -> None:
+        self._pool = pool
+        self._timeout_s = timeout_s
+        self._session: Lent | None = None
+
+    async def __aenter__(self) -> Lent:
+        self._session = await self._pool.borrow(self._timeout_s)
+        return self._session
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        session, self._session = self._session, None
+        assert session is not None
+        if error is not None or not self._pool.bring_back(session):
+            await self._pool.release(session)
+
+    def __await__(self) -> Generator[Any, None, Lent]:
+        return self._pool.borrow(self._timeout_s).__await__()
+
+
+def _is_open(session: Lent) -> bool:
+    """Whether a kept session still lives; asyncpg lets go of one that it saw end."""
+    try:
+        return not session.is_closed()
+    except asyncpg.InterfaceError:
+        return False

@@ -1,0 +1,122 @@
+"""Sessions that stay at hand: lent, handed on, replaced when they broke, and never lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from billing.kit.db import open_pool
+from billing.kit.sessions import NoSession, SessionPool
+
+
+@pytest.fixture
+async def pool(shared_dsn: str) -> AsyncIterator[SessionPool]:
+    async with await open_pool(shared_dsn, size=2) as opened:
+        assert isinstance(opened, SessionPool)
+        yield opened
+
+
+async def backend(pool: SessionPool) -> int:
+    async with pool.acquire() as session:
+        return int(await session.fetchval("SELECT pg_backend_pid()"))
+
+
+async def end(dsn: str, pid: int) -> None:
+    owner = await asyncpg.connect(dsn)
+    await owner.execute("SELECT pg_terminate_backend($1, 5000)", pid)
+    await owner.close()
+
+
+class TestAcquire:
+    async def test_lends_the_same_session_again(self, pool: SessionPool):
+        assert await backend(pool) == await backend(pool)
+        assert pool.get_idle_size() == 1
+
+    async def test_opens_no_more_than_there_may_be(self, pool: SessionPool):
+        pids = await asyncio.gather(*(backend(pool) for _ in range(20)))
+        assert len(set(pids)) <= 2
+
+    async def test_is_refused_after_its_time(self, pool: SessionPool):
+        async with pool.acquire(), pool.acquire():
+            with pytest.raises(NoSession):
+                await pool.acquire(timeout=0.01)
+        assert await backend(pool)
+
+    async def test_hands_a_session_to_who_waits(self, pool: SessionPool):
+        async with pool.acquire():
+            async with pool.acquire() as second:
+                waiting = asyncio.create_task(backend(pool))
+                await asyncio.sleep(0)
+                pid = await second.fetchval("SELECT pg_backend_pid()")
+            assert await waiting == pid
+
+    async def test_loses_no_session_to_who_stops_waiting(self, pool: SessionPool):
+        for ticks in range(6):
+            async with pool.acquire():
+                async with pool.acquire():
+                    waiting = asyncio.create_task(backend(pool))
+                    await asyncio.sleep(0)
+                for _ in range(ticks):
+                    await asyncio.sleep(0)
+                waiting.cancel()
+                await asyncio.wait([waiting])
+        pids = await asyncio.gather(*(backend(pool) for _ in range(4)))
+        assert len(set(pids)) <= 2
+
+    async def test_can_be_awaited_and_given_back(self, pool: SessionPool):
+        session = await pool.acquire()
+        pid = await session.fetchval("SELECT pg_backend_pid()")
+        await pool.release(session)
+        assert await backend(pool) == pid
+
+
+class TestAfterTrouble:
+    async def test_a_transaction_left_open_is_rolled_back(self, pool: SessionPool):
+        async with pool.acquire() as session:
+            await session.execute("BEGIN")
+        async with pool.acquire() as session:
+            assert not session.is_in_transaction()
+
+    async def test_a_cancelled_statement_leaves_a_session_that_answers(self, pool: SessionPool):
+        async def slow() -> None:
+            async with pool.acquire() as session:
+                await session.execute("SELECT pg_sleep(30)")
+
+        for _ in range(3):
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(slow(), 0.05)
+        assert len(await asyncio.gather(backend(pool), backend(pool))) == 2
+
+    async def test_a_session_that_died_at_hand_is_replaced(self, pool: SessionPool, shared_dsn: str):
+        pid = await backend(pool)
+        await end(shared_dsn, pid)
+        await asyncio.sleep(0.05)  # until the driver has read of it
+        assert await backend(pool) != pid
+        async with pool.acquire(), pool.acquire() as second:
+            assert await second.fetchval("SELECT 1") == 1
+
+    async def test_a_session_that_dies_in_use_makes_room(self, pool: SessionPool, shared_dsn: str):
+        async def die() -> None:
+            async with pool.acquire() as session:
+                await end(shared_dsn, await session.fetchval("SELECT pg_backend_pid()"))
+                await session.execute("SELECT 1")
+
+        for _ in range(3):
+            with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)):
+                await die()
+        async with pool.acquire(), pool.acquire() as second:
+            assert await second.fetchval("SELECT 1") == 1
+
+    async def test_close_waits_for_who_is_at_work(self, shared_dsn: str):
+        pool = await open_pool(shared_dsn, size=2)
+        async with pool.acquire() as session:
+            closing = asyncio.create_task(pool.close())
+            await asyncio.sleep(0.02)
+            assert not closing.done()
+            assert await session.fetchval("SELECT 1") == 1
+        await closing
+        with pytest.raises(asyncpg.InterfaceError):
+            await pool.acquire()

@@ -1,0 +1,89 @@
+"""Look-ups made together: in how many statements, and what each caller hears."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from billing.kit.gathering import Gathered, LookUpTimeout
+
+
+class Shelf:
+    """Squares by number, looked up in batches that can be held up."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.open = asyncio.Event()
+        self.open.set()
+        self.failure: Exception | None = None
+
+    async def look_up(self, keys: Sequence[int]) -> dict[int, int]:
+        self.batches.append(list(keys))
+        await self.open.wait()
+        if self.failure is not None:
+            raise self.failure
+        return {key: key * key for key in keys if key >= 0}
+
+
+@pytest.fixture
+async def shelf() -> Shelf:
+    return Shelf()
+
+
+async def settle() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+class TestGathered:
+    async def test_asks_for_all_who_came_meanwhile_in_one_look_up(self, shelf: Shelf):
+        gathered = Gathered(shelf.look_up, limit_s=5)
+        shelf.open.clear()
+        first = asyncio.create_task(gathered.get(1))
+        await settle()
+        rest = [asyncio.create_task(gathered.get(number)) for number in (2, 3, 2, -1)]
+        await settle()
+        assert shelf.batches == [[1]]
+        shelf.open.set()
+        assert await first == 1
+        assert await asyncio.gather(*rest) == [4, 9, 4, None]
+        assert shelf.batches == [[1], [2, 3, -1]]
+
+    async def test_begins_a_look_up_after_its_caller_came(self, shelf: Shelf):
+        gathered = Gathered(shelf.look_up, limit_s=5)
+        shelf.open.clear()
+        first = asyncio.create_task(gathered.get(1))
+        await settle()
+        second = asyncio.create_task(gathered.get(1))
+        await settle()
+        shelf.open.set()
+        assert await asyncio.gather(first, second) == [1, 1]
+        assert shelf.batches == [[1], [1]]
+
+    async def test_tells_each_caller_of_a_failure_and_goes_on(self, shelf: Shelf):
+        gathered = Gathered(shelf.look_up, limit_s=5)
+        shelf.failure = ConnectionResetError("gone")
+        found = await asyncio.gather(gathered.get(1), gathered.get(2), return_exceptions=True)
+        assert [type(one) for one in found] == [ConnectionResetError, ConnectionResetError]
+        shelf.failure = None
+        assert await gathered.get(3) == 9
+
+    async def test_gives_up_a_look_up_that_hangs(self, shelf: Shelf):
+        gathered = Gathered(shelf.look_up, limit_s=0.01)
+        shelf.open.clear()
+        with pytest.raises(LookUpTimeout):
+            await gathered.get(1)
+        shelf.open.set()
+        assert await gathered.get(2) == 4
+
+    async def test_does_not_mind_callers_that_leave(self, shelf: Shelf):
+        gathered = Gathered(shelf.look_up, limit_s=5)
+        shelf.open.clear()
+        leaving, staying = asyncio.create_task(gathered.get(1)), asyncio.create_task(gathered.get(1))
+        await settle()
+        leaving.cancel()
+        shelf.open.set()
+        assert await staying == 1
+        assert leaving.cancelled() or leaving.cancelling()
