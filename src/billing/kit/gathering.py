@@ -52,13 +52,15 @@ class Gathered(Generic[K, V]):
 
     async def _answer(self, asked: Mapping[K, list[asyncio.Future[V | None]]]) -> None:
         found: Mapping[K, V] = {}
-        failure: Exception | None = None
+        failure: BaseException | None = None
         try:
             async with asyncio.timeout(self._limit_s):
                 found = await self._look_up(list(asked))
         except TimeoutError:
             failure = LookUpTimeout()
-        except Exception as error:  # each caller hears of it, and deals with it
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # whatever it was, its callers hear of it
             failure = error
         for key, futures in asked.items():
             for future in futures:
