@@ -18,7 +18,7 @@ from billing.core.errors import NotFound
 from billing.core.period import Period
 from billing.invoices import pdf
 from billing.invoices.operations import documents, reading
-from billing.invoices.store import runs
+from billing.invoices.store import worklist
 from tests.support.cloud import FEBRUARY, JANUARY, Cloud, at, open_cloud, price
 
 MICROSECOND = timedelta(microseconds=1)
@@ -247,7 +247,7 @@ class TestParking:
         assert (await get_only(cloud, other_id)).invoice.period == JANUARY
         await cloud.publish(vps, valid_from=JANUARY.start)
         async with cloud.database.transaction() as tx:
-            assert await runs.requeue_parked(tx.connection, run_id=run_id) == 1
+            assert await worklist.requeue_parked(tx.connection, run_id=run_id) == 1
         assert (await invoices.advance(cloud.database, run_id=run_id)).status == "completed"
         progress = await cloud.progress(run_id)
         assert (progress.accounts_done, progress.accounts_parked, progress.invoices) == (2, 0, 2)
@@ -263,7 +263,7 @@ class TestParking:
         assert await cloud.parked(run_id) == {account_id: "earlier_period_open"}
         assert (await cloud.close(JANUARY.previous())).invoices == 0
         async with cloud.database.transaction() as tx:
-            await runs.requeue_parked(tx.connection, run_id=run_id)
+            await worklist.requeue_parked(tx.connection, run_id=run_id)
         await invoices.advance(cloud.database, run_id=run_id)
         assert (await cloud.progress(run_id)).invoices == 1
 

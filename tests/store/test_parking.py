@@ -16,7 +16,7 @@ from billing.core import ids
 from billing.core.period import Period
 from billing.invoices.model import INVOICE_MAX_MINOR
 from billing.invoices.operations import ending
-from billing.invoices.store import runs
+from billing.invoices.store import worklist
 from tests.support.cloud import Cloud, open_cloud, price
 
 FIRST = Period(2023, 10)
@@ -63,7 +63,7 @@ class TestBillingPaused:
         assert (await cloud.progress(run_id)).invoices == 1
         await pause(cloud, account_id, False)
         async with cloud.database.transaction() as tx:
-            await runs.requeue_parked(tx.connection, run_id=run_id, accepts_totals=False)
+            await worklist.requeue_parked(tx.connection, run_id=run_id, accepts_totals=False)
         await invoices.advance(cloud.database, run_id=run_id)
         assert await cloud.parked(run_id) == {}
         assert (await cloud.progress(run_id)).invoices == 2
@@ -177,7 +177,7 @@ class TestTotalUnusual:
         for accepts_totals in (False, True):
             assert await cloud.parked(run_id) == {account_id: "total_unusual"}
             async with cloud.database.transaction() as tx:
-                assert await runs.requeue_parked(tx.connection, run_id=run_id, accepts_totals=accepts_totals) == 1
+                assert await worklist.requeue_parked(tx.connection, run_id=run_id, accepts_totals=accepts_totals) == 1
             assert (await invoices.advance(cloud.database, run_id=run_id)).status == "completed"
         assert await cloud.parked(run_id) == {}
         ((total,),) = await cloud.fetch("SELECT total_minor FROM invoices WHERE period = $1", LAST.start_date)
@@ -207,6 +207,6 @@ class TestAmountOutOfBounds:
         run_id = await cloud.request(LAST)
         await invoices.advance(cloud.database, run_id=run_id)
         async with cloud.database.transaction() as tx:
-            await runs.requeue_parked(tx.connection, run_id=run_id, accepts_totals=True)
+            await worklist.requeue_parked(tx.connection, run_id=run_id, accepts_totals=True)
         await invoices.advance(cloud.database, run_id=run_id)
         assert await cloud.parked(run_id) == {account_id: "amount_out_of_bounds"}

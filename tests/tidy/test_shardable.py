@@ -20,7 +20,8 @@ REFERENCE = {
     "number_series": "numbers without holes over all accounts: local",
     "invoice_numbers": "the same",
     "runs": "executions of a close: local",
-    "run_accounts": "their work list, claimed across accounts: local",
+    "run_accounts": "their work list: local",
+    "run_chunks": "pieces of it, claimed across accounts: local",
     "secret_keys": "one row: the fingerprint of the installation's key",
     "jobs": "how each job stands: a few rows, one each",
     "check_marks": "how far the checks have come: a few rows",
@@ -30,6 +31,7 @@ REFERENCE = {
     "prices": "catalogue",
     "bands": "catalogue",
     "tax_rates": "catalogue",
+    "billed_items": "catalogue: the last finalised month of each item, whoever's",
 }
 # Sequences, each with the reason why its numbers mean nothing beyond their order.
 SEQUENCES = {"outbox_versions": "of one object it rises; gaps, and the order of objects, mean nothing"}

@@ -23,7 +23,6 @@ REVIEWED = {
     "accounts/store.py list_accounts": "the operator's list of all accounts",
     "app/metrics.py _STUCK_SQL": "how much work of all accounts somebody has to look at",
     "app/metrics.py _WAITING_SQL": "how long the oldest work of all accounts waits",
-    "catalog/store/billed_items.py list_billed_items": "a general price is held by whatever account it was billed to",
     "catalog/store/meters.py is_metered": "a meter is held by whoever used it",
     "app/jobs.py _WAITING_SQL": "what waits for the jobs, whoever's",
     "invoices/sql/checks.sql ": "a check of all accounts",

@@ -129,14 +129,14 @@ async def _make_meters(tx: Tx, *, prices: Sequence[PriceDefinition]) -> None:
 async def _refuse_change_of_finalized(
     tx: Tx, *, card: RateCard, prices: Sequence[PriceDefinition], first_changed: Period
 ) -> None:
-    items: set[tuple[ItemKind, str]] = {(price.kind, price.item) for price in prices}
-    billed = await billed_items.list_billed_items(
-        tx.connection,
-        items=sorted(items),
-        currency=card.currency,
-        account_id=card.account_id,
-        since=first_changed.start_date,
-    )
+    items: list[tuple[ItemKind, str]] = sorted({(price.kind, price.item) for price in prices})
+    since, currency = first_changed.start_date, card.currency
+    if card.account_id is None:
+        billed = await billed_items.list_billed_items(tx.connection, items=items, currency=currency, since=since)
+    else:
+        billed = await billed_items.list_items_billed_to(
+            tx.connection, account_id=card.account_id, items=items, currency=currency, since=since
+        )
     if billed:
         raise PeriodFinalized(billed)
 

@@ -18,7 +18,8 @@ from billing.invoices.store.billed_lines import get_billed_line, list_lines_of_c
 from billing.invoices.store.checks import run_checks
 from billing.invoices.store.closing import PINNED_BY_LINES, upsert_issuer
 from billing.invoices.store.invoices import get_invoice, list_taxes
-from billing.invoices.store.runs import get_progress, list_parked
+from billing.invoices.store.runs import get_progress
+from billing.invoices.store.worklist import list_parked
 
 __all__ = [
     "MONEY_ARRIVED",

@@ -12,7 +12,8 @@ from billing.core.errors import Refused
 from billing.core.period import Period
 
 RunStatus = Literal["queued", "running", "completed", "failed"]
-RunAccountState = Literal["queued", "rated", "numbered", "done", "parked"]
+RunAccountState = Literal["queued", "rated", "done", "parked"]
+RunChunkState = Literal["queued", "rated", "numbered", "done"]
 InvoiceStatus = Literal["draft", "pending", "overdue", "paid", "void", "uncollectible"]
 InvoiceKind = Literal["invoice", "credit_note"]
 CreditNoteKind = Literal["credit", "refund"]

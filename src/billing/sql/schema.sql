@@ -827,7 +827,6 @@ CREATE VIEW public.bands_v AS
    FROM public.bands;
 
 CREATE TABLE public.billed_items (
-    account_id uuid NOT NULL,
     kind text NOT NULL,
     item text NOT NULL,
     currency text NOT NULL,
@@ -975,7 +974,8 @@ CREATE TABLE public.closes (
     version bigint NOT NULL,
     rated_at timestamp with time zone NOT NULL,
     finalized_at timestamp with time zone
-);
+)
+WITH (fillfactor='50');
 
 CREATE VIEW public.closes_v AS
  SELECT account_id,
@@ -1268,6 +1268,15 @@ CREATE VIEW public.expired_credits_v AS
     (reference)::uuid AS credit_id
    FROM public.transfers
   WHERE (template = 'credit.expired'::text);
+
+CREATE VIEW public.finalized_items_v AS
+ SELECT invoices.account_id,
+    invoices.period,
+    invoices.currency,
+    lines.item_kind,
+    lines.item
+   FROM (public.invoices
+     JOIN public.invoice_lines lines ON (((lines.account_id = invoices.account_id) AND (lines.invoice_id = invoices.invoice_id))));
 
 CREATE TABLE public.gauges (
     account_id uuid NOT NULL,
@@ -2000,9 +2009,18 @@ CREATE TABLE public.run_accounts (
     currency text,
     total_minor bigint,
     is_accepted boolean DEFAULT false NOT NULL,
-    CONSTRAINT ck_run_accounts_state CHECK ((state = ANY (ARRAY['queued'::text, 'rated'::text, 'numbered'::text, 'done'::text, 'parked'::text])))
+    CONSTRAINT ck_run_accounts_state CHECK ((state = ANY (ARRAY['queued'::text, 'rated'::text, 'done'::text, 'parked'::text])))
 )
-WITH (fillfactor='70');
+WITH (fillfactor='50');
+
+CREATE TABLE public.run_chunks (
+    run_id uuid NOT NULL,
+    chunk integer NOT NULL,
+    first_account_id uuid NOT NULL,
+    last_account_id uuid NOT NULL,
+    state text NOT NULL,
+    CONSTRAINT ck_run_chunks_state CHECK ((state = ANY (ARRAY['queued'::text, 'rated'::text, 'numbered'::text, 'done'::text])))
+);
 
 CREATE TABLE public.runs (
     run_id uuid NOT NULL,
@@ -2326,7 +2344,7 @@ ALTER TABLE ONLY public.bands
     ADD CONSTRAINT pk_bands PRIMARY KEY (price_id, ordinal);
 
 ALTER TABLE ONLY public.billed_items
-    ADD CONSTRAINT pk_billed_items PRIMARY KEY (account_id, kind, item, currency);
+    ADD CONSTRAINT pk_billed_items PRIMARY KEY (kind, item, currency);
 
 ALTER TABLE ONLY public.chargebacks
     ADD CONSTRAINT pk_chargebacks PRIMARY KEY (account_id, chargeback_id);
@@ -2466,6 +2484,9 @@ ALTER TABLE ONLY public.resources
 ALTER TABLE ONLY public.run_accounts
     ADD CONSTRAINT pk_run_accounts PRIMARY KEY (run_id, account_id);
 
+ALTER TABLE ONLY public.run_chunks
+    ADD CONSTRAINT pk_run_chunks PRIMARY KEY (run_id, chunk);
+
 ALTER TABLE ONLY public.runs
     ADD CONSTRAINT pk_runs PRIMARY KEY (run_id);
 
@@ -2571,8 +2592,6 @@ CREATE INDEX ix_audit_records_actor ON public.audit_records USING btree (actor_k
 
 CREATE INDEX ix_audit_records_occurred ON public.audit_records USING btree (occurred_at);
 
-CREATE INDEX ix_billed_items_item ON public.billed_items USING btree (kind, item, currency, last_period);
-
 CREATE INDEX ix_chargebacks_created ON public.chargebacks USING btree (account_id, created_at DESC, chargeback_id DESC);
 
 CREATE INDEX ix_chargebacks_payment ON public.chargebacks USING btree (account_id, payment_id);
@@ -2661,7 +2680,9 @@ CREATE INDEX ix_resource_deletions_unstopped ON public.resource_deletions USING 
 
 CREATE INDEX ix_resources_project ON public.resources USING btree (account_id, project_id, created_at, resource_id);
 
-CREATE INDEX ix_run_accounts_state ON public.run_accounts USING btree (run_id, state, account_id);
+CREATE INDEX ix_run_accounts_parked ON public.run_accounts USING btree (run_id, account_id) WHERE (reason IS NOT NULL);
+
+CREATE INDEX ix_run_chunks_state ON public.run_chunks USING btree (run_id, state, chunk);
 
 CREATE INDEX ix_runs_created ON public.runs USING btree (created_at DESC, run_id DESC);
 
@@ -2832,6 +2853,9 @@ ALTER TABLE ONLY public.resources
 
 ALTER TABLE ONLY public.run_accounts
     ADD CONSTRAINT fk_run_accounts_run FOREIGN KEY (run_id) REFERENCES public.runs(run_id);
+
+ALTER TABLE ONLY public.run_chunks
+    ADD CONSTRAINT fk_run_chunks_run FOREIGN KEY (run_id) REFERENCES public.runs(run_id);
 
 ALTER TABLE ONLY public.shortened_resources
     ADD CONSTRAINT fk_shortened_resources_resource FOREIGN KEY (account_id, resource_id) REFERENCES public.resources(account_id, resource_id);
@@ -3031,6 +3055,10 @@ GRANT SELECT,INSERT ON TABLE public.transfers TO lineserve_app;
 GRANT SELECT ON TABLE public.expired_credits_v TO lineserve_ops;
 GRANT SELECT ON TABLE public.expired_credits_v TO lineserve_app;
 GRANT SELECT ON TABLE public.expired_credits_v TO lineserve_read;
+
+GRANT SELECT ON TABLE public.finalized_items_v TO lineserve_ops;
+GRANT SELECT ON TABLE public.finalized_items_v TO lineserve_app;
+GRANT SELECT ON TABLE public.finalized_items_v TO lineserve_read;
 
 GRANT SELECT ON TABLE public.gauges TO lineserve_ops;
 GRANT SELECT,INSERT ON TABLE public.gauges TO lineserve_app;
@@ -3248,6 +3276,9 @@ GRANT SELECT ON TABLE public.resources_v TO lineserve_read;
 
 GRANT SELECT ON TABLE public.run_accounts TO lineserve_ops;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.run_accounts TO lineserve_app;
+
+GRANT SELECT ON TABLE public.run_chunks TO lineserve_ops;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.run_chunks TO lineserve_app;
 
 GRANT SELECT ON TABLE public.runs TO lineserve_ops;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.runs TO lineserve_app;

@@ -9,7 +9,7 @@ Each ‖ is a commit. What a run has to do and has done stands in its own workli
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -29,13 +29,15 @@ from billing.invoices.operations import drafting, telling
 from billing.invoices.operations.collecting import WALLET_CREDITED
 from billing.invoices.operations.credits import expire_credits, limit_credits
 from billing.invoices.pdf import TEMPLATE_VERSION
-from billing.invoices.store import closing, runs
+from billing.invoices.store import closing, runs, worklist
 from billing.kit import outbox
 
 if TYPE_CHECKING:
     from billing.kit.db import Database, Tx
 
 CHUNK = 250
+DRAFTED_AT_ONCE = 4  # chunks: who drafts holds nothing that others wait for
+ISSUED_AT_ONCE = 2  # chunks: who issues holds the books of their accounts
 _PAUSE = timedelta(milliseconds=100)
 
 
@@ -79,14 +81,14 @@ async def advance(database: Database, *, run_id: UUID, on_step: Callable[[], Non
     await _start(database, run_id)
     on_step()
     while True:
-        while await _draft_chunk(database, run_id):
+        while await _draft_some(database, run_id):
             on_step()
         await _number(database, run_id)
         on_step()
-        if not await _issue_chunk(database, run_id):
+        if not await _issue_some(database, run_id):
             break
         on_step()
-        while await _issue_chunk(database, run_id):
+        while await _issue_some(database, run_id):
             on_step()
     return await _finish(database, run_id)
 
@@ -109,72 +111,86 @@ async def _start(database: Database, run_id: UUID) -> None:
         if run.only_accounts is not None:
             wanted = set(run.only_accounts)
             account_ids = [account_id for account_id in account_ids if account_id in wanted]
-        await runs.insert_run_accounts(tx.connection, run=run, account_ids=account_ids)
+        await worklist.insert_worklist(tx.connection, run=run, account_ids=account_ids, chunk_size=CHUNK)
         await runs.mark_run(tx.connection, run_id=run_id, status="running", now=tx.now)
 
 
-async def _draft_chunk(database: Database, run_id: UUID) -> bool:
-    """Rate one chunk of the worklist and store its lines; False when there is none left."""
+async def _draft_some(database: Database, run_id: UUID) -> bool:
+    """Rate some chunks of the worklist and store their lines; False when there is none left."""
     async with database.transaction() as tx:
-        claimed = await runs.claim_accounts(tx.connection, run_id=run_id, state="queued", limit=CHUNK)
-        if not claimed:
+        chunks = await worklist.claim_chunks(tx.connection, run_id=run_id, state="queued", limit=DRAFTED_AT_ONCE)
+        if not chunks:
             return False
         run = await get_run(tx, run_id=run_id)
-        await drafting.draft(
-            tx,
-            run,
-            account_ids=[row["account_id"] for row in claimed],
-            accepted=[row["account_id"] for row in claimed if row["is_accepted"]],
-        )
+        claimed = await worklist.list_accounts(tx.connection, run_id=run_id, chunks=chunks, state="queued")
+        if claimed:
+            await drafting.draft(
+                tx,
+                run,
+                account_ids=[row["account_id"] for row in claimed],
+                accepted=[row["account_id"] for row in claimed if row["is_accepted"]],
+            )
+        state = "done" if run.dry_run else "rated"
+        await worklist.mark_chunks(tx.connection, run_id=run_id, chunks=chunks, state=state)
         return True
 
 
 async def _number(database: Database, run_id: UUID) -> None:
     """Allot numbers to all drafts of the run in one short transaction; a dry run has none."""
     async with database.transaction() as tx:
-        if (await get_run(tx, run_id=run_id)).dry_run:
+        # Held first: what a worker drafts meanwhile may get its numbers now, and is moved on by that worker.
+        chunks = await worklist.lock_chunks(tx.connection, run_id=run_id, state="rated")
+        if not chunks:
             return
         for prefix, is_credit in (("INV", False), ("CN", True)):
             await runs.insert_numbers(
                 tx.connection, run_id=run_id, series=f"{prefix}-{tx.now.year}", is_credit=is_credit, now=tx.now
             )
+        await worklist.mark_chunks(tx.connection, run_id=run_id, chunks=chunks, state="numbered")
 
 
-async def _issue_chunk(database: Database, run_id: UUID) -> bool:
-    """Issue one chunk of numbered invoices; False when there is none left."""
+async def _issue_some(database: Database, run_id: UUID) -> bool:
+    """Issue some chunks of numbered invoices; False when there is none left."""
     async with database.transaction() as tx:
-        claimed = await runs.claim_accounts(tx.connection, run_id=run_id, state="numbered", limit=CHUNK)
-        if not claimed:
+        chunks = await worklist.claim_chunks(tx.connection, run_id=run_id, state="numbered", limit=ISSUED_AT_ONCE)
+        if not chunks:
             return False
         run = await get_run(tx, run_id=run_id)
-        account_ids = [row["account_id"] for row in claimed]
-        await closing.plan_for_many(tx.connection)
-        await ledger.lock_heads(tx.connection, account_ids=account_ids)
-        issued = await closing.issue(
-            tx.connection,
-            invoice_ids={row["account_id"]: row["invoice_id"] for row in claimed},
-            period=run.period,
-            issuer=await closing.find_issuer(tx.connection, name=DEFAULT_ISSUER) or UNNAMED_ISSUER,
-            credit_limits_minor=await limit_credits(tx, account_ids=account_ids, period=run.period),
-            template_version=TEMPLATE_VERSION,
-        )
-        await _post(tx, issued)
-        await expire_credits(tx, account_ids=account_ids, period=run.period)
-        await _tell_others(tx, run.period, issued)
-        totals = {invoice.account_id: invoice.total_minor for invoice in issued}
-        currencies = {invoice.account_id: invoice.currency for invoice in issued}
-        # What another run has issued meanwhile is done here too.
-        await runs.mark_accounts(
-            tx.connection,
-            run_id=run_id,
-            account_ids=account_ids,
-            states=["done" for _ in claimed],
-            reasons=[None] * len(claimed),
-            invoice_ids=[row["invoice_id"] if row["account_id"] in totals else None for row in claimed],
-            currencies=[currencies.get(account_id) for account_id in account_ids],
-            totals_minor=[totals.get(account_id) for account_id in account_ids],
-        )
+        claimed = await worklist.list_accounts(tx.connection, run_id=run_id, chunks=chunks, state="rated")
+        if claimed:
+            await _issue(tx, run, {row["account_id"]: row["invoice_id"] for row in claimed})
+        await worklist.mark_chunks(tx.connection, run_id=run_id, chunks=chunks, state="done")
         return True
+
+
+async def _issue(tx: Tx, run: Run, invoice_ids: Mapping[UUID, UUID]) -> None:
+    account_ids = list(invoice_ids)
+    await closing.plan_for_many(tx.connection)
+    await ledger.lock_heads(tx.connection, account_ids=account_ids)
+    issued = await closing.issue(
+        tx.connection,
+        invoice_ids=invoice_ids,
+        period=run.period,
+        issuer=await closing.find_issuer(tx.connection, name=DEFAULT_ISSUER) or UNNAMED_ISSUER,
+        credit_limits_minor=await limit_credits(tx, account_ids=account_ids, period=run.period),
+        template_version=TEMPLATE_VERSION,
+    )
+    await _post(tx, issued)
+    await expire_credits(tx, account_ids=account_ids, period=run.period)
+    await _tell_others(tx, run.period, issued)
+    by_account = {invoice.account_id: invoice for invoice in issued}
+    done = [by_account.get(account_id) for account_id in account_ids]
+    # What another run has issued meanwhile is done here too.
+    await worklist.mark_accounts(
+        tx.connection,
+        run_id=run.run_id,
+        account_ids=account_ids,
+        states=["done" for _ in done],
+        reasons=[None] * len(done),
+        invoice_ids=[None if invoice is None else invoice.invoice_id for invoice in done],
+        currencies=[None if invoice is None else invoice.currency for invoice in done],
+        totals_minor=[None if invoice is None else invoice.total_minor for invoice in done],
+    )
 
 
 async def _post(tx: Tx, issued: Sequence[IssuedInvoice]) -> None:
@@ -206,9 +222,8 @@ async def _tell_others(tx: Tx, period: Period, issued: Sequence[IssuedInvoice]) 
     items = await closing.list_items(tx.connection, account_ids=account_ids, period=period)
     await catalog.mark_billed(
         tx.connection,
-        account_ids=[account_id for account_id, *_ in items],
-        kinds=[kind for _, kind, *_ in items],
-        items=[item for *_, item, _ in items],
+        kinds=[kind for kind, *_ in items],
+        items=[item for _, item, _ in items],
         currencies=[currency for *_, currency in items],
         period=period.start_date,
     )
@@ -228,7 +243,7 @@ async def _tell_others(tx: Tx, period: Period, issued: Sequence[IssuedInvoice]) 
 async def _finish(database: Database, run_id: UUID) -> Run:
     """Mark a run completed once nothing of it is left, here or with another worker."""
     async with database.transaction() as tx:
-        if await runs.lock_run(tx.connection, run_id=run_id) == "running" and not await runs.has_open_accounts(
+        if await runs.lock_run(tx.connection, run_id=run_id) == "running" and not await worklist.has_open_chunks(
             tx.connection, run_id=run_id
         ):
             await runs.mark_run(tx.connection, run_id=run_id, status="completed", now=tx.now)

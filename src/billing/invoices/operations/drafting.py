@@ -15,7 +15,7 @@ from billing.core.period import Period
 from billing.invoices import rules
 from billing.invoices.model import INVOICE_MAX_MINOR, RatedAccount, Run
 from billing.invoices.operations.credits import expire_credits
-from billing.invoices.store import closing, runs
+from billing.invoices.store import closing, worklist
 
 if TYPE_CHECKING:
     from billing.kit.db import Tx
@@ -67,9 +67,16 @@ async def draft(tx: Tx, run: Run, *, account_ids: Sequence[UUID], accepted: Coll
         _note(chunk, account, is_kept=account.is_drafted or run.dry_run)
     await _correct(tx, run, chunk, dirty)
     if not run.dry_run:
-        chunk.subtotals_minor |= await closing.settle_drafts(
-            connection, account_ids=list(chunk.invoice_ids), period=run.period, now=tx.now
-        )
+        corrected_ids = {account_id for seen in dirty.values() for account_id in seen}
+        unsettled = [
+            account_id
+            for account_id in chunk.invoice_ids
+            if account_id in corrected_ids or chunk.subtotals_minor[account_id] is None
+        ]
+        if unsettled:
+            chunk.subtotals_minor |= await closing.settle_drafts(
+                connection, account_ids=unsettled, period=run.period, now=tx.now
+            )
         await _mark_empty(tx, run, chunk, versions, dirty)
     await _write_down(tx, run, chunk)
 
@@ -149,7 +156,7 @@ async def _write_down(tx: Tx, run: Run, chunk: _Chunk) -> None:
             for account_id, minor in chunk.subtotals_minor.items()
         ),
     ]
-    await runs.mark_accounts(
+    await worklist.mark_accounts(
         tx.connection,
         run_id=run.run_id,
         account_ids=[account_id for account_id, *_ in outcomes],

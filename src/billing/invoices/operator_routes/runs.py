@@ -14,7 +14,7 @@ from billing.invoices.jobs import CLOSE_JOB
 from billing.invoices.model import PeriodOpen
 from billing.invoices.operations import closing as operations
 from billing.invoices.schemas import RUN_PREFIX, ParkedOut, RetryIn, RunAnswer, RunIn, RunsOut
-from billing.invoices.store import runs
+from billing.invoices.store import runs, worklist
 from billing.kit import worker
 from billing.kit.auth import Operator
 from billing.kit.db import Database
@@ -82,7 +82,7 @@ async def list_parked(billing_operator: Operator, run_id: str, query: RawQuery, 
     _, page = query.read_page(PageQuery)
     async with db.snapshot() as tx:
         await operations.get_run(tx, run_id=identifier)
-        found = await runs.list_parked_page(tx.connection, run_id=identifier, page=page)
+        found = await worklist.list_parked_page(tx.connection, run_id=identifier, page=page)
     return schemas.show_parked(found.items, meta=meta(page, found))
 
 
@@ -106,7 +106,7 @@ async def retry_parked(billing_operator: Operator, run_id: str, body: RawBody, c
 
     async def work(tx: Tx) -> RunAnswer:
         await operations.get_run(tx, run_id=identifier)
-        await runs.requeue_parked(tx.connection, run_id=identifier, accepts_totals=wanted.accept_totals)
+        await worklist.requeue_parked(tx.connection, run_id=identifier, accepts_totals=wanted.accept_totals)
         await worker.wake(tx.connection, job=CLOSE_JOB)
         return await _answer(tx, identifier)
 

@@ -216,11 +216,11 @@ async def list_draft_versions(
 
 async def list_items(
     connection: Connection, *, account_ids: Sequence[UUID], period: Period
-) -> list[tuple[UUID, ItemKind, str, str]]:
-    """(account, kind, plan or meter, currency) of what the drafts of a month bill."""
+) -> list[tuple[ItemKind, str, str]]:
+    """(kind, plan or meter, currency) of what the drafts of a month bill, each once."""
     rows = await connection.fetch(
         """
-        SELECT DISTINCT l.account_id, l.item_kind, l.item, closes.currency
+        SELECT DISTINCT l.item_kind, l.item, closes.currency
         FROM closes
         JOIN invoice_lines AS l ON l.account_id = closes.account_id AND l.invoice_id = closes.invoice_id
         WHERE closes.account_id = ANY ($1) AND closes.period = $2

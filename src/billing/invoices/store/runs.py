@@ -1,4 +1,4 @@
-"""The SQL of runs: their state, their worklist, numbers."""
+"""The SQL of runs: their state, their progress, numbers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from uuid import UUID
 
 from billing.core.page import Page, PageRequest
 from billing.core.period import Period
-from billing.invoices.model import ParkedAccount, Progress, Run, RunAccountState, RunStatus
+from billing.invoices.model import Progress, Run, RunStatus
 
 if TYPE_CHECKING:
     import asyncpg
@@ -152,75 +152,6 @@ async def mark_run(connection: Connection, *, run_id: UUID, status: RunStatus, n
     )
 
 
-async def insert_run_accounts(connection: Connection, *, run: Run, account_ids: Sequence[UUID]) -> None:
-    """Give a run its worklist. What an earlier run had drafted or numbered goes on from there; a dry run rates it again."""
-    await connection.execute(
-        """
-        INSERT INTO run_accounts (run_id, account_id, state, invoice_id, currency, total_minor)
-        SELECT $1, asked.account_id,
-            CASE WHEN closes.account_id IS NULL OR $4 THEN 'queued' WHEN n.invoice_id IS NULL THEN 'rated' ELSE 'numbered' END,
-            closes.invoice_id, closes.currency, closes.subtotal_minor
-        FROM unnest($3::uuid[]) AS asked (account_id)
-        LEFT JOIN closes ON closes.account_id = asked.account_id AND closes.period = $2
-        LEFT JOIN invoice_numbers AS n ON n.invoice_id = closes.invoice_id
-        WHERE closes.finalized_at IS NULL
-        ON CONFLICT (run_id, account_id) DO NOTHING
-        """,
-        run.run_id,
-        run.period.start_date,
-        list(account_ids),
-        run.dry_run,
-    )
-
-
-async def claim_accounts(
-    connection: Connection, *, run_id: UUID, state: RunAccountState, limit: int
-) -> list[asyncpg.Record]:
-    """Up to `limit` accounts of a run in a state (account_id, invoice_id, is_accepted), held until the transaction ends."""
-    return await connection.fetch(
-        """
-        SELECT account_id, invoice_id, is_accepted FROM run_accounts
-        WHERE run_id = $1 AND state = $2
-        ORDER BY account_id
-        LIMIT $3
-        FOR UPDATE SKIP LOCKED
-        """,
-        run_id,
-        state,
-        limit,
-    )
-
-
-async def mark_accounts(
-    connection: Connection,
-    *,
-    run_id: UUID,
-    account_ids: Sequence[UUID],
-    states: Sequence[RunAccountState],
-    reasons: Sequence[str | None],
-    invoice_ids: Sequence[UUID | None],
-    currencies: Sequence[str | None],
-    totals_minor: Sequence[int | None],
-) -> None:
-    """Note what became of accounts in a run."""
-    await connection.execute(
-        """
-        UPDATE run_accounts SET state = told.state, reason = told.reason, invoice_id = told.invoice_id,
-            currency = told.currency, total_minor = told.total_minor
-        FROM unnest($2::uuid[], $3::text[], $4::text[], $5::uuid[], $6::text[], $7::bigint[])
-            AS told (account_id, state, reason, invoice_id, currency, total_minor)
-        WHERE run_accounts.run_id = $1 AND run_accounts.account_id = told.account_id
-        """,
-        run_id,
-        list(account_ids),
-        list(states),
-        list(reasons),
-        list(invoice_ids),
-        list(currencies),
-        list(totals_minor),
-    )
-
-
 async def insert_numbers(connection: Connection, *, run_id: UUID, series: str, is_credit: bool, now: datetime) -> int:
     """Allot a block of numbers to all invoices (or credit notes) that a run has drafted, without holes; returns how many.
 
@@ -249,10 +180,6 @@ async def insert_numbers(connection: Connection, *, run_id: UUID, series: str, i
             RETURNING number
         ), advanced AS (
             UPDATE number_series SET last_number = last_number + (SELECT count(*) FROM allotted) WHERE series = $2
-        ), moved AS (
-            -- those that wait, not joined to them: who rates a run's first accounts has no statistics of it yet
-            UPDATE run_accounts SET state = 'numbered'
-            WHERE run_id = $1 AND state = 'rated' AND (total_minor < 0) = $4
         )
         SELECT count(*) FROM waiting
         """,
@@ -291,67 +218,6 @@ async def get_progress(connection: Connection, *, run_ids: Sequence[UUID]) -> Ma
             {row["currency"]: row["total_minor"] for row in own if row["currency"] is not None and row["invoices"]},
         )
     return found
-
-
-async def list_parked(connection: Connection, *, run_id: UUID) -> list[ParkedAccount]:
-    """The accounts whose billing stopped in a run."""
-    rows = await connection.fetch(
-        "SELECT account_id, reason FROM run_accounts WHERE run_id = $1 AND state = 'parked' ORDER BY account_id", run_id
-    )
-    return [ParkedAccount(row["account_id"], row["reason"]) for row in rows]
-
-
-async def list_parked_page(connection: Connection, *, run_id: UUID, page: PageRequest) -> Page[ParkedAccount]:
-    """One page of the accounts whose billing stopped in a run, by id."""
-    rows = await connection.fetch(
-        """
-        WITH matching AS NOT MATERIALIZED (
-            SELECT account_id, reason FROM run_accounts WHERE run_id = $1 AND state = 'parked'
-        )
-        SELECT page.*, counted.total
-        FROM (SELECT CASE WHEN $2::boolean THEN (SELECT count(*) FROM matching) END AS total) AS counted
-        LEFT JOIN (
-            SELECT * FROM matching
-            WHERE account_id > coalesce($5::uuid, '00000000-0000-0000-0000-000000000000')
-            ORDER BY account_id
-            LIMIT $3 OFFSET $4
-        ) AS page ON true
-        ORDER BY page.account_id
-        """,
-        run_id,
-        page.is_counted,
-        page.limit,
-        page.offset,
-        *page.key(UUID),
-    )
-    found = [ParkedAccount(row["account_id"], row["reason"]) for row in rows if row["account_id"] is not None]
-    return page.cut(found, total=rows[0]["total"], key=lambda parked: (parked.account_id,))
-
-
-async def requeue_parked(connection: Connection, *, run_id: UUID, accepts_totals: bool = False) -> int:
-    """Let a run try its parked accounts again, an unusual total accepted or not; returns how many."""
-    return await connection.fetchval(
-        """
-        WITH moved AS (
-            UPDATE run_accounts SET state = 'queued', reason = NULL, is_accepted = is_accepted OR $2
-            WHERE run_id = $1 AND state = 'parked'
-            RETURNING account_id
-        ), reopened AS (
-            UPDATE runs SET status = 'running', finished_at = NULL WHERE run_id = $1 AND EXISTS (SELECT FROM moved)
-        )
-        SELECT count(*) FROM moved
-        """,
-        run_id,
-        accepts_totals,
-    )
-
-
-async def has_open_accounts(connection: Connection, *, run_id: UUID) -> bool:
-    """Whether some account of a run is neither done nor parked."""
-    return await connection.fetchval(
-        "SELECT EXISTS (SELECT FROM run_accounts WHERE run_id = $1 AND state IN ('queued', 'rated', 'numbered'))",
-        run_id,
-    )
 
 
 async def number_one(

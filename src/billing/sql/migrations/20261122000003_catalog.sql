@@ -96,16 +96,14 @@ CREATE TABLE tax_rates (
 );
 GRANT SELECT, INSERT, UPDATE ON tax_rates TO lineserve_app;
 
--- The last finalised month of each item: a price that would change it is refused. Written by the close.
+-- The last finalised month of each item, whoever was billed: a general price that would change it is refused. Written by the close.
 CREATE TABLE billed_items (
-    account_id uuid NOT NULL,
     kind text NOT NULL,
     item text NOT NULL,
     currency text NOT NULL,
     last_period date NOT NULL,
-    CONSTRAINT pk_billed_items PRIMARY KEY (account_id, kind, item, currency)
+    CONSTRAINT pk_billed_items PRIMARY KEY (kind, item, currency)
 );
-CREATE INDEX ix_billed_items_item ON billed_items (kind, item, currency, last_period);
 GRANT SELECT, INSERT, UPDATE ON billed_items TO lineserve_app;
 
 -- migrate:down

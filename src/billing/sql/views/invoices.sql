@@ -80,6 +80,13 @@ FROM invoice_lines AS lines
 JOIN invoice_states AS states ON states.account_id = lines.account_id AND states.invoice_id = lines.invoice_id
 WHERE states.status <> 'void';
 
+-- Which plans and meters each finalised document bills: their prices stay, even of one that is voided.
+CREATE OR REPLACE VIEW finalized_items_v AS
+SELECT invoices.account_id, invoices.period, invoices.currency, lines.item_kind, lines.item
+FROM invoices
+JOIN invoice_lines AS lines ON lines.account_id = invoices.account_id AND lines.invoice_id = invoices.invoice_id;
+GRANT SELECT ON finalized_items_v TO lineserve_app;
+
 -- When a month's lines were made.
 CREATE OR REPLACE VIEW closes_v AS
 SELECT account_id, period, rated_at FROM closes;
