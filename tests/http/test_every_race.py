@@ -34,7 +34,7 @@ ONE_WINNER = {
     "DELETE /v1/projects/{project_id:str}": ("204", "not_found"),
     "POST /operator/v1/projects/{project_id:str}/restore": ("200", "project_not_restorable"),
 }
-# What a caller may hear besides success: too late, or the same is under way.
+# What a caller may hear besides success: too late, no room for more, or the same is under way.
 TOO_LATE = {
     "chargeback_exceeds_payment",
     "credit_note_exceeds_invoice",
@@ -49,6 +49,7 @@ TOO_LATE = {
     "payment_not_pending",
     "project_not_restorable",
     "refund_exceeds_payment",
+    "too_many_webhooks",
 }
 
 

@@ -1,0 +1,233 @@
+"""Changes of invoices, keys of once and keys of access."""
+
+from __future__ import annotations
+
+from tests.mutation.mutant import Mutant
+
+LOCK = "    await ledger.lock_head(tx.connection, account_id=account_id)\n"
+ONCE = "kit/idempotency.py"
+COMMANDS = "kit/web/commands.py"
+COLLECT = "invoices/operations/collecting.py"
+ENDING = "invoices/operations/ending.py"
+CREDITING = "invoices/operations/crediting.py"
+PAYING = "invoices/operations/paying.py"
+PAYING_STORE = "invoices/store/paying.py"
+NOTES = "invoices/store/credit_notes.py"
+INVOICE_RULES = "invoices/rules.py"
+RATING_RULES = "rating/rules.py"
+KEYS = "api_keys/rules.py"
+T_ONCE = "tests/http/test_idempotency.py"
+T_PAY = "tests/http/test_pay_invoice.py"
+T_COLLECT = "tests/store/test_collecting.py"
+T_NOTES = "tests/store/test_credit_notes.py"
+T_NOTE_REFUNDS = "tests/store/test_credit_note_refunds.py"
+T_KEYS = "tests/unit/test_keys.py"
+
+INVOICED = [
+    (
+        COLLECT,
+        f"{LOCK}    before_minor",
+        "    before_minor",
+        f"{T_COLLECT}::TestCollect::test_pays_once_with_10_at_a_time",
+    ),
+    (
+        COLLECT,
+        "        amount_minor = min(cash_minor, invoice.due_minor)",
+        "        amount_minor = invoice.due_minor",
+        f"{T_COLLECT}::TestCollect",
+    ),
+    (
+        COLLECT,
+        "    cash_minor -= await collect_made_for_invoices(tx, account_id=account_id, currency=currency)\n",
+        "",
+        f"{T_PAY}::TestPayInvoice",
+    ),
+    (
+        COLLECT,
+        "min(cash_minor - used_minor, arrived.amount_minor, invoice.due_minor)",
+        "min(cash_minor - used_minor, arrived.amount_minor)",
+        T_PAY,
+    ),
+    (
+        COLLECT,
+        ", next_ordinal=invoice.next_ordinal + 1)",
+        ")",
+        f"{T_PAY}::TestPayInvoice::test_takes_credit_and_cash_first",
+    ),
+    (
+        ENDING,
+        'invoice.status not in {"pending", "paid"}',
+        'invoice.status not in {"pending", "paid", "void"}',
+        "tests/http/test_fifty_callers.py",
+    ),
+    (
+        ENDING,
+        "    if (await credit_notes.get_credited(tx.connection, **key)).total_minor:",
+        "    if False:",
+        f"{T_NOTES}::TestOtherEnds::test_keep_credited_invoices_from_being_voided",
+    ),
+    (
+        ENDING,
+        "    transfers += [_returned(invoice, payment, tx) for payment in payments]\n",
+        "",
+        f"{T_PAY}::TestPayInvoice::test_gives_the_money_back_to_the_wallet_when_the_invoice_is_voided",
+    ),
+    (
+        ENDING,
+        "    await metering.touch(tx.connection, account_id=invoice.account_id, periods=periods, now=tx.now)\n",
+        "    del periods\n",
+        "tests/store/test_more_mutations.py::test_check_passes_on_the_statements_as_they_are",
+    ),
+    (
+        ENDING,
+        f"{LOCK}    return await store.get_invoice",
+        "    return await store.get_invoice",
+        f"{T_NOTES}::TestCreditAmount::test_never_exceeds_the_invoice_under_50_callers",
+    ),
+    (
+        ENDING,
+        "amount_minor=invoice.due_minor, at=tx.now",
+        "amount_minor=invoice.total_minor, at=tx.now",
+        f"{T_NOTES}::TestOtherEnds::test_write_off_leaves_nothing_to_credit",
+    ),
+    (
+        CREDITING,
+        "    if not 0 < wanted_minor <= left_minor:",
+        "    if False:",
+        f"{T_NOTES}::TestCreditAmount::test_refuses_more_than_is_left",
+    ),
+    (CREDITING, "        if minor > left_minor:", "        if False:", f"{T_NOTES}::TestCreditLines"),
+    (
+        PAYING,
+        f"{LOCK}    key: InvoiceKey",
+        "    key: InvoiceKey",
+        f"{T_PAY}::TestPayInvoice::test_charges_once_with_50_at_the_same_time",
+    ),
+    (
+        PAYING,
+        "    if under_way is not None:",
+        "    if False:",
+        f"{T_PAY}::TestPayInvoice::test_leaves_transaction_and_invoice_pending_until_the_gateway_settles",
+    ),
+    (PAYING, 'invoice.status != "pending":', 'invoice.status == "void":', f"{T_PAY}::TestPayInvoice"),
+    (
+        PAYING,
+        "    amount_minor = min(cash_minor, asked.due_minor)",
+        "    amount_minor = 0 * cash_minor",
+        f"{T_PAY}::TestPayInvoice::test_takes_credit_and_cash_first",
+    ),
+    (
+        PAYING,
+        "    await collecting.pay_owed(tx, account_id=account_id, currency=invoice.currency)\n",
+        "",
+        f"{T_PAY}::TestPayInvoice::test_pays_what_a_chargeback_left_owing_first",
+    ),
+    (
+        PAYING_STORE,
+        "credits.granted_at < (invoices.period + interval '1 month') AT TIME ZONE 'UTC'",
+        "true",
+        f"{T_PAY}::TestPayInvoice::test_takes_no_credit_given_after_the_month",
+    ),
+    (
+        PAYING_STORE,
+        "AND invoice_payments.source = 'method' AND invoice_payments.source_id = p.payment_id",
+        "AND false",
+        T_PAY,
+    ),
+    (
+        NOTES,
+        "restored_minor + returned_minor + refunded_minor AS given_back_minor",
+        "0::bigint AS given_back_minor",
+        f"{T_NOTE_REFUNDS}::test_giving_back_in_parts_gives_each_payment_back_once",
+    ),
+    (
+        INVOICE_RULES,
+        "(2 * taken_minor * tax.amount_minor + total_minor) //",
+        "(2 * taken_minor * tax.amount_minor) //",
+        T_NOTES,
+    ),
+    (INVOICE_RULES, "for payment in reversed(payments):", "for payment in payments:", f"{T_NOTE_REFUNDS}::TestRefund"),
+    (
+        RATING_RULES,
+        "(2 * Fraction(percent) * net_minor + 100) // 200",
+        "(2 * Fraction(percent) * net_minor) // 200",
+        T_NOTES,
+    ),
+]
+ONE_TIME = [
+    (
+        COMMANDS,
+        "        if earlier is not None and earlier.fingerprint != attempt.fingerprint:",
+        "        if False:",
+        f"{T_ONCE}::TestRun::test_refuses_a_key_for_something_else",
+    ),
+    (COMMANDS, "                if not inserted:\n", "                if False:\n", T_ONCE),
+    (
+        COMMANDS,
+        "    is_locked = await idempotency.try_lock(connection, attempt=attempt)\n",
+        "    is_locked = True\n",
+        f"{T_ONCE}::TestRun",
+    ),
+    (
+        COMMANDS,
+        "            intent = earlier.intent if earlier is not None else None\n",
+        "            intent = None\n",
+        f"{T_ONCE}::TestRunStaged::test_goes_on_from_the_intent_after_a_crash",
+    ),
+    (
+        COMMANDS,
+        "            if earlier is not None and earlier.status is not None:\n",
+        "            if False:\n",
+        f"{T_ONCE}::TestRunStaged::test_replays_the_outcome",
+    ),
+    (
+        COMMANDS,
+        "        except Unavailable:\n            raise\n        except BillingError",
+        "        except BillingError",
+        f"{T_ONCE}::TestRunStaged",
+    ),
+    (COMMANDS, "TRIES = 5", "TRIES = 1", f"{T_ONCE}::TestRun::test_does_the_work_again_when_the_database_gives_up"),
+    (
+        ONCE,
+        'WHERE account_id = $1 AND route = $2 AND key = $3\n        """,\n        attempt.account_id,',
+        'WHERE account_id = $1 AND $2::text IS NOT NULL AND key = $3\n        """,\n        attempt.account_id,',
+        f"{T_ONCE}::TestRun::test_keeps_accounts_and_routes_apart",
+    ),
+    (ONCE, "KEPT = timedelta(days=7)", "KEPT = timedelta(days=6)", f"{T_ONCE}::TestDeleteExpired"),
+    (
+        ONCE,
+        "            return str(value.normalize(_EXACT))",
+        "            return str(value)",
+        f"{T_ONCE}::TestRun::test_knows_the_same_values_in_other_words",
+    ),
+    (
+        ONCE,
+        'await connection.execute("SELECT pg_advisory_unlock($1)", attempt.lock_id)',
+        "pass",
+        f"{T_ONCE}::TestRun::test_leaves_no_lock_behind",
+    ),
+]
+OPENED = [
+    (
+        KEYS,
+        "expires_at is not None and expires_at <= now",
+        "expires_at is not None and expires_at < now",
+        f"{T_KEYS}::TestHasExpired::test_begins_at_the_instant_itself",
+    ),
+    (KEYS, " and _checksum(body) == secret[-_CHECKSUM_LENGTH:]", "", f"{T_KEYS}::TestIsWellFormed"),
+    (
+        KEYS,
+        "    if not permissions <= own_permissions:",
+        "    if False:",
+        f"{T_KEYS}::TestWidens::test_holds_permissions_to_its_own",
+    ),
+    (
+        KEYS,
+        "(expires_at is None or expires_at > own_expires_at)",
+        "(expires_at is not None and expires_at > own_expires_at)",
+        f"{T_KEYS}::TestWidens::test_holds_lifetime_to_its_own",
+    ),
+    (KEYS, "    if own_ranges and not ranges:", "    if False:", f"{T_KEYS}::TestWidens::test_holds_ranges_to_its_own"),
+    (KEYS, "_RANDOM_BITS = 256", "_RANDOM_BITS = 128", f"{T_KEYS}::TestNewSecret"),
+]
+MUTANTS = [Mutant(*members) for group in (INVOICED, ONE_TIME, OPENED) for members in group]
