@@ -11,6 +11,7 @@ from uuid import UUID
 from billing.core.errors import NotFound
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]  # of 10 bits: symbols come in pairs
 _VALUES = {symbol: value for value, symbol in enumerate(_ALPHABET)}
 _UUID_SYMBOLS = 26
 
@@ -56,7 +57,7 @@ def decode_part(prefix: str, text: str) -> tuple[UUID, int, int] | None:
 
 
 def _to_base32(value: int, symbols: int) -> str:
-    return "".join(_ALPHABET[(value >> shift) & 31] for shift in range(5 * (symbols - 1), -1, -5))
+    return "".join([_PAIRS[(value >> shift) & 1023] for shift in range(5 * (symbols - 2), -1, -10)])
 
 
 def _from_base32(prefix: str, text: str, symbols: int) -> int | None:

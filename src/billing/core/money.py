@@ -72,4 +72,8 @@ def to_major(minor: int, currency: str) -> Decimal:
 
 def to_text(minor: int, currency: str) -> str:
     """The same as text with all its digits, such as '25.00': how messages and events say amounts."""
-    return f"{to_major(minor, currency):f}"
+    decimals = decimals_of(currency)
+    if not decimals:
+        return str(minor)
+    whole, part = divmod(abs(minor), 10**decimals)
+    return f"{'-' if minor < 0 else ''}{whole}.{part:0{decimals}d}"

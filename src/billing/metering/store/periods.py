@@ -102,18 +102,21 @@ async def list_active_accounts(connection: Connection, *, period: Period) -> lis
     """Accounts with a resource, usage or an earlier dirty month, whose month no close has rated, in the order of their ids."""
     rows = await connection.fetch(
         """
-        SELECT account_id FROM (
-            SELECT account_id FROM resources
-            WHERE created_at < $2 AND coalesce(deleted_at, 'infinity') > $1
-            UNION
-            SELECT account_id FROM day_rows WHERE day >= $3 AND day < $4
-            UNION
-            SELECT account_id FROM period_versions WHERE period < $3 AND version > rated_version
-        ) AS active
-        WHERE NOT EXISTS (
-            SELECT FROM period_versions
-            WHERE period_versions.account_id = active.account_id AND period >= $3 AND rated_version IS NOT NULL
-        )
+        SELECT account_id FROM accounts_v
+        WHERE (
+            EXISTS (
+                SELECT FROM resources
+                WHERE resources.account_id = accounts_v.account_id AND created_at < $2 AND coalesce(deleted_at, 'infinity') > $1
+            ) OR EXISTS (
+                SELECT FROM day_rows WHERE day_rows.account_id = accounts_v.account_id AND day >= $3 AND day < $4
+            ) OR EXISTS (
+                SELECT FROM period_versions
+                WHERE period_versions.account_id = accounts_v.account_id AND period < $3 AND version > rated_version
+            )
+        ) AND (  -- looked up for each: a join would be planned for the none that statistics know of a month
+            SELECT count(*) FROM period_versions
+            WHERE period_versions.account_id = accounts_v.account_id AND period >= $3 AND rated_version IS NOT NULL
+        ) = 0
         ORDER BY account_id
         """,
         period.start,
