@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx2
 
-from billing import accounts, api_keys, invoices, payments, wallets
+from billing import accounts, api_keys, invoices, metering, payments, wallets
 from billing.app.http import OPERATOR, PUBLIC
 from billing.kit.db import Database, open_pool
 from billing.kit.web import build_app
@@ -117,6 +117,7 @@ async def open_counting_house(dsn: str, *, connections: int = 8) -> AsyncIterato
                 "sandbox": sandbox,
                 "webhook_settings": StubSender().settings,
                 "mailroom": MAILROOM,
+                "intake": metering.Intake(database),
             },
         )
         transport = httpx2.ASGITransport(app=app, client=("127.0.0.1", 50_000))

@@ -16,7 +16,7 @@ from uuid import UUID
 
 import httpx2
 
-from billing import accounts, api_keys, onboarding
+from billing import accounts, api_keys, metering, onboarding
 from billing.core import ids
 from billing.kit.auth import Permission
 from billing.kit.db import Database, open_pool
@@ -176,7 +176,7 @@ async def open_house(
             public=public,
             operator=operator,
             plain=plain,
-            values=values or {},
+            values={"intake": metering.Intake(database), **(values or {})},
             rate_limits=None if limited is None else limited(clock),
         )
         transport = httpx2.ASGITransport(app=cast("Any", app), client=("127.0.0.1", 50_000))

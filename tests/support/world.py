@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2
 
-from billing import accounts, api_keys, invoices, onboarding, payments, wallets, webhooks
+from billing import accounts, api_keys, invoices, metering, onboarding, payments, wallets, webhooks
 from billing.app.http import OPERATOR, PUBLIC
 from billing.core import ids
 from billing.invoices.operations import collecting
@@ -77,6 +77,7 @@ async def open_app(
                 "sandbox": sandbox,
                 "webhook_settings": StubSender().settings,
                 "mailroom": MAILROOM,
+                "intake": metering.Intake(database),
             },
         )
         transport = httpx2.ASGITransport(app=app, client=("127.0.0.1", 50_000))

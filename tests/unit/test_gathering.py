@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from billing.kit.gathering import Gathered, LookUpTimeout
+from billing.kit.gathering import Gathered, GatheredTimeout
 
 
 class Shelf:
@@ -73,7 +73,7 @@ class TestGathered:
     async def test_gives_up_a_look_up_that_hangs(self, shelf: Shelf):
         gathered = Gathered(shelf.look_up, limit_s=0.01)
         shelf.open.clear()
-        with pytest.raises(LookUpTimeout):
+        with pytest.raises(GatheredTimeout):
             await gathered.get(1)
         shelf.open.set()
         assert await gathered.get(2) == 4

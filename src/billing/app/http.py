@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from billing import api_keys
+from billing import api_keys, metering
 from billing.accounts import operator_routes as accounts_operator
 from billing.accounts import routes as accounts_public
 from billing.alerts import operator_routes as alerts_operator
@@ -108,6 +108,7 @@ def make_app(
             "job_names": tuple(job.name for job in jobs_of(installed)),
             "webhook_settings": installed.webhook_settings,
             "mailroom": installed.mailroom,
+            "intake": metering.Intake(installed.database),
         },
         trusted_proxies=installed.settings.trusted_proxies,
         cors_origins=installed.settings.cors_origins,

@@ -1,7 +1,7 @@
-"""Look-ups made together: who asks while one is under way is asked for in the next, with all others who came meanwhile.
+"""Work done together: who asks while work is under way is served by the next, with all others who came meanwhile.
 
-Under load a statement serves many callers; a caller alone waits for nobody. A look-up begins after each of its callers came,
-so that it sees what was committed before.
+Under load one statement serves many callers; a caller alone waits for nobody. Work begins after each of its callers came, so
+that it sees what was committed before.
 """
 
 from __future__ import annotations
@@ -18,25 +18,34 @@ V = TypeVar("V")
 MOST = 1_000
 
 
-class LookUpTimeout(TimeoutError):
-    """A look-up took longer than it may."""
+class GatheredTimeout(TimeoutError):
+    """Work that was done together took longer than it may: what it did is not known."""
 
 
 class Gathered(Generic[K, V]):
-    """Values by key, of a function that looks up many. Its error is that of all who wait for it, as is a LookUpTimeout."""
+    """What a function gives for keys, many at once, by key; None for a key that it leaves out.
 
-    def __init__(self, look_up: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]], *, limit_s: float) -> None:
-        self._look_up = look_up
+    Its error is that of all who wait for it, as is a GatheredTimeout. `lanes` of it may be under way at once, so that one which
+    waits for something does not hold up all others.
+    """
+
+    def __init__(
+        self, do: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]], *, limit_s: float, lanes: int = 1
+    ) -> None:
+        self._do = do
         self._limit_s = limit_s
+        self._lanes = lanes
         self._waiting: dict[K, list[asyncio.Future[V | None]]] = {}
-        self._work: asyncio.Task[None] | None = None
+        self._at_work: set[asyncio.Task[None]] = set()
 
     async def get(self, key: K) -> V | None:
-        """The value of a key, or None."""
+        """What the function gives for a key, or None."""
         future: asyncio.Future[V | None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(key, []).append(future)
-        if self._work is None:
-            self._work = asyncio.create_task(self._work_off(), context=Context())  # it is no single caller's
+        if len(self._at_work) < self._lanes:
+            task = asyncio.create_task(self._work_off(), context=Context())  # it is no single caller's
+            self._at_work.add(task)
+            task.add_done_callback(self._at_work.discard)
         return await future
 
     async def _work_off(self) -> None:
@@ -46,18 +55,20 @@ class Gathered(Generic[K, V]):
                 asked = {key: self._waiting.pop(key) for key in list(islice(self._waiting, MOST))}
                 await self._answer(asked)
         finally:
-            self._work = None
-            for future in chain(*asked.values(), *self._waiting.values()):  # there are some only when the program ends
-                future.cancel()
+            if task := asyncio.current_task():
+                self._at_work.discard(task)  # at once: who comes next must find it gone
+            is_ending = not self._at_work
+            for future in chain(*asked.values(), *(self._waiting.values() if is_ending else ())):
+                future.cancel()  # there are some only when the program ends
 
     async def _answer(self, asked: Mapping[K, list[asyncio.Future[V | None]]]) -> None:
-        found: Mapping[K, V] = {}
+        given: Mapping[K, V] = {}
         failure: BaseException | None = None
         try:
             async with asyncio.timeout(self._limit_s):
-                found = await self._look_up(list(asked))
+                given = await self._do(list(asked))
         except TimeoutError:
-            failure = LookUpTimeout()
+            failure = GatheredTimeout()
         except asyncio.CancelledError:
             raise
         except BaseException as error:  # whatever it was, its callers hear of it
@@ -67,6 +78,6 @@ class Gathered(Generic[K, V]):
                 if future.done():  # its caller is gone
                     continue
                 if failure is None:
-                    future.set_result(found.get(key))
+                    future.set_result(given.get(key))
                 else:
                     future.set_exception(failure)

@@ -1,5 +1,6 @@
 """What the platform reports: resources and their states, usage events and their day rows, versions of past periods."""
 
+from billing.metering.intake import Intake
 from billing.metering.jobs import replay_waiting, settle_shortened
 from billing.metering.model import (
     IngestResult,
@@ -37,6 +38,7 @@ from billing.metering.store.resources import (
 
 __all__ = [
     "IngestResult",
+    "Intake",
     "PriceMissing",
     "QuarantinedEvent",
     "RecordedState",

@@ -109,6 +109,11 @@ class Command:
         self.ip = ip
         self.request_id = request_id
 
+    @property
+    def is_keyed(self) -> bool:
+        """Whether the call carries an Idempotency-Key."""
+        return self._key is not None
+
     def require_key(self) -> None:
         """Refuse the call unless it carries an Idempotency-Key. Raises IdempotencyKeyRequired."""
         if self._key is None:

@@ -20,7 +20,7 @@ from billing.core.errors import (
     Unauthorized,
     Unavailable,
 )
-from billing.kit.gathering import LookUpTimeout
+from billing.kit.gathering import GatheredTimeout
 from billing.kit.sessions import NoSession
 from billing.kit.web.answers import Answer
 
@@ -83,7 +83,7 @@ _OUT_OF_REACH = (
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.InternalClientError,  # what the driver says when the server dies under a statement
     NoSession,
-    LookUpTimeout,
+    GatheredTimeout,
 )
 
 
