@@ -440,6 +440,7 @@ _OPERATOR = [
             "account_ids": [names["account_id"], names["spare_account_id"]],
         },
     ),
+    _call("GET /usage-totals", query={"period": "2024-01"}),
     _call("GET /runs", query=PAGE),
     _call("GET /runs/{run_id:str}"),
     _call("GET /runs/{run_id:str}/parked"),

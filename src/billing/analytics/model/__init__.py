@@ -35,6 +35,7 @@ from billing.analytics.model.explaining import (
     RatedCharge,
     ResourceShare,
 )
+from billing.analytics.model.totals import CurrencyTotal, MonthTotals, ServiceTotal
 from billing.analytics.model.usage import (
     FIGURES,
     SERVICES,
@@ -59,6 +60,7 @@ __all__ = [
     "Correction",
     "CostGroup",
     "Count",
+    "CurrencyTotal",
     "DayCost",
     "DayQuantity",
     "DayQuantityRun",
@@ -73,6 +75,7 @@ __all__ = [
     "Grouping",
     "Interval",
     "Metric",
+    "MonthTotals",
     "PartKind",
     "PlaceShare",
     "Presence",
@@ -81,6 +84,7 @@ __all__ = [
     "ResourceShare",
     "ResourceUsage",
     "RunShare",
+    "ServiceTotal",
     "ServiceUsage",
     "Transaction",
     "TransactionType",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from billing.app.reference.members.forms import MONTH, D, M, example_id, id_of, one_of
+from billing.app.reference.members.forms import MONTH, D, M, amount, example_id, id_of, one_of
 from billing.kit.web.openapi.words import Member
 
 RUNNING: dict[str, Member] = {
@@ -40,6 +40,21 @@ RUNNING: dict[str, Member] = {
     "VoidOut.id": M("The event's id.", "e-000017"),
     "VoidOut.source": M("The event's source.", "sms-gateway-1"),
     "VoidOut.status": M("Always `voided`."),
+    # Totals of a month
+    "UsageTotalsQuery.period": M("The month, such as `2024-01`; without it the running one.", "2024-01", MONTH),
+    "UsageTotalsAnswer.period": M("The month.", "2024-01"),
+    "UsageTotalsAnswer.counted_until": M(
+        "Up to when usage of open months is counted: now, or the month's end.", "2024-01-20T12:00:00Z"
+    ),
+    "usage_totals": M("What all accounts come to, by currency."),
+    "CurrencyTotalShown.accounts": M("How many accounts have a charge.", 1200),
+    "accounts_billed": M("For how many of them a close has finalised the month.", 300),
+    "CurrencyTotalShown.amount": amount("What they come to, before tax.", "90000.00"),
+    "amount_billed": amount("How much of that is on finalised documents.", "20000.00"),
+    "CurrencyTotalShown.services": M("The same by service. They sum to the amount."),
+    "ServiceTotalShown.service": M("The service.", "compute"),
+    "ServiceTotalShown.accounts": M("How many accounts have a charge of it.", 1100),
+    "ServiceTotalShown.amount": amount("What it comes to, before tax.", "90000.00"),
     # Runs
     "run": M("The run."),
     "runs": M("The runs of this page."),
