@@ -1,6 +1,5 @@
 """What the platform reports: resources and their states, usage events and their day rows, versions of past periods."""
 
-from billing.metering.intake import Intake
 from billing.metering.jobs import replay_waiting, settle_shortened
 from billing.metering.model import (
     IngestResult,
@@ -15,6 +14,7 @@ from billing.metering.model import (
     UsageEvent,
 )
 from billing.metering.operations import RecordedState, ingest, record_state, replay_quarantine, void
+from billing.metering.operations.intake import Intake
 from billing.metering.rules import has_storable_decimals
 from billing.metering.store.checks import run_checks
 from billing.metering.store.events import count_quarantined, list_quarantined

@@ -14,8 +14,8 @@ from billing.kit.auth import Operator
 from billing.kit.db import Database
 from billing.kit.web import DESCRIBED, Answer, Batch, Command, Described, RawBody, RawQuery, meta
 from billing.metering import operations, schemas
-from billing.metering.intake import SMALL, Intake
 from billing.metering.model import IngestResult, UsageEvent
+from billing.metering.operations.intake import SMALL, Intake
 from billing.metering.schemas import (
     EVENTS_MAX,
     MEDIA_TYPE,
