@@ -340,6 +340,14 @@ class TestCrash:
         assert await world.charges() == [("succeeded", 10_000)]
         assert await world.wallet() == (10_000, 0)
 
+    async def test_look_before_the_call_leaves_the_key_to_it(self, world: World) -> None:
+        """A worker may look sooner than the call is made, where the gateway settles soon."""
+        payment = await world.start(await world.add("tok_visa"))
+        looked = await operations.check(
+            world.database, world.gateway, account_id=world.account_id, payment_id=payment.payment_id
+        )
+        assert (looked.status, (await world.charge(payment)).status) == ("pending", "completed")
+
     async def test_between_intent_and_call_without_a_retry_fails_uncharged(self, world: World) -> None:
         payment = await world.start(await world.add("tok_visa"))
         world.clock.advance(minutes=5)
@@ -448,6 +456,16 @@ class TestAnswer:
             async with world.database.transaction() as tx:
                 assert (await operations.take_answer(tx, payment=payment, answer=wrong)).status == "pending"
         assert await world.wallet() == (0, 10_000)
+
+    async def test_after_the_end_changes_nothing(self, world: World) -> None:
+        came, failed = await world.top_up("tok_visa"), await world.top_up("tok_declined")
+        async with world.database.transaction() as tx:
+            late = [
+                await payments.fail(tx, account_id=world.account_id, payment_id=came.payment_id, reason="declined"),
+                await payments.settle(tx, account_id=world.account_id, payment_id=failed.payment_id),
+            ]
+        assert [payment.status for payment in late] == ["completed", "failed"]
+        assert await world.wallet() == (10_000, 0)
 
 
 class TestNextCheckAt:

@@ -126,7 +126,8 @@ class TestRun:
         first = await send(client, key)
         other = await send(client, key, token="ls_test_other")
         assert (other.status_code, other.json()["id"] == first.json()["id"]) == (201, False)
-        assert (await send(client, key, path="/v1/payments")).status_code == 201
+        elsewhere = await send(client, key, path="/v1/payments")
+        assert (elsewhere.status_code, "Idempotent-Replayed" in elsewhere.headers) == (201, False)
 
     async def test_is_not_burnt_by_what_was_not_committed(
         self, client: httpx2.AsyncClient, database: Database, key: str

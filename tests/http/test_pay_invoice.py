@@ -343,6 +343,28 @@ class TestPayInvoice:
         assert (reply.body["invoice"]["status"], reply.body["invoice"]["amount_due"]) == ("pending", 20)
         assert (await pay(till, jane, invoice_id)).body["invoice"]["status"] == "paid"
         assert await broken(till) == []
+        async with till.database.reading() as reading:
+            paid_by = await reading.connection.fetch("SELECT source, source_id FROM invoice_payments ORDER BY ordinal")
+        assert [row["source"] for row in paid_by] == ["wallet", "method", "method"]
+        assert paid_by[1]["source_id"] != paid_by[2]["source_id"], "each payment's money is set against it once"
+
+    async def test_pays_what_is_owed_with_what_a_hold_gives_back_first(self, till: Till, jane: Resident):
+        invoice_id = await bill(till, jane)
+        topped = (await till.top_up(jane, await till.add_method(jane), 500)).body["transaction"]
+        hold = {"amount": 20, "currency": "USD", "reference": "h", "expires_at": "2024-03-01T00:00:00Z"}
+        placed = await till.command(f"/accounts/{jane.id}/holds", key="h", body=hold)
+        body = {"reason": "disputed"}
+        await till.command(f"/payments/{topped['payment_id']}/chargebacks", key="c", body=body)
+        await till.command(f"/holds/{placed.body['hold']['id']}/release", key="r", body={})
+        reply = await pay(till, jane, invoice_id)
+        assert (reply.body["transaction"]["amount"], reply.body["invoice"]["status"]) == (DUE, "paid")
+        listed = await till.operate("GET", f"/accounts/{jane.id}/ledger?per_page=4")
+        assert [one["template"] for one in listed.body["transfers"]] == [
+            "invoice.paid_from_method",
+            "invoice.payment_settled",
+            "invoice.payment_started",
+            "owed.paid",
+        ]
 
     async def test_is_open_to_a_suspended_account(self, till: Till, jane: Resident):
         invoice_id = await bill(till, jane)

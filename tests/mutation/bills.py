@@ -96,7 +96,12 @@ INVOICED = [
         "    if False:",
         f"{T_NOTES}::TestCreditAmount::test_refuses_more_than_is_left",
     ),
-    (CREDITING, "        if minor > left_minor:", "        if False:", f"{T_NOTES}::TestCreditLines"),
+    (
+        CREDITING,
+        "        if minor > left_minor:",
+        "        if False:",
+        "tests/http/test_credit_notes.py::TestWrite::test_refuses_more_than_is_left",
+    ),
     (
         PAYING,
         f"{LOCK}    key: InvoiceKey",
@@ -120,7 +125,7 @@ INVOICED = [
         PAYING,
         "    await collecting.pay_owed(tx, account_id=account_id, currency=invoice.currency)\n",
         "",
-        f"{T_PAY}::TestPayInvoice::test_pays_what_a_chargeback_left_owing_first",
+        f"{T_PAY}::TestPayInvoice::test_pays_what_is_owed_with_what_a_hold_gives_back_first",
     ),
     (
         PAYING_STORE,
@@ -132,26 +137,26 @@ INVOICED = [
         PAYING_STORE,
         "AND invoice_payments.source = 'method' AND invoice_payments.source_id = p.payment_id",
         "AND false",
-        T_PAY,
+        f"{T_PAY}::TestPayInvoice::test_pays_what_a_chargeback_left_owing_first",
     ),
     (
         NOTES,
         "restored_minor + returned_minor + refunded_minor AS given_back_minor",
         "0::bigint AS given_back_minor",
-        f"{T_NOTE_REFUNDS}::test_giving_back_in_parts_gives_each_payment_back_once",
+        f"{T_NOTE_REFUNDS}::TestRefund::test_gives_promotional_credit_back_to_its_grant_and_never_out",
     ),
     (
         INVOICE_RULES,
         "(2 * taken_minor * tax.amount_minor + total_minor) //",
         "(2 * taken_minor * tax.amount_minor) //",
-        T_NOTES,
+        f"{T_NOTE_REFUNDS}::test_a_part_takes_its_share_of_a_tax_rounded_half_up",
     ),
     (INVOICE_RULES, "for payment in reversed(payments):", "for payment in payments:", f"{T_NOTE_REFUNDS}::TestRefund"),
     (
         RATING_RULES,
         "(2 * Fraction(percent) * net_minor + 100) // 200",
         "(2 * Fraction(percent) * net_minor) // 200",
-        T_NOTES,
+        f"{T_NOTE_REFUNDS}::test_a_part_takes_its_share_of_a_tax_rounded_half_up",
     ),
 ]
 ONE_TIME = [
@@ -161,7 +166,6 @@ ONE_TIME = [
         "        if False:",
         f"{T_ONCE}::TestRun::test_refuses_a_key_for_something_else",
     ),
-    (COMMANDS, "                if not inserted:\n", "                if False:\n", T_ONCE),
     (
         COMMANDS,
         "    is_locked = await idempotency.try_lock(connection, attempt=attempt)\n",

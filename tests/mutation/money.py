@@ -38,7 +38,12 @@ PAID_IN = [
         "    if False:",
         f"{T_TOPUP}::TestAnswer::test_about_another_amount_is_never_posted",
     ),
-    (INTO, "if answer is None and rules.is_abandoned(payment, now):", "if answer is None:", f"{T_TOPUP}::TestCrash"),
+    (
+        INTO,
+        "if answer is None and rules.is_abandoned(payment, now):",
+        "if answer is None:",
+        f"{T_TOPUP}::TestCrash::test_look_before_the_call_leaves_the_key_to_it",
+    ),
     (
         INTO,
         f"{LOCK}    payment = await store.mark_completed",
@@ -49,7 +54,7 @@ PAID_IN = [
         INTO,
         'ledger.invoice_payment_settled if payment.kind == "invoice" else ledger.topup_settled',
         "ledger.topup_settled",
-        f"{T_PAY}::TestPayInvoice",
+        f"{T_PAY}::TestPayInvoice::test_pays_what_is_owed_with_what_a_hold_gives_back_first",
     ),
     (
         INTO,
@@ -97,7 +102,7 @@ PAID_IN = [
             "        WHERE account_id = $1 AND payment_id = $2 AND status = 'pending'"
         ),
         "SET status = 'failed', failure_reason = $3, next_check_at = NULL\n        WHERE account_id = $1 AND payment_id = $2",
-        f"{T_TOPUP}::TestRace::test_of_settlers_and_failers_has_one_winner",
+        f"{T_TOPUP}::TestAnswer::test_after_the_end_changes_nothing",
     ),
     (
         PAYMENT_RULES,
@@ -202,7 +207,7 @@ PAID_BACK = [
         REFUNDS,
         "chargebacks.payment_id = $2) AS disputed_minor",
         "chargebacks.payment_id = $2 AND false) AS disputed_minor",
-        f"{T_REFUNDS}::TestConcurrency::test_refunds_and_a_chargeback_never_exceed_the_payment",
+        f"{T_OWED}::TestChargeback::test_of_many_at_once_are_never_more_than_the_payment",
     ),
     (
         REFUNDS,
@@ -220,13 +225,13 @@ PAID_BACK = [
         REFUNDS,
         "refunds.payment_id = payments.payment_id AND refunds.status <> 'failed')",
         "refunds.payment_id = payments.payment_id AND false)",
-        f"{T_NOTE_REFUNDS}::TestRace::test_with_refunds_and_a_chargeback_never_exceeds_the_payment",
+        f"{T_NOTE_REFUNDS}::TestRefund::test_goes_over_payments_the_newest_first",
     ),
     (
         PAYMENT_RULES,
         "    if not 0 < amount_minor <= captured.rest_minor:\n        raise RefundExceedsPayment",
         "    if not 0 < amount_minor <= captured.captured_minor:\n        raise RefundExceedsPayment",
-        f"{T_REFUNDS}::TestRefund::test_is_never_more_than_the_payment",
+        f"{T_REFUNDS}::TestRefund::test_is_refused_when_nothing_is_left",
     ),
     (
         PAYMENT_RULES,
@@ -238,7 +243,7 @@ PAID_BACK = [
         PAYMENT_RULES,
         "    if not 0 < amount_minor <= captured.rest_minor:\n        raise ChargebackExceedsPayment",
         "    if not 0 < amount_minor <= captured.captured_minor:\n        raise ChargebackExceedsPayment",
-        f"{T_OWED}::TestChargeback::test_is_never_more_than_the_payment",
+        f"{T_OWED}::TestChargeback::test_of_many_at_once_are_never_more_than_the_payment",
     ),
     (PAYMENT_RULES, "min(rest_minor, amount_minor)", "rest_minor", T_NOTE_REFUNDS),
     (DISPUTED, LOCK, "", f"{T_OWED}::TestChargeback::test_of_many_at_once_are_never_more_than_the_payment"),
@@ -363,7 +368,7 @@ KEPT = [
         TEMPLATES,
         'amount_minor, "refund.settled", str(refund_id), at',
         'amount_minor, "refund.settled", str(account_id), at',
-        f"{T_TEMPLATES}::test_refer_to_something_that_has_an_id",
+        f"{T_REFUNDS}::TestRefund::test_gives_the_rest_back_after_parts",
     ),
 ]
 MUTANTS = [Mutant(*members) for group in (PAID_IN, PAID_BACK, KEPT) for members in group]

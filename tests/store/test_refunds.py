@@ -21,6 +21,7 @@ from billing.payments.model import (
     RefundExceedsPayment,
     RefundRequest,
 )
+from billing.payments.store import refunds as store
 from billing.wallets import operations as wallet_operations
 from tests.support import databases, postgres
 from tests.support.counter import Counter, open_counter
@@ -311,6 +312,15 @@ class TestAnswer:
         before = await counter.templates()
         counter.gateway.lies = {"status": "failed", "reason": "declined"}
         assert (await counter.finish_refund(refund)).status == "completed"
+        async with counter.database.transaction() as tx:  # two that heard before it ended
+            late = await store.mark_refund_ended(
+                tx.connection,
+                account_id=refund.account_id,
+                refund_id=refund.refund_id,
+                failure_reason="declined",
+                now=tx.now,
+            )
+        assert late is None
         assert await counter.templates() == before
 
 

@@ -8,11 +8,11 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
+import asyncpg
+
 from tests.tidy.test_shardable import REFERENCE
 
 if TYPE_CHECKING:
-    import asyncpg
-
     from billing.kit.db import Connection, Pool
 
 TWIN = UUID(int=1)  # before every other account in the order of ids
@@ -49,17 +49,63 @@ class WatchedConnection:
         return getattr(self._connection, name)
 
 
-class WatchedPool:
-    """A pool of such connections."""
+class ProbingConnection:
+    """A connection that also does each statement without its filters, takes that back, and notes whether it reached more."""
 
-    def __init__(self, pool: Pool, watch: Callable[[str], str]) -> None:
+    def __init__(self, connection: Connection, reached: dict[str, bool]) -> None:
+        self._connection = connection
+        self._reached = reached
+
+    async def _probe(self, query: str, arguments: tuple[object, ...]) -> None:
+        changed = without_filters(query)
+        if changed != query and not self._reached.get(query, False):
+            self._reached[query] = await self._rows(changed, arguments) != await self._rows(query, arguments)
+
+    async def _rows(self, query: str, arguments: tuple[object, ...]) -> tuple[str | None, list[str]] | str:
+        """What a statement finds and how many rows it changes, or how it fails; it is taken back."""
+        transaction = self._connection.transaction()
+        await transaction.start()
+        try:
+            prepared = await self._connection.prepare(query)
+            rows = await prepared.fetch(*arguments)
+        except asyncpg.PostgresError as error:
+            return error.sqlstate
+        else:
+            return prepared.get_statusmsg(), sorted(map(repr, rows))
+        finally:
+            await transaction.rollback()
+
+    async def execute(self, query: str, *arguments: object) -> str:
+        await self._probe(query, arguments)
+        return await self._connection.execute(query, *arguments)
+
+    async def fetch(self, query: str, *arguments: object) -> list[asyncpg.Record]:
+        await self._probe(query, arguments)
+        return await self._connection.fetch(query, *arguments)
+
+    async def fetchrow(self, query: str, *arguments: object) -> asyncpg.Record | None:
+        await self._probe(query, arguments)
+        return await self._connection.fetchrow(query, *arguments)
+
+    async def fetchval(self, query: str, *arguments: object) -> Any:
+        await self._probe(query, arguments)
+        return await self._connection.fetchval(query, *arguments)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+
+class WatchedPool:
+    """A pool of connections that something stands before."""
+
+    def __init__(self, pool: Pool, before: Callable[[Connection], object]) -> None:
         self._pool = pool
-        self._watch = watch
+        self._before = before
 
     @asynccontextmanager
     async def acquire(self, *, timeout: float | None = None) -> AsyncIterator[Connection]:  # noqa: ASYNC109  asyncpg's own
         async with self._pool.acquire(timeout=timeout) as connection:
-            yield cast("Connection", WatchedConnection(connection, self._watch))
+            yield cast("Connection", self._before(connection))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._pool, name)
@@ -96,6 +142,58 @@ async def add_twin(connection: Connection, *, account_id: UUID) -> None:
     await connection.execute("RESET session_replication_role")
 
 
+async def add_what_only_twin_has(connection: Connection, *, objects: dict[str, UUID]) -> None:
+    """What of the account's own objects is pending, taxed, paid, fired or set with the twin alone."""
+    await connection.execute("SET session_replication_role = replica")
+    for statement, names in _TWIN_ALONE.items():
+        await connection.execute(statement, TWIN, *(objects[name] for name in names))
+    await connection.execute("CLUSTER")  # what was changed stood last
+    await connection.execute("RESET session_replication_role")
+
+
+_TWIN_ALONE: dict[str, tuple[str, ...]] = {
+    "UPDATE holds SET status = 'open', expires_at = '2024-01-20Z' WHERE account_id = $1 AND hold_id = $2": ("hold_id",),
+    "UPDATE accounts SET country = 'KE', tax_exempt = false WHERE account_id = $1": (),
+    "UPDATE payments SET invoice_id = $2, status = 'pending' WHERE account_id = $1 AND payment_id = $3": (
+        "invoice_id",
+        "payment_id",
+    ),
+    """
+    UPDATE payments SET kind = 'invoice', currency = 'USD', invoice_id = $2, status = 'completed'
+    WHERE account_id = $1 AND payment_id = $3
+    """: ("invoice_id", "captured_id"),
+    "UPDATE invoice_states SET status = 'pending' WHERE account_id = $1": (),
+    "UPDATE promotional_credits SET currency = 'USD', granted_at = '2024-01-01Z' WHERE account_id = $1": (),
+    "UPDATE balances SET currency = 'USD' WHERE account_id = $1 AND ledger_account LIKE 'promo:%'": (),
+    "UPDATE period_versions SET rated_version = 0 WHERE account_id = $1": (),
+    """
+    INSERT INTO webhook_messages
+    SELECT more.* FROM webhook_messages AS own, LATERAL jsonb_populate_record(
+        own,
+        jsonb_build_object(
+            'message_id', own.account_id, 'notification_id', own.account_id, 'endpoint_id', $2::uuid, 'next_at', own.created_at
+        )
+    ) AS more
+    WHERE own.account_id = $1
+    """: ("spare_webhook_id",),
+    "INSERT INTO invoice_taxes VALUES ($1, $2, 1, 'VAT', 16, 100, 16)": ("invoice_id",),
+    "INSERT INTO credit_note_taxes VALUES ($1, $2, 1, 'VAT', 16, 16)": ("credit_note_id",),
+    "INSERT INTO invoice_payments VALUES ($1, $2, 9, 'wallet', NULL, 1, '2024-02-01Z')": ("invoice_id",),
+    """
+    INSERT INTO refunds (account_id, refund_id, payment_id, gateway, currency, amount_minor, reason, status, created_at,
+        credit_note_id)
+    VALUES ($1, $1, $2, 'sandbox', 'USD', 1, 'r', 'completed', '2024-02-01Z', $3)
+    """: ("captured_id", "credit_note_id"),
+    "INSERT INTO alert_firings VALUES ($1, $1, $2, 100, 1, 1, 'fired', 'USD', false, 1, 1, '2024-02-01Z')": (
+        "alert_id",
+    ),
+    "INSERT INTO notification_settings VALUES ($1, '{}', '{}', '{}', NULL, NULL, '2024-02-01Z')": (),
+    """
+    INSERT INTO transfers (account_id, number, currency, source, destination, amount_minor, template, reference, ordinal,
+        effective_at, recorded_at)
+    VALUES ($1, 999, 'USD', 'wallet:cash', 'owed', 1, 'owed.paid', $2::uuid::text, 0, '2024-02-01Z', '2024-02-01Z')
+    """: ("captured_id",),
+}
 _CHECKS = "SELECT conname FROM pg_constraint WHERE conrelid = $1::text::regclass AND contype = 'c'"
 _COLUMNS = """
     SELECT attname AS name, format_type(atttypid, NULL) AS type, indexrelid::regclass::text AS key, attnum = ANY (indkey) AS is_key
