@@ -7,7 +7,7 @@
 --   unpriced  quantities for which no price is in force
 -- Every split is by quantity, with the largest remainder, so that parts sum to the whole.
 
--- Quantities: seconds of a plan by state, and each meter's own aggregate, per resource.
+-- Quantities: seconds of a plan, of which it was stopped some, and each meter's own aggregate, per resource: one row each.
 \ir plan_quantities.sql
 meter_sums AS (
     SELECT account_id, resource_id, meter, sum(total) AS total, max(highest) AS highest
@@ -33,10 +33,10 @@ meter_quantities AS (
 counted AS (SELECT $2 AS since, least($3, $4) AS until),
 \ir gauge_quantities.sql
 quantities AS (
-    SELECT account_id, resource_id, 'plan' AS kind, plan AS item, units, status, quantity, false AS is_gauge FROM plan_quantities
+    SELECT account_id, resource_id, 'plan' AS kind, plan AS item, units, quantity, stopped, false AS is_gauge FROM plan_quantities
     UNION ALL
-    SELECT account_id, resource_id, 'meter', meter, 1, NULL, quantity, false FROM meter_quantities
+    SELECT account_id, resource_id, 'meter', meter, 1, quantity, 0, false FROM meter_quantities
     UNION ALL
-    SELECT account_id, resource_id, 'meter', meter, 1, NULL, quantity, true FROM gauge_quantities
+    SELECT account_id, resource_id, 'meter', meter, 1, quantity, 0, true FROM gauge_quantities
 ),
 \ir priced.sql

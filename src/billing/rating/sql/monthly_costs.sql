@@ -4,8 +4,9 @@ WITH
 \ir scope.sql
 \ir nothing_pinned.sql
 plan_quantities AS (
-    SELECT account_id, resource_id, plan, units, status, extract(epoch FROM $3::timestamptz - $2::timestamptz) AS quantity
+    SELECT account_id, resource_id, plan, units, seconds AS quantity, CASE status WHEN 'stopped' THEN seconds ELSE 0 END AS stopped
     FROM resource_spans_v
+    CROSS JOIN (SELECT extract(epoch FROM $3::timestamptz - $2::timestamptz) AS seconds) AS month
     WHERE account_id = ANY ($1) AND plan IS NOT NULL AND status <> 'deleting' AND start_at <= $4::timestamptz AND coalesce(end_at, 'infinity') > $4
 ),
 meter_quantities AS (
@@ -26,13 +27,13 @@ counted AS (
 ),
 \ir gauge_quantities.sql
 quantities AS (
-    SELECT account_id, resource_id, 'plan' AS kind, plan AS item, units, status, quantity, false AS is_gauge FROM plan_quantities
+    SELECT account_id, resource_id, 'plan' AS kind, plan AS item, units, quantity, stopped, false AS is_gauge FROM plan_quantities
     UNION ALL
-    SELECT account_id, resource_id, 'meter', meter, 1, NULL, quantity, false FROM meter_quantities WHERE NOT is_gauge
+    SELECT account_id, resource_id, 'meter', meter, 1, quantity, 0, false FROM meter_quantities WHERE NOT is_gauge
     UNION ALL
-    SELECT account_id, resource_id, 'meter', meter, 1, NULL,
+    SELECT account_id, resource_id, 'meter', meter, 1,
         -- the mean level of those days, over a whole month
-        round(quantity / extract(epoch FROM counted.until - counted.since) * extract(epoch FROM $3 - $2), 12), true
+        round(quantity / extract(epoch FROM counted.until - counted.since) * extract(epoch FROM $3 - $2), 12), 0, true
     FROM gauge_quantities
     CROSS JOIN counted
 ),

@@ -44,12 +44,16 @@ parts AS (
         CASE prices_v.scope WHEN 'resource' THEN chosen.resource_id ELSE '' END AS charge_resource_id,
         -- a quantity is a fraction, divided once and at the end
         CASE WHEN prices_v.model = 'flat' OR chosen.is_gauge THEN extract(epoch FROM $3 - $2) ELSE 1 END AS denominator,
-        sum(chosen.quantity) AS quantity
+        billable.quantity
     FROM chosen
     JOIN prices_v ON prices_v.price_id = chosen.price_id
-    WHERE chosen.status IS NULL OR chosen.status = ANY (prices_v.billable)
-    GROUP BY chosen.account_id, chosen.price_id, chosen.units, chosen.resource_id, chosen.region, chosen.project_id,
-        chosen.type, chosen.resource_name, chosen.minor_per_major, charge_resource_id, denominator
+    CROSS JOIN LATERAL (
+        SELECT CASE chosen.kind WHEN 'meter' THEN chosen.quantity
+            ELSE CASE WHEN 'running' = ANY (prices_v.billable) THEN chosen.quantity - chosen.stopped ELSE 0 END
+                + CASE WHEN 'stopped' = ANY (prices_v.billable) THEN chosen.stopped ELSE 0 END
+        END AS quantity
+    ) AS billable
+    WHERE billable.quantity > 0
 ),
 
 -- A charge is one price over a whole quantity: its band, the cost as a fraction, and the only division.
@@ -71,28 +75,30 @@ charges AS (
 ),
 
 -- Lines: the parts of a charge by project and region.
-line_parts AS (
-    SELECT account_id, price_id, charge_resource_id, units, project_id, region, sum(quantity) AS quantity,
-        CASE WHEN min(type) = max(type) THEN min(type) ELSE '' END AS type,
-        CASE WHEN charge_resource_id <> '' THEN min(resource_name) END AS resource_name
-    FROM parts
-    GROUP BY account_id, price_id, charge_resource_id, units, project_id, region
-),
-line_splits AS (
+charge_parts AS (
     SELECT charges.kind, charges.account_id, charges.price_id, charges.charge_resource_id, charges.units, charges.denominator,
         charges.amount_minor AS charge_amount_minor, charges.cost AS charge_cost, charges.quantity AS charge_quantity,
-        charges.billed_quantity, charges.cap_applied, line_parts.quantity, line_parts.project_id, line_parts.region,
-        line_parts.type, line_parts.resource_name
+        charges.billed_quantity, charges.cap_applied, parts.quantity, parts.project_id, parts.region, parts.type,
+        CASE WHEN charges.charge_resource_id <> '' THEN parts.resource_name END AS resource_name
     FROM charges
-    JOIN line_parts ON line_parts.account_id = charges.account_id AND line_parts.price_id = charges.price_id
-        AND line_parts.charge_resource_id = charges.charge_resource_id AND line_parts.units = charges.units
+    JOIN parts ON parts.account_id = charges.account_id AND parts.price_id = charges.price_id
+        AND parts.charge_resource_id = charges.charge_resource_id AND parts.units = charges.units
+),
+line_splits AS (
+    SELECT kind, account_id, price_id, charge_resource_id, units, denominator, charge_quantity, billed_quantity, charge_cost, cap_applied,
+        charge_amount_minor, project_id, region, sum(quantity) AS quantity,
+        CASE WHEN min(type) = max(type) THEN min(type) ELSE '' END AS type, min(resource_name) AS resource_name
+    FROM charge_parts
+    WHERE quantity <> charge_quantity
+    GROUP BY kind, account_id, price_id, charge_resource_id, units, denominator, charge_quantity, billed_quantity, charge_cost, cap_applied,
+        charge_amount_minor, project_id, region
 ),
 lines AS (
     -- the only part of a charge is the charge: no quantity is 0
     SELECT kind, account_id, price_id, charge_resource_id, units, denominator, quantity, charge_quantity, billed_quantity,
         charge_cost, cap_applied, project_id, region, type, resource_name,
         charge_amount_minor AS amount_minor, charge_cost AS unrounded
-    FROM line_splits
+    FROM charge_parts
     WHERE quantity = charge_quantity
     UNION ALL
     SELECT kind, account_id, price_id, charge_resource_id, units, denominator, quantity, charge_quantity, billed_quantity,
@@ -108,7 +114,6 @@ lines AS (
             div(charge_cost * 1e12 * quantity, charge_quantity) AS whole_cost,
             mod(charge_cost * 1e12 * quantity, charge_quantity) AS rest_cost
     ) AS splits
-    WHERE quantity <> charge_quantity
     WINDOW charge AS (PARTITION BY kind, account_id, price_id, charge_resource_id, units)
 ),
 
