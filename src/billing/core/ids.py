@@ -12,7 +12,8 @@ from billing.core.errors import NotFound
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]  # of 10 bits: symbols come in pairs
-_VALUES = {symbol: value for value, symbol in enumerate(_ALPHABET)}
+_DIGITS = str.maketrans(_ALPHABET, "0123456789abcdefghijklmnopqrstuv")  # what int() reads to the base of 32
+_SYMBOLS = frozenset(_ALPHABET)
 _UUID_SYMBOLS = 26
 
 
@@ -64,10 +65,4 @@ def _from_base32(prefix: str, text: str, symbols: int) -> int | None:
     head, separator, tail = text.rpartition("_")
     if head != prefix or not separator or len(tail) != symbols:
         return None
-    value = 0
-    for symbol in tail:
-        digit = _VALUES.get(symbol)
-        if digit is None:
-            return None
-        value = value << 5 | digit
-    return value
+    return int(tail.translate(_DIGITS), 32) if _SYMBOLS.issuperset(tail) else None

@@ -24,7 +24,10 @@ def objection_to(event: UsageEvent, *, now: datetime, is_backfill: bool) -> str 
 
 
 def has_storable_decimals(quantity: Decimal) -> bool:
-    """Whether a quantity has at most 12 decimals."""
+    """Whether a finite quantity has at most 12 decimals."""
+    exponent = quantity.as_tuple().exponent
+    if isinstance(exponent, int) and exponent >= -QUANTITY_DECIMALS:
+        return True
     with localcontext(_EXACT):
         scaled = quantity.scaleb(QUANTITY_DECIMALS)
         return quantity.is_finite() and scaled == scaled.to_integral_value()

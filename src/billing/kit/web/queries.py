@@ -10,7 +10,7 @@ import msgspec
 from billing.core.errors import InvalidParameter
 from billing.core.page import PageRequest
 from billing.kit.web.paging import PageQuery, page_request
-from billing.kit.web.reading import Members
+from billing.kit.web.reading import members_of
 from billing.kit.web.schemas import UNDECLARED, Declared, Faults, from_text_readers, struct_reader
 
 Schema = TypeVar("Schema", bound=msgspec.Struct)
@@ -31,7 +31,7 @@ class RawQuery:
         """The parameters as a schema. Raises InvalidParameter with every fault."""
         self._declared.expect(schema)
         from_text = from_text_readers(schema)
-        tree = Members([(name, from_text.get(name, str)(text)) for name, text in self._pairs()])
+        tree = members_of([(name, from_text.get(name, str)(text)) for name, text in self._pairs()])
         faults = Faults("query")
         value = struct_reader(schema)(tree, "", faults)
         faults.refuse()

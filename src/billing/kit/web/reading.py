@@ -30,18 +30,20 @@ class NotANumber(str):
 class Members(dict[str, object]):
     """The members of an object, and the names that were given more than once."""
 
-    __slots__ = ("doubled",)
+    doubled: tuple[str, ...] = ()
 
-    def __init__(self, pairs: list[tuple[str, object]]) -> None:
-        super().__init__(pairs)
-        self.doubled: tuple[str, ...] = ()
-        if len(self) != len(pairs):
-            seen: set[str] = set()
-            self.doubled = tuple(dict.fromkeys(name for name, _ in pairs if name in seen or seen.add(name)))
+
+def members_of(pairs: list[tuple[str, object]]) -> Members:
+    """The members of an object, in the order of their first names; of doubled ones the last value."""
+    members = Members(pairs)
+    if len(members) != len(pairs):
+        seen: set[str] = set()
+        members.doubled = tuple(dict.fromkeys(name for name, _ in pairs if name in seen or seen.add(name)))
+    return members
 
 
 _decoder = json.JSONDecoder(
-    object_pairs_hook=Members, parse_float=NumberText, parse_int=NumberText, parse_constant=NotANumber
+    object_pairs_hook=members_of, parse_float=NumberText, parse_int=NumberText, parse_constant=NotANumber
 )
 
 
@@ -67,7 +69,9 @@ def is_too_deep(content: bytes) -> bool:
     """Whether a JSON text is nested deeper than the limit. Each round takes away the innermost brackets."""
     if content.count(b"[") + content.count(b"{") <= DEPTH_MAX:
         return False
-    brackets = _STRING.sub(b"", content).translate(_BRACKETS, _NOT_BRACKETS)
+    # Without a backslash each quote begins or ends a string.
+    outside = _STRING.sub(b"", content) if b"\\" in content else b"".join(content.split(b'"')[::2])
+    brackets = outside.translate(_BRACKETS, _NOT_BRACKETS)
     for _ in range(DEPTH_MAX):
         inner = brackets.replace(b"[]", b"")
         if len(inner) == len(brackets):
