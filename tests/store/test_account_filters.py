@@ -34,7 +34,7 @@ from tests.support.twins import (
     twin_rows,
     without_filters,
 )
-from tests.support.world import open_app, open_world
+from tests.support.world import World, open_app, open_world
 
 if TYPE_CHECKING:
     from billing.kit.db import Connection, Pool
@@ -123,23 +123,29 @@ class Wall:
 
 
 @asynccontextmanager
-async def open_wall(folder: Path) -> AsyncIterator[Wall]:
+async def open_wall(folder: Path, *, has_more: bool = False) -> AsyncIterator[Wall]:
+    """The world with a twin; `has_more`: who has also what Jane has not."""
     name = await databases.clone(folder)
     dsn = postgres.dsn(folder, name)
     try:
         async with open_world(dsn) as world:
             owner = await asyncpg.connect(dsn)
-            await owner.execute("INSERT INTO tax_rates VALUES ('KE', 'VAT', 16, '2024-01-01')")
             await add_twin(owner, account_id=world.jane.account_id)
-            objects = {name: found for name, id_ in world.mine.items() if (found := _uuid_of(id_)) is not None}
-            await add_what_only_twin_has(owner, objects=objects)
-            # also where another's id is asked for
-            await owner.execute("UPDATE closes SET finalized_at = NULL WHERE account_id <> $1", world.jane.account_id)
+            if has_more:
+                await _add_more(owner, world)
             await owner.close()
         default = ids.encode("proj", world.jane.default_project_id)  # where her resource is
         yield Wall(folder, name, world.jane.key, {**world.mine, "project_id": default}, world.others)
     finally:
         await databases.drop(folder, name)
+
+
+async def _add_more(owner: asyncpg.Connection[asyncpg.Record], world: World) -> None:
+    await owner.execute("INSERT INTO tax_rates VALUES ('KE', 'VAT', 16, '2024-01-01')")
+    objects = {name: found for name, id_ in world.mine.items() if (found := _uuid_of(id_)) is not None}
+    await add_what_only_twin_has(owner, objects=objects)
+    # Bob's too, for he is asked for
+    await owner.execute("UPDATE closes SET finalized_at = NULL WHERE account_id <> $1", world.jane.account_id)
 
 
 def _uuid_of(id_: str) -> UUID | None:
@@ -172,7 +178,7 @@ async def test_each_call_shows_the_loss_of_its_filters(database_server: Path, py
 async def test_each_statement_reaches_others_without_its_filters(database_server: Path) -> None:
     """In calls for Jane's own objects, and for another's as anybody may try."""
     reached: dict[str, bool] = {}
-    async with open_wall(database_server) as wall:
+    async with open_wall(database_server, has_more=True) as wall:
         wall.reached = reached
         for name in PUBLIC:
             for names in (wall.names, wall.others):

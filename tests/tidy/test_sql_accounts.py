@@ -66,16 +66,16 @@ REVIEWED = {
 
 
 @cache
-def _texts() -> tuple[Text, ...]:
+def texts() -> tuple[Text, ...]:
     return tuple(program_texts())
 
 
 def _views() -> dict[str, str]:
-    return {text.holder: text.sql for text in _texts() if text.is_view}
+    return {text.holder: text.sql for text in texts() if text.is_view}
 
 
 @cache
-def _relations() -> frozenset[str]:
+def relations() -> frozenset[str]:
     """The tables that hold accounts' data, as the golden schema has them, and the views over them."""
     lines = (SQL / "schema.sql").read_text(encoding="utf-8").splitlines()
     schema = "\n".join(line for line in lines if not line.startswith("\\"))
@@ -103,7 +103,7 @@ def _reads(node: Any, relations: set[str]) -> bool:
 
 class TestStatements:
     def test_are_those_of_the_program(self) -> None:
-        files = {text.file.split("/")[0] for text in _texts()}
+        files = {text.file.split("/")[0] for text in texts()}
         assert {
             "accounts",
             "alerts",
@@ -116,21 +116,21 @@ class TestStatements:
             "sql",
             "wallets",
         } <= files
-        assert len(_texts()) > 400
-        assert {"accounts", "alerts", "usage_events", "resource_spans_v", "projects_v"} <= _relations()
-        assert not {"prices", "prices_v", "api_keys"} & _relations()
+        assert len(texts()) > 400
+        assert {"accounts", "alerts", "usage_events", "resource_spans_v", "projects_v"} <= relations()
+        assert not {"prices", "prices_v", "api_keys"} & relations()
 
     def test_name_the_account_of_everything_they_touch(self) -> None:
         """Give a statement its `account_id`; one that goes over all accounts on purpose comes into REVIEWED with its reason."""
         wrong: dict[str, list[str]] = {}
-        for text in _texts():
-            missing = (unjoined if text.is_view else unbound)(text.sql, relations=_relations())
+        for text in texts():
+            missing = (unjoined if text.is_view else unbound)(text.sql, relations=relations())
             if missing and str(text) not in REVIEWED:
                 wrong[str(text)] = missing
         assert not wrong
 
     def test_are_reviewed_only_where_it_is_needed(self) -> None:
-        needed = {str(text) for text in _texts() if not text.is_view and unbound(text.sql, relations=_relations())}
+        needed = {str(text) for text in texts() if not text.is_view and unbound(text.sql, relations=relations())}
         assert set(REVIEWED) - needed == set()
 
 
