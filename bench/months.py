@@ -64,7 +64,7 @@ async def rows() -> list[Row]:
         await _prepare(world)
         closed = [
             await _close(world, MONTHS[0], workers=1),
-            await _close(world, MONTHS[1], workers=1),
+            await _close(world, MONTHS[1], workers=1, yardstick_first=True),
             await _close(world, MONTHS[2], workers=2),
         ]
         found = [_closing_row(closed[:2]), *_sharing_rows(closed)]
@@ -86,8 +86,10 @@ def _database(world: World, now: datetime) -> Database:
     return Database(world.pool, lambda: now)
 
 
-async def _close(world: World, period: Period, *, workers: int) -> _Closed:
-    database = _database(world, period.next().start.replace(day=2))
+async def _close(world: World, period: Period, *, workers: int, yardstick_first: bool = False) -> _Closed:
+    """A month, closed by us and by the yardstick; raises RuntimeError unless both have written the same."""
+    now = period.next().start.replace(day=2)
+    database = _database(world, now)
     stamps: list[float] = []
     resident_mb: list[int] = []
 
@@ -108,10 +110,23 @@ async def _close(world: World, period: Period, *, workers: int) -> _Closed:
 
     async def yardstick() -> int:
         async with world.owner() as owner:
-            return await owner.fetchval("SELECT y7.close($1, $2, $3)", period.start_date, period.start, period.end)
+            return await owner.fetchval(
+                "SELECT y7.close($1, $2, $3, $4, $5, $6)",
+                period.start_date,
+                period.start,
+                period.end,
+                f"INV-{now.year}",
+                MONTHS.index(period) * ACCOUNTS,
+                now,
+            )
 
+    their_rate = await measure(yardstick, postmaster=world.postmaster) if yardstick_first else None
     our_rate = await measure(ours, postmaster=world.postmaster)
-    their_rate = await measure(yardstick, postmaster=world.postmaster)
+    their_rate = their_rate or await measure(yardstick, postmaster=world.postmaster)
+    async with world.owner() as owner:
+        differing = await owner.fetchval("SELECT y7.differing($1)", period.start_date)
+        if differing:
+            raise RuntimeError(f"{differing} rows of {period} are not the yardstick's")
     steps_s = [after - before for before, after in pairwise(stamps)]
     early = max(1, len(resident_mb) // 10)
     return _Closed(our_rate, their_rate, steps_s, (resident_mb[early], max(resident_mb[early:])))
@@ -143,7 +158,7 @@ def _closing_row(closed: list[_Closed]) -> Row:
 
 
 def _sharing_rows(closed: list[_Closed]) -> list[Row]:
-    drafts = -(-ACCOUNTS // closing.CHUNK)
+    drafts = -(-ACCOUNTS // (closing.CHUNK * closing.DRAFTED_AT_ONCE))
     shares = [100 * month.steps_s[drafts + 1] / month.ours.elapsed_s for month in closed[:2]]
     gains = [month.ours.elapsed_s / closed[2].ours.elapsed_s for month in closed[:2]]
     numbering = Row(
