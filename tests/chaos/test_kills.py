@@ -176,6 +176,11 @@ async def nothing_lost(dsn: str, load: Load) -> str:
     return f"{len(paid)} top-ups and {len(sent)} events acknowledged in {sum(one.tries for one in load.clients)} tries"
 
 
+def unexpected_in(server: Serving) -> list[str]:
+    """What the server logged of faults that nobody expected, each with its traceback."""
+    return [line for line in server.output.read_text(errors="replace").splitlines() if '"unexpected_error"' in line]
+
+
 @contextlib.contextmanager
 def under_load(server: Serving, folder: Path) -> Iterator[Load]:
     load = open_accounts(server, folder)
@@ -239,6 +244,7 @@ class TestDatabase:
                     time.sleep(0.2)
             socket_folder = (data / "postmaster.pid").read_text().splitlines()[4]
             dsn = f"postgresql://lineserve_owner@/lineserve?host={socket_folder}"
+            assert unexpected_in(server) == []
             told = asyncio.run(nothing_lost(dsn, load))
         sys.stdout.write(f"seed {seed}: {DATABASE_KILLS} kills of the database, {told}\n")
         assert "All invariants hold." in run("check", **settings).stdout
