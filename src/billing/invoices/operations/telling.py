@@ -5,7 +5,7 @@ Members are named as the API names them; amounts are texts with all their digits
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from billing.core import ids, money
@@ -40,13 +40,18 @@ async def tell_all(tx: Tx, invoices: Sequence[Invoice], event: str) -> None:
 
 async def tell_issued(tx: Tx, issued: Sequence[IssuedInvoice], *, period: Period) -> None:
     """Documents of a month were issued: one statement for each type of event, however many there are."""
-    bills = [invoice for invoice in issued if invoice.total_minor >= 0]
-    notes = [invoice for invoice in issued if invoice.total_minor < 0]
-    paid = [invoice for invoice in bills if invoice.paid_minor >= invoice.total_minor]
-    for event, documents in (("invoice.issued", bills), ("credit_note.issued", notes), ("invoice.paid", paid)):
-        if documents:
-            events = [_event_of_issued(document, period) for document in documents]
-            await outbox.publish_all(tx, type=event, events=events)
+    bounds = {"period_start": period.start, "period_end": period.shown_end}
+    events: dict[str, list[NewEvent]] = {"invoice.issued": [], "credit_note.issued": [], "invoice.paid": []}
+    for document in issued:
+        is_bill = document.total_minor >= 0
+        payload = _invoice_payload(document, bounds) if is_bill else _credit_payload(document, bounds)
+        event = (document.account_id, ids.encode(INVOICE_PREFIX, document.invoice_id), payload)
+        events["invoice.issued" if is_bill else "credit_note.issued"].append(event)
+        if is_bill and document.paid_minor >= document.total_minor:
+            events["invoice.paid"].append(event)
+    for type_, of_type in events.items():
+        if of_type:
+            await outbox.publish_all(tx, type=type_, events=of_type)
 
 
 async def tell_credit_note(tx: Tx, note: CreditNote, *, invoice: Invoice) -> None:
@@ -86,7 +91,10 @@ def payload_of(invoice: Invoice, *, now: datetime) -> dict[str, object]:
             paid_minor=invoice.paid_minor,
             due_minor=invoice.due_minor,
         ),
-        **_dates(invoice.period, issued_at=invoice.issued_at, due_at=invoice.due_at),
+        "period_start": invoice.period.start,
+        "period_end": invoice.period.shown_end,
+        "created_at": invoice.issued_at,
+        "due_date": invoice.due_at,
         "number": invoice.number,
         "status": invoice.status_at(now),
         "credited": money.to_text(invoice.credited_minor, invoice.currency),
@@ -94,13 +102,7 @@ def payload_of(invoice: Invoice, *, now: datetime) -> dict[str, object]:
     }
 
 
-def _event_of_issued(document: IssuedInvoice, period: Period) -> NewEvent:
-    object_id = ids.encode(INVOICE_PREFIX, document.invoice_id)
-    payload = _credit_payload(document, period) if document.total_minor < 0 else _invoice_payload(document, period)
-    return document.account_id, object_id, payload
-
-
-def _invoice_payload(document: IssuedInvoice, period: Period) -> dict[str, object]:
+def _invoice_payload(document: IssuedInvoice, bounds: Mapping[str, object]) -> dict[str, object]:
     is_paid = document.paid_minor >= document.total_minor
     return {
         **_amounts(
@@ -110,7 +112,9 @@ def _invoice_payload(document: IssuedInvoice, period: Period) -> dict[str, objec
             paid_minor=document.paid_minor,
             due_minor=document.total_minor - document.paid_minor,
         ),
-        **_dates(period, issued_at=document.issued_at, due_at=document.due_at),
+        **bounds,
+        "created_at": document.issued_at,
+        "due_date": document.due_at,
         "number": document.number,
         "status": "paid" if is_paid else "pending",
         "credited": money.to_text(0, document.currency),
@@ -118,7 +122,7 @@ def _invoice_payload(document: IssuedInvoice, period: Period) -> dict[str, objec
     }
 
 
-def _credit_payload(document: IssuedInvoice, period: Period) -> dict[str, object]:
+def _credit_payload(document: IssuedInvoice, bounds: Mapping[str, object]) -> dict[str, object]:
     """A month that came out below 0: it takes nothing back of one invoice, and all of it goes into the wallet."""
     currency, total_minor = document.currency, -document.total_minor
     nothing = money.to_text(0, currency)
@@ -135,8 +139,7 @@ def _credit_payload(document: IssuedInvoice, period: Period) -> dict[str, object
         "invoice_id": None,
         "invoice_number": None,
         "reason": None,
-        "period_start": period.start,
-        "period_end": period.shown_end,
+        **bounds,
         "created_at": document.issued_at,
     }
 
@@ -151,13 +154,4 @@ def _amounts(
         "amount": money.to_text(total_minor, currency),
         "amount_paid": money.to_text(paid_minor, currency),
         "amount_due": money.to_text(due_minor, currency),
-    }
-
-
-def _dates(period: Period, *, issued_at: datetime, due_at: datetime) -> dict[str, object]:
-    return {
-        "period_start": period.start,
-        "period_end": period.shown_end,
-        "created_at": issued_at,
-        "due_date": due_at,
     }
