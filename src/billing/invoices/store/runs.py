@@ -164,9 +164,10 @@ async def insert_numbers(connection: Connection, *, run_id: UUID, series: str, i
     return await connection.fetchval(
         """
         WITH waiting AS (
-            SELECT run_accounts.account_id, run_accounts.invoice_id, n.invoice_id IS NULL AS is_unnumbered
+            -- looked up for each: a join may read all numbers that ever were
+            SELECT run_accounts.account_id, run_accounts.invoice_id,
+                (SELECT n.number FROM invoice_numbers AS n WHERE n.invoice_id = run_accounts.invoice_id) IS NULL AS is_unnumbered
             FROM run_accounts
-            LEFT JOIN invoice_numbers AS n ON n.invoice_id = run_accounts.invoice_id
             WHERE run_accounts.run_id = $1 AND run_accounts.state = 'rated' AND (run_accounts.total_minor < 0) = $4::boolean
         ), allotted AS (
             INSERT INTO invoice_numbers (series, number, account_id, invoice_id, issued_at)
