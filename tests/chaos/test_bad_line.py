@@ -97,7 +97,7 @@ class TestLine:
         self, database_server: Path, database_dsn: str, line: BadLine, tmp_path: Path, pytestconfig: pytest.Config
     ) -> None:
         is_nightly = pytestconfig.getoption("--nightly")
-        faults: tuple[Fault, ...] = ("reset", "silent", "half-open", "slow") if is_nightly else ("reset", "silent")
+        faults: tuple[Fault, ...] = ("reset", "silent", "half-open", "slow") if is_nightly else ("reset", "half-open")
         name = database_dsn.partition("@/")[2].partition("?")[0]
         settings = {
             "DATABASE_URL": f"postgresql://lineserve_owner@127.0.0.1:{line.port}/{name}",

@@ -33,7 +33,7 @@ async def main(dsn: str, instant: str) -> None:
             _say(session.get_server_pid())
         try:
             run = await invoices.advance(Database(pool, lambda: now), run_id=UUID(line.strip()))
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
             _say(type(error).__name__)
         else:
             _say(run.status)

@@ -144,6 +144,8 @@ class _Lease:
     ) -> None:
         session, self._session = self._session, None
         assert session is not None
+        if isinstance(error, asyncio.CancelledError):
+            session.terminate()  # a silent line would answer neither what is asked nor that it is not wanted any more
         if error is not None or not self._pool.bring_back(session):
             await self._pool.release(session)
 
