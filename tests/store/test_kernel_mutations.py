@@ -387,7 +387,7 @@ MUTATIONS = [
         (PRICED, "floor(cost * minor_per_major + 0.5)", "floor(cost * minor_per_major)", rated),
         (PRICED, "ORDER BY prices_v.account_id NULLS LAST, ", "ORDER BY prices_v.account_id NULLS FIRST, ", rated),
         (PRICED, "(charge ORDER BY rest_minor DESC, project_id, region))", "(charge ORDER BY rest_minor) + 1)", split),
-        (DRAFT, "WHEN EXISTS (SELECT FROM unpriced WHERE unpriced.account_id = sums.account_id)", "WHEN false", parked),
+        (DRAFT, "WHEN sums.account_id IN (SELECT unpriced.account_id FROM unpriced)", "WHEN false", parked),
         (DRAFT, "WHERE objection IS NULL AND NOT $11::boolean", "WHERE objection IS NULL", issued),
         (ISSUE, "round(numbered.subtotal_minor", "trunc(numbered.subtotal_minor", issued),
         (ISSUE, "ORDER BY credits.priority, credits", "ORDER BY credits", issued),

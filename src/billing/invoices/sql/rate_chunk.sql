@@ -13,7 +13,7 @@
     GROUP BY asked.account_id, asked.invoice_id, asked.version, scope.currency
 ), judged AS (
     SELECT sums.*, CASE
-        WHEN EXISTS (SELECT FROM unpriced WHERE unpriced.account_id = sums.account_id) THEN 'price_missing'
+        WHEN sums.account_id IN (SELECT unpriced.account_id FROM unpriced) THEN 'price_missing'
         WHEN subtotal_minor > $8::bigint THEN 'amount_out_of_bounds'
         WHEN last_three.invoices = 3 AND NOT sums.account_id = ANY ($12::uuid[])
             AND 3 * total.total_minor > greatest(10 * last_three.sum_minor, 3 * 10000 * currencies_v.minor_per_major) THEN 'total_unusual'
