@@ -23,6 +23,7 @@ from billing.webhooks.model.endpoints import Endpoint
 from billing.webhooks.operations import keeping, redelivering, sending
 from billing.webhooks.rules import schedule
 from billing.webhooks.store import endpoints as endpoint_store
+from billing.webhooks.store import queue
 from tests.support.cloud import Cloud, open_cloud
 from tests.support.sink import SECRET_KEY, StubSender
 
@@ -198,6 +199,34 @@ class TestAttempt:
         assert sum(filter(None, await asyncio.gather(*(post.send() for _ in range(3))))) == 120
         assert len({(url, headers["webhook-id"]) for url, headers, _ in post.sender.sent}) == 120
         assert {message["attempts"] for message in await post.messages()} == {1}
+
+    async def test_costs_the_same_however_many_wait(self, post: Post) -> None:
+        """What is under way is counted at each claim and each end: that reads none of what only waits."""
+        endpoint = await post.add()
+        key = (post.account_id, endpoint.endpoint_id)
+        async with post.cloud.database.transaction() as tx:
+            await tx.connection.execute(
+                """
+                INSERT INTO webhook_messages (account_id, endpoint_id, message_id, type, object_id, version, body, status,
+                    attempts, tries, next_at, created_at)
+                SELECT $1, $2, gen_random_uuid(), 'invoice.paid', 'inv_1', number, '{}', 'pending', 0, 0, $3, $3
+                FROM generate_series(1, 3000) AS number
+                """,
+                *key,
+                tx.now,
+            )
+        async with post.cloud.database.transaction() as tx:
+            how: dict[str, Any] = {"now": tx.now, "lease": sending.LEASE, "limit": 8, "at_once": 8, "is_careful": False}
+            claimed = await queue.claim_messages(tx.connection, keys=[key], **how)
+            for _ in claimed:
+                await queue.set_due(tx.connection, keys=[key], at_once=8)
+            read = await tx.connection.fetchval(
+                """
+                SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'webhook_messages'
+                """
+            )
+        assert len(claimed) == 8
+        assert read < 300
 
     async def test_leaves_places_to_others_when_a_receiver_is_slow(self, post: Post) -> None:
         """Of many messages to slow receivers few are under way, and a quick one gets its own meanwhile."""

@@ -2714,6 +2714,8 @@ CREATE INDEX ix_webhook_messages_newest ON public.webhook_messages USING btree (
 
 CREATE INDEX ix_webhook_messages_notification ON public.webhook_messages USING btree (account_id, notification_id) WHERE (notification_id IS NOT NULL);
 
+CREATE INDEX ix_webhook_messages_sending ON public.webhook_messages USING btree (account_id, endpoint_id, next_at) WHERE (status = 'sending'::text);
+
 CREATE UNIQUE INDEX uq_payment_methods_default ON public.payment_methods USING btree (account_id) WHERE is_default;
 
 CREATE UNIQUE INDEX uq_payments_reference ON public.payments USING btree (account_id, reference) WHERE (reference IS NOT NULL);

@@ -57,6 +57,8 @@ CREATE TABLE webhook_messages (
     CONSTRAINT fk_webhook_messages_endpoint FOREIGN KEY (account_id, endpoint_id) REFERENCES webhook_endpoints
 );
 CREATE INDEX ix_webhook_messages_due ON webhook_messages (account_id, endpoint_id, next_at, version) WHERE next_at IS NOT NULL;
+-- What is under way is counted at each claim and each end: not by reading all that waits.
+CREATE INDEX ix_webhook_messages_sending ON webhook_messages (account_id, endpoint_id, next_at) WHERE status = 'sending';
 CREATE INDEX ix_webhook_messages_created ON webhook_messages (account_id, endpoint_id, created_at DESC, message_id DESC);
 CREATE INDEX ix_webhook_messages_newest ON webhook_messages (created_at DESC, message_id DESC, endpoint_id DESC);
 CREATE INDEX ix_webhook_messages_failed ON webhook_messages (created_at DESC, message_id DESC, endpoint_id DESC)
