@@ -29,9 +29,8 @@ _BINDING = re.compile(
 )
 KEYS = "tests/http/test_api_keys.py"
 COSTS = "tests/store/test_costs.py"
-RATED = "tests/store/test_rating_differential.py"
+TOGETHER = "tests/store/test_same_names.py"
 RUNS = "tests/store/test_runs.py"
-CORRECTED = "tests/store/test_corrections.py"
 # Whose bindings the reader cannot all see: keys, prices and the trail are no accounts' tables, and rows that a statement found
 # before are not read again. The test that notices.
 KILLERS = {
@@ -44,25 +43,25 @@ KILLERS = {
     "invoices/store/document_pdfs.py list_service_costs": "tests/store/test_close.py",
     "invoices/store/worklist.py mark_accounts": RUNS,
     "kit/audit.py list_records": "tests/http/test_audit.py",
-    "metering/store/resources.py is_plan_priced": "tests/http/test_resources.py",
+    "metering/store/resources.py is_plan_priced": TOGETHER,
     "webhooks/store/queue.py insert_messages": "tests/store/test_webhooks.py",
     "analytics/sql/billed_totals.sql ": "tests/store/test_usage_totals.py",
     "analytics/sql/day_quantities.sql ": COSTS,
     "analytics/sql/explained_charges.sql ": "tests/store/test_explain_worlds.py",
     "analytics/sql/rated_totals.sql ": "tests/store/test_usage_totals.py",
-    "invoices/sql/correct_month.sql ": CORRECTED,
-    "invoices/sql/differences.sql ": CORRECTED,
-    "invoices/sql/rate_chunk.sql ": RUNS,
+    "invoices/sql/correct_month.sql ": TOGETHER,
+    "invoices/sql/differences.sql ": TOGETHER,
+    "invoices/sql/rate_chunk.sql ": TOGETHER,
     "rating/sql/find_prices.sql ": "tests/http/test_explain.py",
-    "rating/sql/gauge_quantities.sql ": RATED,
-    "rating/sql/plan_quantities.sql ": RATED,
-    "rating/sql/priced.sql ": RATED,
-    "rating/sql/scope.sql ": RATED,
+    "rating/sql/gauge_quantities.sql ": TOGETHER,
+    "rating/sql/plan_quantities.sql ": TOGETHER,
+    "rating/sql/priced.sql ": TOGETHER,
+    "rating/sql/scope.sql ": TOGETHER,
     "sql/functions/ledger.sql post_transfers": "tests/store/test_ledger.py",
     "sql/functions/metering.sql refold_gauges": "tests/store/test_metering.py",
     "sql/functions/metering.sql ingest_usage": "tests/store/test_metering.py",
     "sql/functions/metering.sql recount_days": "tests/store/test_metering.py",
-    "sql/views/metering.sql resource_spans_v": RATED,
+    "sql/views/metering.sql resource_spans_v": TOGETHER,
 }
 SPARE: dict[str, str] = {}
 
