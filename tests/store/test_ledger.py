@@ -327,6 +327,7 @@ class TestRights:
             "account_touches",  # taken away by whoever looks at the account
             "alerts",  # by their account; what they told stays
             "day_rows",  # a gauge's day without a reading left, once its resource's end is known
+            "gateway_notices",  # pruned after 30 days
             "idempotency_keys",  # pruned after 7 days
             "jobs",  # that the program has no more
             "webhook_attempts",  # pruned with their messages

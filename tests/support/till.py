@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import httpx2
 
@@ -20,6 +21,10 @@ from billing.payments import routes as payment_routes
 from billing.wallets import operator_routes as wallet_operator_routes
 from billing.wallets import routes as wallet_routes
 from tests.support.house import Clock, House, Reply, Resident
+
+if TYPE_CHECKING:
+    from billing.kit.auth import Headers
+    from billing.payments.model import Notice
 
 PUBLIC = [
     *wallet_routes.HANDLERS,
@@ -65,6 +70,9 @@ class DyingGateway:
     async def cancel(self, request: payments.ChargeRequest) -> payments.Charge:
         return await self.gateway.cancel(request)
 
+    def read_notice(self, headers: Headers, body: bytes, *, now: datetime) -> Notice:
+        return self.gateway.read_notice(headers, body, now=now)
+
 
 @dataclass(kw_only=True)
 class Till(House):
@@ -104,13 +112,13 @@ class Till(House):
 
 
 @asynccontextmanager
-async def open_till(dsn: str) -> AsyncIterator[Till]:
+async def open_till(dsn: str, *, webhook_secrets: tuple[bytes, ...] = (b"s" * 32,)) -> AsyncIterator[Till]:
     """The application over a database, with USD, KES and JPY."""
     clock = Clock()
     pool, sandbox_pool = await open_pool(dsn, size=4), await open_pool(dsn, size=2)
     database = Database(pool, clock)
     keyring = api_keys.Keyring(database)
-    sandbox = payments.SandboxGateway(sandbox_pool, clock)
+    sandbox = payments.SandboxGateway(sandbox_pool, clock, webhook_secrets=webhook_secrets)
     gateway = DyingGateway(sandbox)
     currencies = frozenset({*accounts.CURRENCIES_DEFAULT, "JPY"})
     try:
@@ -122,6 +130,7 @@ async def open_till(dsn: str) -> AsyncIterator[Till]:
             read_operator=keyring.read_operator,
             public=PUBLIC,
             operator=OPERATOR,
+            plain=payment_routes.GATEWAY_HANDLERS,
             values={
                 "payment_settings": payments.PaymentSettings(gateway, payments.topup_ranges(currencies)),
                 "wallet_settings": wallets.WalletSettings(wallets.reserve_for_usage, currencies),

@@ -15,6 +15,7 @@ REFERENCE = {
     "code_digest": "one row",
     "audit_records": "one chain of all that operators did: local",
     "audit_head": "its end: one row",
+    "gateway_notices": "by the gateway's id: what it names may be nobody's; local",
     "issuer_logos": "pictures of the operator's, by digest",
     "issuers": "who issues invoices: a few rows of the operator's",
     "number_series": "numbers without holes over all accounts: local",

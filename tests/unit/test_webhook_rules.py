@@ -9,6 +9,7 @@ import msgspec
 import pytest
 import standardwebhooks
 
+from billing.core import standard_webhooks
 from billing.webhooks.model import events
 from billing.webhooks.rules import schedule, signing, telling
 
@@ -64,14 +65,14 @@ class TestSignature:
     def sign(self, *numbers: int, at: datetime, body: bytes = b'{"a":1}') -> dict[str, str]:
         secrets = [signing.secret_bytes(MASTER, endpoint_id=ENDPOINT, number=number) for number in numbers]
         timestamp = int(at.timestamp())
-        signature = signing.sign(secrets, message_id="evt_1", timestamp=timestamp, body=body)
+        signature = standard_webhooks.sign(secrets, message_id="evt_1", timestamp=timestamp, body=body)
         return {"webhook-id": "evt_1", "webhook-timestamp": str(timestamp), "webhook-signature": signature}
 
     def receiver(
         self, number: int = 1, *, master: bytes = MASTER, endpoint: UUID = ENDPOINT
     ) -> standardwebhooks.Webhook:
         return standardwebhooks.Webhook(
-            signing.show_secret(signing.secret_bytes(master, endpoint_id=endpoint, number=number))
+            standard_webhooks.show_secret(signing.secret_bytes(master, endpoint_id=endpoint, number=number))
         )
 
     def test_is_verified_by_the_receivers_library(self) -> None:

@@ -80,9 +80,11 @@ OPERATOR = [
 
 
 def plain_of(plane: Plane) -> list[HTTPRouteHandler]:
-    """What a listener serves without a key: probes, and the reference of its plane; of operators' planes metrics too."""
+    """What a listener serves without a key: probes, and the reference of its plane; of operators' planes metrics too, of the
+    public one the door for gateways, which sign what they say."""
     return [
         *(health.PROBES if plane == "public" else health.HANDLERS),
+        *([] if plane == "operator" else payments_public.GATEWAY_HANDLERS),
         *reference.ASSETS,
         *([] if plane == "operator" else reference.reference_of("public", PUBLIC)),
         *([] if plane == "public" else reference.reference_of("operator", OPERATOR)),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -81,7 +84,11 @@ async def installation(settings: Settings) -> AsyncIterator[Installation]:
         await open_pool(dsn, size=settings.database_pool_size) as pool,
         await open_pool(dsn, size=_SANDBOX_POOL_SIZE) as sandbox_pool,
     ):
-        gateway = payments.SandboxGateway(pool=sandbox_pool, settles_after_s=settings.sandbox_settle_after_s)
+        gateway = payments.SandboxGateway(
+            pool=sandbox_pool,
+            settles_after_s=settings.sandbox_settle_after_s,
+            webhook_secrets=_sandbox_secrets(settings),
+        )
         yield Installation(
             settings=settings,
             dsn=dsn,
@@ -97,6 +104,12 @@ async def installation(settings: Settings) -> AsyncIterator[Installation]:
             webhook_settings=make_webhook_settings(settings),
             mailroom=make_mailroom(settings),
         )
+
+
+def _sandbox_secrets(settings: Settings) -> tuple[bytes, ...]:
+    """With which the sandbox signs its webhooks: those that were set, else one that all processes derive alike."""
+    master = load_secret_key(settings).value or secrets.token_bytes(32)
+    return settings.sandbox_secrets or (hmac.digest(master, b"sandbox webhooks", hashlib.sha256),)
 
 
 def make_webhook_settings(settings: Settings) -> webhooks.WebhookSettings:

@@ -36,6 +36,7 @@ def jobs_of(installed: Installation) -> list[Job]:
             run=lambda database: payments.check_payments(database, installed.gateway),
         ),
         Job(name="payments.expiring", every_s=3600, run=payments.tell_expiring),
+        Job(name="payments.prune_notices", every_s=3600, run=payments.prune_notices),
         Job(name="metering.replay", every_s=10, run=metering.replay_waiting),
         Job(name="metering.settle", every_s=10, run=metering.settle_shortened),
         Job(name="idempotency.prune", every_s=3600, run=_prune_idempotency),

@@ -24,7 +24,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from billing.core import money
+from billing.core import money, standard_webhooks
 
 PREFIX = "LINESERVE_"
 _FILE = "_file"
@@ -142,6 +142,11 @@ class Settings(BaseSettings):
         default=None, ge=0, description="after which the sandbox gateway settles pending payments by itself"
     )
 
+    sandbox_webhook_secrets: SecretStr | None = Field(
+        default=None,
+        description="whsec_ secrets of the sandbox's webhooks, newest first; two while one replaces the other",
+    )
+
     secret_key: SecretStr | None = Field(
         default=None,
         min_length=32,
@@ -215,6 +220,14 @@ class Settings(BaseSettings):
                 raise ValueError(f"{proxy} would believe everybody's X-Forwarded-For")
         return proxies
 
+    @field_validator("sandbox_webhook_secrets", mode="after")
+    @classmethod
+    def _check_webhook_secrets(cls, secrets: SecretStr | None) -> SecretStr | None:
+        given = _split(secrets.get_secret_value()) if secrets is not None else ()
+        for secret in cast("tuple[str, ...]", given):
+            standard_webhooks.read_secret(secret)
+        return secrets
+
     @field_validator("webhook_networks", mode="after")
     @classmethod
     def _check_networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
@@ -278,6 +291,12 @@ class Settings(BaseSettings):
     def topup_limits_of(self, currency: str) -> tuple[Decimal, Decimal]:
         """The least and the most of one top-up, in major units, both inclusive."""
         return self.topup_limits.get(currency, self.topup_limit_default)
+
+    @property
+    def sandbox_secrets(self) -> tuple[bytes, ...]:
+        """The secrets of the sandbox's webhooks that were set."""
+        given = self.sandbox_webhook_secrets.get_secret_value() if self.sandbox_webhook_secrets is not None else ""
+        return tuple(standard_webhooks.read_secret(text) for text in cast("tuple[str, ...]", _split(given)))
 
     @property
     def reachable_host(self) -> str:

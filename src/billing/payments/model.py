@@ -9,7 +9,8 @@ from typing import Literal, Protocol, runtime_checkable
 from uuid import UUID
 
 from billing.core import ids
-from billing.core.errors import Refused
+from billing.core.errors import Conflict, Forbidden, Refused
+from billing.kit.auth import Headers
 
 MethodType = Literal["card", "bank_account"]
 PaymentKind = Literal["topup", "invoice", "recorded"]
@@ -197,6 +198,17 @@ class GivenBack:
     reason: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What a gateway said unasked: about which payment or refund of whose; None where it names nothing that could be ours."""
+
+    notice_id: str
+    type: str
+    concerns: Literal["payment", "refund"] | None
+    account_id: UUID | None
+    object_id: UUID | None
+
+
 class Gateway(Protocol):
     """The outside world that moves money. Never called inside a database transaction of ours.
 
@@ -247,6 +259,15 @@ class RefundingGateway(Gateway, Protocol):
         ...
 
 
+@runtime_checkable
+class NotifyingGateway(Gateway, Protocol):
+    """A gateway that says by webhook when something ended; others are asked in time."""
+
+    def read_notice(self, headers: Headers, body: bytes, *, now: datetime) -> Notice:
+        """What a webhook says whose signature is good. Raises InvalidSignature, NoticeNotUnderstood."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class PaymentSettings:
     """How this installation takes payments. The currencies of `topup_ranges` are the supported ones."""
@@ -291,6 +312,24 @@ class PaymentNotPending(Refused):
     """The payment has ended the other way."""
 
     message = "The payment is not pending any more"
+
+
+class InvalidSignature(Forbidden):
+    """A gateway's webhook without a good signature, or that is too old."""
+
+    message = "The signature was refused"
+
+
+class NoticeNotUnderstood(Refused):
+    """A signed webhook that is not in its gateway's format."""
+
+    message = "The webhook is not understood"
+
+
+class NoticeIdReused(Conflict):
+    """A signed webhook under the id of another."""
+
+    message = "This id was used by another webhook"
 
 
 class PaymentMethodInUse(Refused):

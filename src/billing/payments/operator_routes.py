@@ -231,10 +231,10 @@ async def charge_back(payments_operator: Operator, payment_id: str, body: RawBod
     },
 )
 async def settle_in_sandbox(
-    payments_operator: Operator, payment_id: str, command: Command, sandbox: SandboxGateway
+    payments_operator: Operator, payment_id: str, command: Command, db: Database, sandbox: SandboxGateway
 ) -> Answer:
-    """Let a pending charge of the sandbox gateway succeed."""
-    return await _take_down(command, await sandbox.settle(str(_decoded("pay", payment_id))))
+    """Let a pending charge of the sandbox gateway succeed; it says so by a webhook, and is asked."""
+    return await _take_down(command, db, sandbox, await sandbox.settle(str(_decoded("pay", payment_id))))
 
 
 @post(
@@ -250,20 +250,25 @@ async def settle_in_sandbox(
     },
 )
 async def fail_in_sandbox(
-    payments_operator: Operator, payment_id: str, command: Command, sandbox: SandboxGateway
+    payments_operator: Operator, payment_id: str, command: Command, db: Database, sandbox: SandboxGateway
 ) -> Answer:
-    """Let a pending charge of the sandbox gateway fail."""
-    return await _take_down(command, await sandbox.fail(str(_decoded("pay", payment_id))))
+    """Let a pending charge of the sandbox gateway fail; it says so by a webhook, and is asked."""
+    return await _take_down(command, db, sandbox, await sandbox.fail(str(_decoded("pay", payment_id))))
 
 
-async def _take_down(command: Command, charge: Charge) -> Answer:
-    account_id = _decoded("acc", charge.account_reference)
+async def _take_down(command: Command, db: Database, sandbox: SandboxGateway, charge: Charge) -> Answer:
+    """What the sandbox says of a charge comes in as any gateway's webhook does; then it is asked at once, as the job would."""
+    account_id, payment_id = _decoded("acc", charge.account_reference), UUID(charge.key)
     command.concerns(account_id)
+    headers, body = sandbox.write_notice(charge)
+    async with db.transaction() as tx:
+        notice = sandbox.read_notice(headers, body, now=tx.now)
+        await operations.take_notice(tx, gateway_name=sandbox.name, notice=notice, body=body)
+    await operations.check(db, sandbox, account_id=account_id, payment_id=payment_id)
 
     async def work(tx: Tx) -> TransactionAnswer:
-        payment = await store.get_payment(tx.connection, account_id=account_id, payment_id=UUID(charge.key))
-        ended = await operations.take_answer(tx, payment=payment, answer=charge)
-        return TransactionAnswer(transaction=schemas.show_transaction(ended))
+        payment = await store.get_payment(tx.connection, account_id=account_id, payment_id=payment_id)
+        return TransactionAnswer(transaction=schemas.show_transaction(payment))
 
     return await command.run(work)
 

@@ -10,13 +10,15 @@ from litestar import delete, get, post, put
 from billing import wallets
 from billing.accounts import CurrencyNotSupported
 from billing.core import ids
-from billing.kit.auth import Caller
+from billing.core.errors import NotFound
+from billing.kit.auth import Caller, Headers
 from billing.kit.db import Database
-from billing.kit.web import DESCRIBED, Answer, Command, Described, PageQuery, RawBody, RawQuery, meta
+from billing.kit.web import DESCRIBED, LIMITS_SIGNATURES, Answer, Command, Described, PageQuery, RawBody, RawQuery, meta
 from billing.payments import operations, schemas, store
 from billing.payments.model import (
     AmountOutOfRange,
     InvalidPaymentMethod,
+    NotifyingGateway,
     PaymentDeclined,
     PaymentMethodInUse,
     PaymentSettings,
@@ -213,4 +215,19 @@ async def delete_method(writer: Caller, payment_method_id: str, command: Command
     return await command.run(work, status=204)
 
 
+@post("/webhooks/{gateway:str}", opt={LIMITS_SIGNATURES: True})
+async def take_gateway_notice(
+    gateway: str, headers: Headers, body: RawBody, db: Database, payment_settings: PaymentSettings
+) -> Answer:
+    """Take in what a gateway says unasked, if it signed it: 204, and again 204 for what was taken before."""
+    door = payment_settings.gateway
+    if gateway != door.name or not isinstance(door, NotifyingGateway):
+        raise NotFound
+    notice = door.read_notice(headers, body.content, now=db.clock())
+    async with db.transaction() as tx:
+        await operations.take_notice(tx, gateway_name=gateway, notice=notice, body=body.content)
+    return Answer(status=204)
+
+
+GATEWAY_HANDLERS = [take_gateway_notice]
 HANDLERS = [top_up, list_methods, add_method, make_default, delete_method]

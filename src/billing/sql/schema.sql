@@ -1278,6 +1278,17 @@ CREATE VIEW public.finalized_items_v AS
    FROM (public.invoices
      JOIN public.invoice_lines lines ON (((lines.account_id = invoices.account_id) AND (lines.invoice_id = invoices.invoice_id))));
 
+CREATE TABLE public.gateway_notices (
+    gateway text NOT NULL,
+    notice_id text NOT NULL,
+    type text NOT NULL,
+    account_id uuid,
+    object_id uuid,
+    body_digest bytea NOT NULL,
+    received_at timestamp with time zone NOT NULL,
+    CONSTRAINT ck_gateway_notices_body_digest CHECK ((length(body_digest) = 32))
+);
+
 CREATE TABLE public.gauges (
     account_id uuid NOT NULL,
     resource_id text NOT NULL,
@@ -2385,6 +2396,9 @@ ALTER TABLE ONLY public.delivery_attempts
 ALTER TABLE ONLY public.document_pdfs
     ADD CONSTRAINT pk_document_pdfs PRIMARY KEY (account_id, document_id);
 
+ALTER TABLE ONLY public.gateway_notices
+    ADD CONSTRAINT pk_gateway_notices PRIMARY KEY (gateway, notice_id);
+
 ALTER TABLE ONLY public.gauges
     ADD CONSTRAINT pk_gauges PRIMARY KEY (account_id, resource_id, meter);
 
@@ -2607,6 +2621,8 @@ CREATE INDEX ix_deliveries_due ON public.deliveries USING btree (method, next_at
 CREATE INDEX ix_deliveries_newest ON public.deliveries USING btree (created_at DESC, delivery_id DESC);
 
 CREATE INDEX ix_deliveries_status ON public.deliveries USING btree (status, created_at DESC, delivery_id DESC) WHERE (status <> 'sent'::text);
+
+CREATE INDEX ix_gateway_notices_received ON public.gateway_notices USING btree (received_at);
 
 CREATE INDEX ix_holds_captured ON public.holds USING btree (account_id, ended_at DESC, hold_id DESC) WHERE (status = 'captured'::text);
 
@@ -3061,6 +3077,9 @@ GRANT SELECT ON TABLE public.expired_credits_v TO lineserve_read;
 GRANT SELECT ON TABLE public.finalized_items_v TO lineserve_ops;
 GRANT SELECT ON TABLE public.finalized_items_v TO lineserve_app;
 GRANT SELECT ON TABLE public.finalized_items_v TO lineserve_read;
+
+GRANT SELECT ON TABLE public.gateway_notices TO lineserve_ops;
+GRANT SELECT,INSERT,DELETE ON TABLE public.gateway_notices TO lineserve_app;
 
 GRANT SELECT ON TABLE public.gauges TO lineserve_ops;
 GRANT SELECT,INSERT ON TABLE public.gauges TO lineserve_app;

@@ -7,11 +7,13 @@ from billing.kit.web.commands import Command
 from billing.kit.web.openapi import DESCRIBED, Batch, Described, Media
 from billing.kit.web.paging import Meta, PageQuery, meta
 from billing.kit.web.queries import RawQuery
+from billing.kit.web.rate_limits import LIMITS_SIGNATURES
 from billing.kit.web.schemas import Check
 from billing.kit.web.values import DateFilter, window_faults, window_of
 
 __all__ = [
     "DESCRIBED",
+    "LIMITS_SIGNATURES",
     "Answer",
     "Batch",
     "BatchItem",

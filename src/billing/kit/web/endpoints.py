@@ -32,7 +32,7 @@ from billing.kit.web.guards import GUARDS, PERMISSIONS, SCOPES, refusal_of
 from billing.kit.web.openapi.described import DESCRIBED, Described
 from billing.kit.web.paging import Meta, link_header
 from billing.kit.web.queries import NoParameters, RawQuery
-from billing.kit.web.rate_limits import RATE_CLASS, RateLimits, header_lines, refusal
+from billing.kit.web.rate_limits import LIMITS_SIGNATURES, RATE_CLASS, RateLimits, header_lines, refusal
 from billing.kit.web.representations import etag_of
 from billing.kit.web.schemas import UNDECLARED, Declared
 from billing.kit.web.values import text_fault
@@ -96,6 +96,7 @@ def make_endpoint(handler: HTTPRouteHandler, *, plane: Plane, edge: Edge) -> HTT
     audited = handler.opt.get(AUDITED, plane == "operator")
     rate_class = handler.opt.get(RATE_CLASS)
     limits = edge.rate_limits.limits_of(rate_class, plane=plane) if edge.rate_limits and guard else ()
+    attempts = edge.rate_limits.attempts if edge.rate_limits and handler.opt.get(LIMITS_SIGNATURES) else None
     described = _described(handler, names)
     given = {name: edge.values[name] for name in names if name in edge.values} | {"db": edge.database}
     constants = {name: given[name] for name in names if name in given}
@@ -121,6 +122,8 @@ def make_endpoint(handler: HTTPRouteHandler, *, plane: Plane, edge: Edge) -> HTT
             value = source(call)
             arguments[name] = await value if isinstance(value, Awaitable) else value
         arguments.pop(NO_MEMBERS, None)
+        if attempts is not None:
+            return _answer_of(await attempts.counting(ip, lambda: function(**arguments)), scope)
         return _answer_of(await function(**arguments), scope)
 
     methods: list[Method] = [
@@ -173,7 +176,7 @@ def _source_of(name: str, plane: Plane, in_path: set[str], function: Callable[..
         return lambda call: call.scope["path_params"][name]
     if name == "command" and plane != "plain":
         return _command_source(BASES[plane])
-    sources: dict[str, Source] = {"query": _query, "body": _body_source(plane)}
+    sources: dict[str, Source] = {"query": _query, "body": _body_source(plane), "headers": _headers}
     if name in sources:
         return sources[name]
     raise TypeError(f"{function.__qualname__} asks for {name!r}, which nobody gives")
@@ -202,6 +205,10 @@ def _query(call: Call) -> RawQuery:
     owner = call.who.account_id if isinstance(call.who, Caller) else ""
     place = f"{call.scope['path']} {owner}"  # a cursor is good for this list of this account
     return RawQuery(_query_string(call.scope), place=place, declared=declared)
+
+
+def _headers(call: Call) -> Headers:
+    return call.scope["headers"]
 
 
 def _body_source(plane: Plane) -> Callable[[Call], Awaitable[RawBody]]:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol, TypeVar
 from uuid import UUID
 
-from billing.core.errors import Unauthorized
+from billing.core.errors import Forbidden, Unauthorized
 from billing.kit.ratelimit import WINDOW_S, Limit, MemoryWindows, Recent, Verdict, Windows, microseconds
 from billing.kit.web.errors import RateLimited
 
@@ -19,13 +20,17 @@ if TYPE_CHECKING:
     from billing.kit.db import Clock
 
 Who_co = TypeVar("Who_co", covariant=True)
+Result = TypeVar("Result")
 HeaderLines = list[tuple[bytes, bytes]]
 
 RATE_CLASS = "rate_class"
 """Under this name a public handler's `opt` says in which class its calls count beside `general`: `billing` or `project`."""
+LIMITS_SIGNATURES = "limits_signatures"
+"""Under this name a keyless handler's `opt` says that its Forbidden counts as a signature that was refused."""
 GENERAL = "general"
 OPERATOR = "operator"
 FAILED_AUTHENTICATIONS = "failed_authentications"
+REFUSED_SIGNATURES = "refused_signatures"
 CALLS_DEFAULT = {GENERAL: 1000, "billing": 100, "project": 500}
 FAILURES_DEFAULT = 1000
 _ADDRESSES_MAX = 100_000
@@ -85,9 +90,25 @@ class Attempts:
 
     def __init__(self, clock: Clock, *, failures: int) -> None:
         self._limits = (Limit(FAILED_AUTHENTICATIONS, failures),)
+        self._signatures = (Limit(REFUSED_SIGNATURES, failures),)
         self._failures = MemoryWindows(clock, holders_max=_ADDRESSES_MAX)
         self._clock = clock
         self._accepted: Recent[bytes, bool] = Recent()
+
+    async def counting(self, ip: str, call: Callable[[], Awaitable[Result]]) -> Result:
+        """A call that proves by a signature who makes it. Raises RateLimited for an address that failed to too often.
+
+        These failures stand apart from those with keys: neither shuts the other out.
+        """
+        address = _neighbourhood(ip)
+        verdict = self._failures.judge(address, self._signatures, counts=False)
+        if not verdict.is_admitted:
+            raise refusal(verdict)
+        try:
+            return await call()
+        except Forbidden:
+            self._failures.judge(address, self._signatures, counts=True)
+            raise
 
     def watching(self, read: Reader[Who_co]) -> Reader[Who_co]:
         """A reader of keys that heeds the limit: it raises RateLimited where Unauthorized was raised too often."""

@@ -5,9 +5,10 @@ A token chooses what happens: see `_CARDS`. It is durable, so that what a killed
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ import asyncpg
 
 from billing.core.errors import NotFound
 from billing.kit.db import Clock, system_clock
+from billing.payments.adapters import sandbox_notices
 from billing.payments.model import (
     Charge,
     ChargeRequest,
@@ -24,11 +26,13 @@ from billing.payments.model import (
     GivenBack,
     Instrument,
     InvalidPaymentMethod,
+    Notice,
     PaymentNotPending,
     RefundRequest,
 )
 
 if TYPE_CHECKING:
+    from billing.kit.auth import Headers
     from billing.kit.db import Connection, Pool
 
 _BANK = "ba_bank"
@@ -46,12 +50,16 @@ _TOKEN_MAX = 200
 
 @dataclass(frozen=True, slots=True)
 class SandboxGateway:
-    """The gateway; `settles_after_s` lets pending charges succeed by themselves."""
+    """The gateway; `settles_after_s` lets pending charges succeed by themselves.
+
+    Its webhooks are signed with the first of `webhook_secrets`; each of them is good when they come in.
+    """
 
     pool: Pool
     clock: Clock = system_clock
     settles_after_s: int | None = None
     name: str = "sandbox"
+    webhook_secrets: tuple[bytes, ...] = field(default_factory=lambda: (secrets.token_bytes(32),))
 
     async def attach(self, *, key: str, token: str) -> Instrument:
         """Keep a token under a reference made of the key."""
@@ -139,6 +147,16 @@ class SandboxGateway:
     async def fail(self, key: str) -> Charge:
         """Let a pending charge fail; again is harmless. Raises NotFound, PaymentNotPending."""
         return await self._end(key, status="failed", reason="declined")
+
+    def write_notice(self, charge: Charge) -> tuple[Headers, bytes]:
+        """The webhook that says how a charge stands: its headers and body."""
+        return sandbox_notices.write(
+            charge, account_reference=charge.account_reference, secrets=self.webhook_secrets[:1], now=self.clock()
+        )
+
+    def read_notice(self, headers: Headers, body: bytes, *, now: datetime) -> Notice:
+        """What a webhook of the sandbox says. Raises InvalidSignature, NoticeNotUnderstood."""
+        return sandbox_notices.read(headers, body, secrets=self.webhook_secrets, now=now)
 
     async def _end(self, key: str, *, status: ChargeStatus, reason: str | None) -> Charge:
         async with self._connection() as connection:

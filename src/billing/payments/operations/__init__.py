@@ -2,6 +2,7 @@
 
 from billing.payments.operations.charging_back import charge_back
 from billing.payments.operations.methods import attach_method, delete_method, make_default, tell_expiring
+from billing.payments.operations.noticing import prune_notices, take_notice
 from billing.payments.operations.refunding import check_refund, check_refunds_due, refund, start_refund, start_refunds
 from billing.payments.operations.topping_up import (
     charge,
@@ -26,6 +27,7 @@ __all__ = [
     "delete_method",
     "fail",
     "make_default",
+    "prune_notices",
     "record",
     "refund",
     "settle",
@@ -34,5 +36,6 @@ __all__ = [
     "start_refunds",
     "start_topup",
     "take_answer",
+    "take_notice",
     "tell_expiring",
 ]

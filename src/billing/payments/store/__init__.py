@@ -12,6 +12,7 @@ from billing.payments.store.methods import (
     update_default,
     update_expiry_due,
 )
+from billing.payments.store.notices import delete_notices, insert_notice, make_payment_due, make_refund_due
 from billing.payments.store.payments import (
     find_payment_account,
     find_recorded,
@@ -43,6 +44,7 @@ from billing.payments.store.refunds import (
 
 __all__ = [
     "count_methods",
+    "delete_notices",
     "find_default_method",
     "find_payment_account",
     "find_recorded",
@@ -57,6 +59,7 @@ __all__ = [
     "get_transaction",
     "insert_chargeback",
     "insert_method",
+    "insert_notice",
     "insert_payment",
     "insert_refund",
     "is_method_stored",
@@ -68,6 +71,8 @@ __all__ = [
     "list_refunds",
     "list_refunds_due",
     "list_refunds_of_credit_note",
+    "make_payment_due",
+    "make_refund_due",
     "mark_completed",
     "mark_failed",
     "mark_method_deleted",

@@ -101,6 +101,20 @@ CREATE INDEX ix_chargebacks_payment ON chargebacks (account_id, payment_id);
 CREATE INDEX ix_chargebacks_created ON chargebacks (account_id, created_at DESC, chargeback_id DESC);
 GRANT SELECT, INSERT ON chargebacks TO lineserve_app;
 
+-- What gateways said unasked: by it none of their webhooks counts twice. Forgotten after 30 days.
+CREATE TABLE gateway_notices (
+    gateway text NOT NULL,
+    notice_id text NOT NULL,
+    type text NOT NULL,
+    account_id uuid,  -- and object_id: what it names, which may be nothing of ours
+    object_id uuid,
+    body_digest bytea NOT NULL CONSTRAINT ck_gateway_notices_body_digest CHECK (length(body_digest) = 32),
+    received_at timestamptz NOT NULL,
+    CONSTRAINT pk_gateway_notices PRIMARY KEY (gateway, notice_id)
+);
+CREATE INDEX ix_gateway_notices_received ON gateway_notices (received_at);
+GRANT SELECT, INSERT, DELETE ON gateway_notices TO lineserve_app;
+
 -- The sandbox gateway stands for the outside world: its own schema, its own connection, its own role's rights.
 CREATE SCHEMA sandbox;
 CREATE TABLE sandbox.instruments (

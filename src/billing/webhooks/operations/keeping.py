@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from billing.core import ids
+from billing.core import ids, standard_webhooks
 from billing.core.errors import Unavailable
 from billing.kit import outbox
 from billing.webhooks.model.endpoints import (
@@ -135,7 +135,7 @@ async def rotate_secret(tx: Tx, *, account_id: UUID, endpoint_id: UUID, secret_k
 
 def _issued(endpoint: Endpoint, master: bytes) -> IssuedEndpoint:
     secret = signing.secret_bytes(master, endpoint_id=endpoint.endpoint_id, number=endpoint.secret_number)
-    return IssuedEndpoint(endpoint=endpoint, secret=signing.show_secret(secret))
+    return IssuedEndpoint(endpoint=endpoint, secret=standard_webhooks.show_secret(secret))
 
 
 async def _master(tx: Tx, secret_key: SecretKey) -> bytes:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from billing.core import ids
+from billing.core import ids, standard_webhooks
 from billing.core.errors import NotFound
 from billing.webhooks.model import messages
 from billing.webhooks.model.endpoints import Endpoint
@@ -125,7 +125,7 @@ async def _send(database: Database, settings: WebhookSettings, master: bytes, me
         "User-Agent": _SENDER,
         "webhook-id": message_id,
         "webhook-timestamp": str(timestamp),
-        "webhook-signature": signing.sign(secrets, message_id=message_id, timestamp=timestamp, body=body),
+        "webhook-signature": standard_webhooks.sign(secrets, message_id=message_id, timestamp=timestamp, body=body),
     }
     outcome = await settings.sender.send(url=message.url, headers=headers, body=body)
     async with database.transaction() as tx:
