@@ -69,10 +69,10 @@ async def _read(database: Database, reading: _Reading) -> None:
 async def _add_chunk(connection: Connection, reading: _Reading, found: Sequence[tuple[UUID, bool]]) -> None:
     billed = [account_id for account_id, is_billed in found if is_billed]
     open_ones = [account_id for account_id, is_billed in found if not is_billed]
-    await store.plan_for_many(connection)
     if billed:
         _add(reading, await store.list_billed(connection, account_ids=billed, period=reading.period), is_billed=True)
     if open_ones:
+        await store.plan_for_many(connection)
         rows = await store.list_rated(connection, account_ids=open_ones, period=reading.period, as_of=reading.as_of)
         _add(reading, rows, is_billed=False)
 

@@ -24,7 +24,9 @@ async def insert_worklist(connection: Connection, *, run: Run, account_ids: Sequ
             SELECT $1, asked.account_id, CASE WHEN closes.account_id IS NULL OR $4 THEN 'queued' ELSE 'rated' END,
                 closes.invoice_id, closes.currency, closes.subtotal_minor
             FROM unnest($3::uuid[]) AS asked (account_id)
-            LEFT JOIN closes ON closes.account_id = asked.account_id AND closes.period = $2
+            LEFT JOIN LATERAL (  -- looked up for each: a join may read the closes of all months
+                SELECT * FROM closes WHERE closes.account_id = asked.account_id AND closes.period = $2 LIMIT 1
+            ) AS closes ON true
             WHERE closes.finalized_at IS NULL
             ORDER BY asked.account_id
             RETURNING account_id
