@@ -19,6 +19,8 @@ from billing.core import ids
 from billing.kit.sessions import SessionPool
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from asyncpg.pool import PoolConnectionProxy
 
     Connection: TypeAlias = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
@@ -75,11 +77,28 @@ class Database:
         ):
             yield Tx(connection, self.clock(), self.random_bits)
 
-    @asynccontextmanager
-    async def reading(self) -> AsyncIterator[Tx]:
+    def reading(self) -> _Reading:
         """A connection for single statements, each of which sees its own instant's state; no round trips for a transaction."""
-        async with self.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
-            yield Tx(connection, self.clock(), self.random_bits)
+        return _Reading(self)
+
+
+class _Reading:
+    """The block of `Database.reading`: each read enters one, and a class is entered faster than a generator."""
+
+    __slots__ = ("_database", "_lease")
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._lease = database.pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
+
+    async def __aenter__(self) -> Tx:
+        connection = await self._lease.__aenter__()
+        return Tx(connection, self._database.clock(), self._database.random_bits)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._lease.__aexit__(kind, error, trace)
 
 
 class Session(asyncpg.Connection):

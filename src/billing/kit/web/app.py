@@ -71,14 +71,19 @@ class HttpApp(Litestar):
         request_id = _request_id(scope["headers"])
         state = scope["state"] = {REQUEST_ID: request_id}
         origins: Collection[str] = self.state.get(CORS_ORIGINS, ())
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
-            try:
-                endpoint = self._route(scope)
-                answer = await endpoint(Request(scope, receive))
-            except Exception as error:  # each has its answer
-                with structlog.contextvars.bound_contextvars(**state.get(LOGGED, {})):
-                    answer = answer_of_error(error, request_id=request_id)
+        bound = structlog.contextvars.bind_contextvars(request_id=request_id)
+        try:
+            answer = await self._answer(scope, receive, request_id)
             await answer(scope, receive, _with_headers(send, scope, state, origins))
+        finally:
+            structlog.contextvars.reset_contextvars(**bound)
+
+    async def _answer(self, scope: HTTPScope, receive: Receive, request_id: str) -> ASGIApp:
+        try:
+            return await self._route(scope)(Request(scope, receive))
+        except Exception as error:  # each has its answer
+            with structlog.contextvars.bound_contextvars(**scope["state"].get(LOGGED, {})):
+                return answer_of_error(error, request_id=request_id)
 
     def _route(self, scope: HTTPScope) -> Endpoint:
         """The endpoint of a request, its path's parameters read. Raises the router's errors."""
