@@ -37,7 +37,19 @@ def run_killer(mutant: Mutant, sources: Path) -> subprocess.CompletedProcess[str
     """The test that must notice, in a session with a database of its own."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", postgres.VARIABLE))}
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider", "--no-header", mutant.killer],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-x",
+            "-n",
+            "0",
+            "-p",
+            "no:cacheprovider",
+            "--no-header",
+            *mutant.killer.split(),
+        ],
         cwd=ROOT,
         env={**kept, "PYTHONPATH": str(sources), "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,

@@ -1,4 +1,4 @@
-"""Two accounts whose resources have the very same names, rated in one run, cost what each of them costs alone (X2).
+"""Accounts whose resources have the very same names, rated in one run, cost what each of them costs alone (X2).
 
 Statements that rate many accounts join what they found by account: were one of these joins missing, accounts would pay for each
 other as soon as their resources' names meet. The platform chooses those names, and nothing keeps them apart.
@@ -26,7 +26,7 @@ Lines = list[tuple[Any, ...]]
 
 @asynccontextmanager
 async def furnished(server: Path) -> AsyncIterator[tuple[Cloud, list[UUID]]]:
-    """A cloud of its own with two accounts that use much the same, in other amounts; the first has prices of its own."""
+    """A cloud of its own with three accounts that use much the same, in other amounts; the first has prices of its own."""
     name = await databases.clone(server)
     async with open_cloud(postgres.dsn(server, name)) as cloud:
         async with cloud.database.transaction() as tx:
@@ -36,14 +36,21 @@ async def furnished(server: Path) -> AsyncIterator[tuple[Cloud, list[UUID]]]:
                 )
                 await catalog.define_meter(tx, meter=defined)
         vps: dict[str, object] = {"service": "compute", "model": "hourly"}
-        await cloud.publish(
-            price(meter="m", unit_price="0.07", maximum="9"),
-            price(meter="m", unit_price="0.09", region="us"),
-            price(meter="disk", unit_price="31", maximum="200"),
-            price(meter="seats", unit_price="2"),
-            price(**vps, plan="small", hourly_price="0.01", monthly_price="5"),
-        )
-        account_ids = [await cloud.open_account() for _ in range(2)]
+        await cloud.set_taxes(VAT="16")
+        for currency, times in (("USD", 1), ("KES", 130)):
+            await cloud.publish(
+                price(meter="m", unit_price=f"{Decimal('0.07') * times}", maximum=f"{9 * times}"),
+                price(meter="m", unit_price=f"{Decimal('0.09') * times}", region="us"),
+                price(meter="disk", unit_price=f"{31 * times}", maximum=f"{200 * times}"),
+                price(meter="seats", unit_price=f"{2 * times}"),
+                price(**vps, plan="small", hourly_price=f"{Decimal('0.01') * times}", monthly_price=f"{5 * times}"),
+                currency=currency,
+            )
+        account_ids = [
+            await cloud.open_account(),
+            await cloud.open_account(country="KE", currency="KES"),
+            await cloud.open_account(),
+        ]
         own = (price(meter="m", unit_price="0.05"), price(**vps, plan="own", hourly_price="0.02"))
         await cloud.publish(*own, account_id=account_ids[0])
         for number, account_id in enumerate(account_ids):
@@ -57,7 +64,7 @@ def _aggregation(name: str) -> Any:
 
 
 async def _use(cloud: Cloud, account_id: UUID, number: int) -> None:
-    """Resources with the same names at both; what they are and use differs."""
+    """Resources with the same names at each; what they are and use differs."""
     second = await cloud.open_project(account_id, "Second")
     await cloud.report(account_id, "a", plan="small", units=Decimal(1 + number), effective_at=DECEMBER_1)
     await cloud.report(account_id, "b", region="us" if number else "eu", project_id=second, effective_at=DECEMBER_1)
@@ -76,11 +83,11 @@ async def _lines(cloud: Cloud, account_ids: list[UUID]) -> list[Lines]:
     for account_id in account_ids:
         rows = await cloud.fetch(
             """
-            SELECT invoices.period::text, service_period::text, item, lines.region, project_name, resource_name, lines.kind,
-                quantity, amount_minor, unrounded
+            SELECT invoices.period::text, invoices.currency, invoices.total_minor, service_period::text, item, lines.region,
+                project_name, resource_name, lines.kind, quantity, amount_minor, unrounded
             FROM invoice_lines AS lines JOIN invoices USING (account_id, invoice_id)
             WHERE account_id = $1
-            ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9
+            ORDER BY 1, 4, 5, 6, 7, 8, 9, 10
             """,
             account_id,
         )
@@ -89,7 +96,7 @@ async def _lines(cloud: Cloud, account_ids: list[UUID]) -> list[Lines]:
 
 
 async def _close(cloud: Cloud, groups: list[list[UUID]]) -> None:
-    """Two months, of some accounts at a time; between them more comes of the first."""
+    """Two months, of some accounts at a time; between them more comes of the first, at each of something else."""
     for group in groups:
         async with cloud.database.transaction() as tx:
             await tx.connection.execute(
@@ -98,28 +105,28 @@ async def _close(cloud: Cloud, groups: list[list[UUID]]) -> None:
             )
         await cloud.close(only_accounts=group)
     for number, account_id in enumerate(account for group in groups for account in group):
-        for resource_id in ("a", "b"):
-            await cloud.use(account_id, 5 + 4 * number, resource_id=resource_id, occurred_at=at("01-12"))
-        await cloud.use(account_id, 3, meter="disk", resource_id="a", occurred_at=at(f"01-{25 + number}"))
+        await cloud.use(account_id, 5 + 4 * number, resource_id="aba"[number], occurred_at=at("01-12"))
+        if number:
+            await cloud.use(account_id, 3, meter="disk", resource_id="a", occurred_at=at("01-25"))
     cloud.advance_to(datetime.fromisoformat("2024-03-01T10:00:00Z"))
     for group in groups:
         await cloud.close(FEBRUARY, only_accounts=group)
 
 
 async def test_are_billed_together_as_alone(database_server: Path) -> None:
-    async with furnished(database_server) as (cloud, both):
-        await _close(cloud, [both])
-        together = await _lines(cloud, both)
-    async with furnished(database_server) as (cloud, both):
-        await _close(cloud, [[one] for one in both])
-        alone = await _lines(cloud, both)
+    async with furnished(database_server) as (cloud, every):
+        await _close(cloud, [every])
+        together = await _lines(cloud, every)
+    async with furnished(database_server) as (cloud, every):
+        await _close(cloud, [[one] for one in every])
+        alone = await _lines(cloud, every)
     assert all(len(lines) > 12 for lines in alone)
     assert alone[0] != alone[1]
     assert together == alone
 
 
 async def test_plan_of_another_contract_has_no_price(database_server: Path) -> None:
-    async with furnished(database_server) as (cloud, (first, second)):
+    async with furnished(database_server) as (cloud, (first, _, second)):
         assert (await cloud.report(first, "d", plan="own", effective_at=at("01-15"))).is_created
         with pytest.raises(metering.PriceMissing):
             await cloud.report(second, "d", plan="own", effective_at=at("01-15"))
