@@ -353,7 +353,8 @@ MUTATIONS = [
         (LEDGER, "AND transfers.ordinal = incoming.ordinal\n        )", "AND false)", books),
         (LEDGER, "DISTINCT ON (account_id, template, reference, ordinal) *", "*", books),
         (LEDGER, "(PARTITION BY incoming.account_id ORDER BY position)", "(ORDER BY position)", books),
-        (LEDGER, "IF v_new < cardinality(p_account_ids) AND", "IF false AND", books),
+        (LEDGER, "IF v_new < cardinality(p_account_ids) THEN", "IF false THEN", books),
+        (LEDGER, "SET last_number = v_number - 1,", "SET last_number = v_number,", books),
         (LEDGER, "-amount_minor AS change_minor FROM fresh", "0 AS change_minor FROM fresh", books),
         (LEDGER, ", chain_hash = chained.chain_hash\n", "\n", books),
         (
@@ -403,7 +404,6 @@ MUTATIONS = [
 ]
 LOCK_MUTATIONS = [
     Mutation(LEDGER, "ORDER BY heads.account_id FOR UPDATE", "ORDER BY heads.account_id", posting),
-    Mutation(LEDGER, "account_id = p_account_id FOR UPDATE", "account_id = p_account_id", posting),
     Mutation(HEADS, "WHERE account_id = $1 FOR UPDATE", "WHERE account_id = $1", collecting),
     Mutation(RUNS, "WHERE series = $1 FOR UPDATE", "WHERE series = $1", numbering),
 ]
