@@ -25,8 +25,8 @@ else:
     _Pool = asyncpg.Pool  # it takes no parameter at run time
 
 
-class NoSession(TimeoutError):
-    """No session came free, and none could be opened, in the time that the caller has."""
+class NoSession(OSError):
+    """No session came free in the time that the caller has, or none could be opened: the cause says why."""
 
 
 class SessionPool(_Pool):
@@ -94,6 +94,9 @@ class SessionPool(_Pool):
         self._taken += 1
         try:
             return await super().acquire()
+        except (asyncpg.PostgresError, OSError) as error:  # of the server, as long as there is no session
+            self._untake()
+            raise NoSession from error
         except BaseException:
             self._untake()
             raise

@@ -32,7 +32,7 @@ from billing.kit.web.guards import GUARDS, PERMISSIONS, SCOPES, refusal_of
 from billing.kit.web.openapi.described import DESCRIBED, Described
 from billing.kit.web.paging import Meta, link_header
 from billing.kit.web.queries import NoParameters, RawQuery
-from billing.kit.web.rate_limits import LIMITS_SIGNATURES, RATE_CLASS, RateLimits, header_lines, refusal
+from billing.kit.web.rate_limits import LIMITS_SIGNATURES, RATE_CLASS, Attempts, RateLimits, header_lines, refusal
 from billing.kit.web.representations import etag_of
 from billing.kit.web.schemas import UNDECLARED, Declared
 from billing.kit.web.values import text_fault
@@ -79,6 +79,7 @@ class Call:
     body: RawBody | None = None
 
 
+Endpoint = Callable[[Request[Any, Any, Any]], Awaitable[ASGIApp]]
 Source = Callable[[Call], object]  # what waits for something gives an awaitable
 
 
@@ -96,7 +97,6 @@ def make_endpoint(handler: HTTPRouteHandler, *, plane: Plane, edge: Edge) -> HTT
     audited = handler.opt.get(AUDITED, plane == "operator")
     rate_class = handler.opt.get(RATE_CLASS)
     limits = edge.rate_limits.limits_of(rate_class, plane=plane) if edge.rate_limits and guard else ()
-    attempts = edge.rate_limits.attempts if edge.rate_limits and handler.opt.get(LIMITS_SIGNATURES) else None
     described = _described(handler, names)
     given = {name: edge.values[name] for name in names if name in edge.values} | {"db": edge.database}
     constants = {name: given[name] for name in names if name in given}
@@ -122,8 +122,6 @@ def make_endpoint(handler: HTTPRouteHandler, *, plane: Plane, edge: Edge) -> HTT
             value = source(call)
             arguments[name] = await value if isinstance(value, Awaitable) else value
         arguments.pop(NO_MEMBERS, None)
-        if attempts is not None:
-            return _answer_of(await attempts.counting(ip, lambda: function(**arguments)), scope)
         return _answer_of(await function(**arguments), scope)
 
     methods: list[Method] = [
@@ -131,7 +129,21 @@ def make_endpoint(handler: HTTPRouteHandler, *, plane: Plane, edge: Edge) -> HTT
         *([HttpMethod.HEAD] if "GET" in handler.http_methods else []),
     ]
     registered = HTTPRouteHandler(paths, http_method=methods, opt={GUARD: guard, AUDITED: audited}, status_code=200)
+    if edge.rate_limits is not None and handler.opt.get(LIMITS_SIGNATURES):
+        return registered(_proving(endpoint, edge, edge.rate_limits.attempts))
     return registered(endpoint)
+
+
+def _proving(endpoint: Endpoint, edge: Edge, attempts: Attempts) -> Endpoint:
+    """An endpoint whose callers prove by a signature who they are: who failed to too often is refused before his body is read."""
+
+    async def proving(request: Request[Any, Any, Any]) -> ASGIApp:
+        scope = request.scope
+        ip = _client_address(scope, edge)
+        scope["state"][LOGGED] = {"method": scope["method"], "route": scope["path_template"], "ip": ip}
+        return await attempts.counting(ip, lambda: endpoint(request))
+
+    return proving
 
 
 def permission_of(names: Iterable[str], plane: Plane) -> str:

@@ -121,7 +121,7 @@ def answer_of_error(error: Exception, *, request_id: str) -> Answer:
         _log.error("unexpected_error", exc_info=error)
         details = {"request_id": request_id}
     elif isinstance(told, Unavailable):
-        _log.warning("unavailable", reason=type(error).__name__)
+        _log.warning("unavailable", reason=type(error.__cause__ or error).__name__)
     elif status in {401, 403, 429}:
         _log.warning("denied", code=told.code)
     body = {"error": {"code": told.code, "message": str(told), "details": details}}
