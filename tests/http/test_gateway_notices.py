@@ -210,10 +210,26 @@ class TestRepeats:
 
 
 class TestNotice:
-    @pytest.mark.parametrize("body", [b"", b"{}", b"nonsense", b"[]", b'{"type":"charge.x","timestamp":1,"data":{}}'])
-    async def test_that_is_not_understood_is_refused(self, door: Door, body: bytes):
-        reply = await door.send(body, door.signed(body))
-        assert (reply.status, reply.code) == (422, "notice_not_understood")
+    async def test_that_is_not_understood_is_refused(self, door: Door):
+        told = b'"timestamp":"2024-02-01T10:00:00Z","data":{"key":"a","account":"b","status":"c"}}'
+        for number, body in enumerate(
+            (
+                b"",
+                b"{}",
+                b"nonsense",
+                b"[]",
+                b'{"type":"charge.x","timestamp":1,"data":{}}',
+                b'{"type":"\xff",' + told,
+                b'{"type":"charge.\\u0000",' + told,
+                b'{"type":"charge.\\ud800",' + told,
+                b'{"more":' + b"[" * 100_000 + b"]" * 100_000 + b',"type":"charge.x",' + told,
+            )
+        ):
+            at, message_id = int(door.till.clock.now.timestamp()), f"sbx_odd_{number}"
+            signature = standard_webhooks.sign([SECRET], message_id=message_id, timestamp=at, body=body)
+            headers = {"webhook-id": message_id, "webhook-timestamp": str(at), "webhook-signature": signature}
+            reply = await door.send(body, headers)
+            assert (reply.status, reply.code) == (422, "notice_not_understood"), body[:40]
 
     async def test_of_nothing_of_ours_is_kept_and_changes_nothing(self, door: Door):
         transaction_id = await door.pending()
@@ -229,6 +245,18 @@ class TestNotice:
             assert await door.tell(body) == 204
         assert await door.fetchval("SELECT count(*) FROM gateway_notices") == 6
         assert await door.fetchval("SELECT count(*) FROM queue.pgqueuer WHERE entrypoint = 'payments.check'") == 0
+
+    async def test_puts_nothing_off(self, door: Door):
+        """Many that tell too early leave a payment's own times of asking as they were, and make it due no later than it was."""
+        transaction_id = await door.pending()
+        for _ in range(4):
+            await door.tell(door.notice(transaction_id))
+            await door.check()
+        checks = "SELECT extract(epoch FROM next_check_at - $1)::integer || ' s after ' || checks FROM payments"
+        assert await door.fetchval(checks, door.till.clock.now) == "3600 s after 1"
+        door.till.clock.advance(timedelta(hours=2))
+        await door.tell(door.notice(transaction_id))
+        assert await door.fetchval(checks, door.till.clock.now) == "-3600 s after 0"
 
     async def test_of_an_unknown_gateway_finds_nothing(self, door: Door):
         body = door.notice("a")
@@ -304,6 +332,8 @@ class TestLimits:
         async with open_house(database_dsn, plain=routes.GATEWAY_HANDLERS, values=values, limited=limited) as house:
             codes = [await self.knock(house) for _ in range(4)]
             assert codes == ["invalid_signature"] * 3 + ["rate_limited"]
+            too_large = await house.call("POST", "/webhooks/sandbox", body=b"x" * 1_000_001)
+            assert too_large.code == "rate_limited"  # its body was not read
         await pool.close()
 
     async def knock(self, house: House) -> str:

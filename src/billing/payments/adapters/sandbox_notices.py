@@ -64,8 +64,10 @@ def read(headers: Headers, body: bytes, *, secrets: Sequence[bytes], now: dateti
         raise InvalidSignature(details={"reason": str(error)}) from None
     try:
         message = _decoder.decode(body)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise NoticeNotUnderstood(details={"reason": str(error)}) from None
+    if not message.type.isprintable():
+        raise NoticeNotUnderstood(details={"reason": "type is no printable text"})
     return Notice(
         notice_id=notice_id,
         type=message.type[:100],

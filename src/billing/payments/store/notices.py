@@ -43,11 +43,14 @@ async def insert_notice(
 async def make_payment_due(
     connection: Connection, *, account_id: UUID, object_id: UUID, gateway: str, now: datetime
 ) -> str | None:
-    """Let a gateway be asked now about a payment of its own that is pending; the payment's status, or None without one."""
+    """Let a gateway be asked now about a payment of its own that is pending; the payment's status, or None without one.
+
+    That it is asked now does not count: it is asked later as often as it would be anyway.
+    """
     return await connection.fetchval(
         """
         WITH due AS (
-            UPDATE payments SET next_check_at = $4
+            UPDATE payments SET next_check_at = least(next_check_at, $4), checks = greatest(checks - 1, 0)
             WHERE account_id = $1 AND payment_id = $2 AND gateway = $3 AND status = 'pending'
         )
         SELECT status FROM payments WHERE account_id = $1 AND payment_id = $2 AND gateway = $3
@@ -66,7 +69,7 @@ async def make_refund_due(
     return await connection.fetchval(
         """
         WITH due AS (
-            UPDATE refunds SET next_check_at = $4
+            UPDATE refunds SET next_check_at = least(next_check_at, $4), checks = greatest(checks - 1, 0)
             WHERE account_id = $1 AND refund_id = $2 AND gateway = $3 AND status = 'pending'
         )
         SELECT status FROM refunds WHERE account_id = $1 AND refund_id = $2 AND gateway = $3
