@@ -88,7 +88,8 @@ async def list_balances_of(
     rows = await connection.fetch(
         """
         SELECT account_id, currency, ledger_account, balance_minor FROM balances
-        WHERE account_id = ANY ($1)
+        -- an array whose length no plan is made for: one is kept, instead of one made for each call
+        WHERE account_id = ANY (ARRAY(SELECT unnest($1::uuid[])))
         ORDER BY account_id, currency, ledger_account
         """,
         list(account_ids),

@@ -51,7 +51,8 @@ async def list_open_periods_of(
     rows = await connection.fetch(
         """
         SELECT asked.account_id, month::date AS period
-        FROM unnest($1::uuid[]) AS asked (account_id)
+        -- an array whose length no plan is made for: one is kept, instead of one made for each call
+        FROM unnest(ARRAY(SELECT unnest($1::uuid[]))) AS asked (account_id)
         CROSS JOIN LATERAL generate_series(
             coalesce(
                 (SELECT max(period) + interval '1 month' FROM period_versions
