@@ -17,7 +17,7 @@ import pytest
 import pytest_asyncio
 from standardwebhooks import Webhook
 
-from billing import payments
+from billing import payments, wallets
 from billing.core import ids, standard_webhooks
 from billing.kit.ratelimit import MemoryWindows
 from billing.kit.web.rate_limits import RateLimits
@@ -245,6 +245,31 @@ class TestNotice:
             assert await door.tell(body) == 204
         assert await door.fetchval("SELECT count(*) FROM gateway_notices") == 6
         assert await door.fetchval("SELECT count(*) FROM queue.pgqueuer WHERE entrypoint = 'payments.check'") == 0
+
+    async def test_of_a_refund_lets_the_gateway_be_asked_about_it(self, door: Door):
+        database, resident = door.till.database, door.resident
+        visa = await door.till.add_method(resident)
+        topup = (await door.till.top_up(resident, visa, "10.00")).body["transaction"]
+        async with database.transaction() as tx:
+            payment_id = ids.expect("txn", topup["id"])
+            payment = await payments.get_payment(tx.connection, account_id=resident.account_id, payment_id=payment_id)
+            refund = await payments.start_refund(
+                tx,
+                gateway=door.sandbox,
+                payment=payment,
+                own_currency="USD",
+                amount_minor=None,
+                reason="unused",
+                reserve=wallets.reserve_for_usage,
+            )
+        key = str(refund.refund_id)
+        await door.sandbox.refund(payments.RefundRequest(key, str(payment_id), "USD", 1000))  # the answer is not heard
+        for body in (door.notice(key, "refund.failed"), door.notice(key, "refund.succeeded")):
+            assert await door.tell(body) == 204
+        await payments.check_payments(database, door.sandbox)
+        async with database.reading() as tx:
+            ended = await payments.get_refund(tx.connection, account_id=resident.account_id, refund_id=refund.refund_id)
+        assert ended.status == "completed"
 
     async def test_puts_nothing_off(self, door: Door):
         """Many that tell too early leave a payment's own times of asking as they were, and make it due no later than it was."""
