@@ -95,4 +95,5 @@ def net_within(
 
 def tax_minor(net_minor: int, percent: Decimal) -> int:
     """A tax on a net amount of minor units, rounded half up once."""
-    return int((2 * Fraction(percent) * net_minor + 100) // 200)
+    percents, of = percent.as_integer_ratio()
+    return (2 * percents * net_minor + 100 * of) // (200 * of)
