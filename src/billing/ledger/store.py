@@ -87,10 +87,15 @@ async def list_balances_of(
     """The same of several accounts; one without books has none."""
     rows = await connection.fetch(
         """
-        SELECT account_id, currency, ledger_account, balance_minor FROM balances
+        SELECT asked.account_id, currency, ledger_account, balance_minor
         -- an array whose length no plan is made for: one is kept, instead of one made for each call
-        WHERE account_id = ANY (ARRAY(SELECT unnest($1::uuid[])))
-        ORDER BY account_id, currency, ledger_account
+        FROM unnest(ARRAY(SELECT unnest($1::uuid[]))) AS asked (account_id)
+        CROSS JOIN LATERAL (  -- a look-up each, however small the table was when the plan was made
+            SELECT currency, ledger_account, balance_minor FROM balances
+            WHERE balances.account_id = asked.account_id
+            OFFSET 0
+        ) AS found
+        ORDER BY asked.account_id, currency, ledger_account
         """,
         list(account_ids),
     )
