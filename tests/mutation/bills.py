@@ -154,8 +154,8 @@ INVOICED = [
     (INVOICE_RULES, "for payment in reversed(payments):", "for payment in payments:", f"{T_NOTE_REFUNDS}::TestRefund"),
     (
         RATING_RULES,
-        "(2 * Fraction(percent) * net_minor + 100) // 200",
-        "(2 * Fraction(percent) * net_minor) // 200",
+        "(2 * percents * net_minor + 100 * of) // (200 * of)",
+        "(2 * percents * net_minor) // (200 * of)",
         f"{T_NOTE_REFUNDS}::test_a_part_takes_its_share_of_a_tax_rounded_half_up",
     ),
 ]

@@ -117,6 +117,8 @@ async def test_are_billed_together_as_alone(database_server: Path) -> None:
     async with furnished(database_server) as (cloud, every):
         await _close(cloud, [every])
         together = await _lines(cloud, every)
+        asked = "SELECT DISTINCT unit_price FROM invoice_lines WHERE account_id = $1 AND item = 'm'"
+        assert {row[0] for row in await cloud.fetch(asked, every[2])} & {Decimal("0.05")} == set(), "a contract's price"
     async with furnished(database_server) as (cloud, every):
         await _close(cloud, [[one] for one in every])
         alone = await _lines(cloud, every)
