@@ -1,4 +1,4 @@
-# make run · test · check · fmt · golden · bench · migration NAME=... · test-nightly · sbom
+# make run · test · check · fmt · golden · bench · migration NAME=... · test-nightly · mutants · sbom
 # Needs make and Python 3.11, 3.12 or 3.13; everything else is installed into .venv.
 
 PYTHON ?= python3
@@ -6,7 +6,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: run test check fmt golden bench migration test-nightly sbom
+.PHONY: run test check fmt golden bench migration test-nightly mutants sbom
 
 run: .venv/.runtime
 	@exec $(BIN)/billing serve --demo $(ARGS)
@@ -31,6 +31,11 @@ golden: .venv/.dev
 # The checks of `make test` with their whole figures, and the slow ones.
 test-nightly: .venv/.dev
 	$(PYTEST) -q -n 2 --dist worksteal --nightly $(ARGS)
+
+# Changes of the program that would cost money or show another's data, each of which a test has to notice: part of the night.
+mutants: .venv/.dev
+	$(PYTEST) -q -n 1 --nightly tests/mutation tests/store/test_kernel_mutations.py tests/store/test_more_mutations.py \
+	  tests/store/test_cost_mutations.py tests/store/test_account_filters.py $(ARGS)
 
 # Speed against yardsticks; some rows alone: make bench ROWS="G2 G3".
 bench: .venv/.dev
