@@ -46,6 +46,15 @@ RULES = (
     r"must name each state once, and at least one",
     r"must be 1 to 100 of a-z.*",
     r"must be an (E\.164 number|e-mail address).*",  # a trial goes to what its channel takes
+    r"must be the account's \(\w+\) unless .*",
+    r"must not lie ahead",
+    r"must be after valid_from",
+    r"must be an ISO 3166-1 country code.*",
+    r"must not contain control characters",
+    r"is out of range",  # a time before the first that is told
+    r"is named twice",
+    r"is not an account's id",
+    r"is no PNG or JPEG in base64",
 )
 
 
