@@ -254,7 +254,7 @@ MUTATIONS = [
         (PRICED, "prices_v.region NULLS LAST", "prices_v.region NULLS FIRST", looked_up),
         (GAUGES, "least(coalesce(next_at, 'infinity'), until)", "until", levels),
         (GAUGES, "ORDER BY day_rows_v.day DESC LIMIT 1", "ORDER BY day_rows_v.day LIMIT 1", levels),
-        (CHARGES, "day_rows_v.meter, day_rows_v.day DESC)", "day_rows_v.meter, day_rows_v.day)", levels),
+        (CHARGES, "max(day) AS last_day", "min(day) AS last_day", levels),
         (
             ISSUE,
             "ORDER BY tax_rates_v.name, tax_rates_v.valid_from DESC",

@@ -10,25 +10,26 @@
 -- Quantities: seconds of a plan, of which it was stopped some, and each meter's own aggregate, per resource: one row each.
 \ir plan_quantities.sql
 meter_sums AS (
-    SELECT account_id, resource_id, meter, sum(total) AS total, max(highest) AS highest
-    FROM day_rows_v
-    WHERE account_id = ANY ($1) AND NOT is_gauge AND day >= ($2 AT TIME ZONE 'UTC')::date AND day < ($3 AT TIME ZONE 'UTC')::date
-    GROUP BY account_id, resource_id, meter
+    SELECT sums.*, meters_v.aggregation
+    FROM (
+        SELECT account_id, resource_id, meter, sum(total) AS total, max(highest) AS highest, max(day) AS last_day
+        FROM day_rows_v
+        WHERE account_id = ANY ($1) AND NOT is_gauge AND day >= ($2 AT TIME ZONE 'UTC')::date AND day < ($3 AT TIME ZONE 'UTC')::date
+        GROUP BY account_id, resource_id, meter
+    ) AS sums
+    JOIN meters_v ON meters_v.meter = sums.meter
 ),
 meter_quantities AS (
-    SELECT meter_sums.account_id, meter_sums.resource_id, meter_sums.meter,
-        CASE meters_v.aggregation WHEN 'sum' THEN meter_sums.total ELSE meter_sums.highest END AS quantity
+    SELECT account_id, resource_id, meter, CASE aggregation WHEN 'sum' THEN total ELSE highest END AS quantity
     FROM meter_sums
-    JOIN meters_v ON meters_v.meter = meter_sums.meter AND meters_v.aggregation IN ('sum', 'max')
+    WHERE aggregation IN ('sum', 'max')
     UNION ALL
-    -- apart, for an aggregate in an order would have all day rows sorted
-    (SELECT DISTINCT ON (day_rows_v.account_id, day_rows_v.resource_id, day_rows_v.meter)
-        day_rows_v.account_id, day_rows_v.resource_id, day_rows_v.meter, day_rows_v.latest
-    FROM day_rows_v
-    JOIN meters_v ON meters_v.meter = day_rows_v.meter AND meters_v.aggregation = 'last'
-    WHERE day_rows_v.account_id = ANY ($1) AND NOT day_rows_v.is_gauge
-        AND day_rows_v.day >= ($2 AT TIME ZONE 'UTC')::date AND day_rows_v.day < ($3 AT TIME ZONE 'UTC')::date
-    ORDER BY day_rows_v.account_id, day_rows_v.resource_id, day_rows_v.meter, day_rows_v.day DESC)
+    -- looked up, for an aggregate in an order would have all day rows sorted
+    SELECT meter_sums.account_id, meter_sums.resource_id, meter_sums.meter, day_rows_v.latest
+    FROM meter_sums
+    JOIN day_rows_v ON day_rows_v.account_id = meter_sums.account_id AND day_rows_v.day = meter_sums.last_day
+        AND day_rows_v.resource_id = meter_sums.resource_id AND day_rows_v.meter = meter_sums.meter
+    WHERE meter_sums.aggregation = 'last' AND day_rows_v.account_id = ANY ($1)
 ),
 counted AS (SELECT $2 AS since, least($3, $4) AS until),
 \ir gauge_quantities.sql
