@@ -237,13 +237,15 @@ DECLARE
     v_chain_hash bytea;
     v_moved integer;
 BEGIN
-    SELECT last_number + 1, chain_hash INTO v_number, v_chain_hash FROM heads WHERE account_id = p_account_id FOR UPDATE;
+    UPDATE heads SET last_number = last_number + 1, chain_hash = sha256(chain_hash || convert_to(transfer_text(
+        last_number + 1, p_currency, p_source, p_destination, p_amount,
+        p_template, p_reference, p_ordinal, p_effective_at, p_recorded_at
+    ), 'UTF8'))
+    WHERE account_id = p_account_id
+    RETURNING last_number, chain_hash INTO v_number, v_chain_hash;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'an account has no ledger head' USING ERRCODE = 'LS002';
     END IF;
-    v_chain_hash := sha256(v_chain_hash || convert_to(transfer_text(
-        v_number, p_currency, p_source, p_destination, p_amount, p_template, p_reference, p_ordinal, p_effective_at, p_recorded_at
-    ), 'UTF8'));
 
     INSERT INTO transfers (
         account_id, number, currency, source, destination, amount_minor,
@@ -261,10 +263,13 @@ BEGIN
         ) THEN
             RAISE EXCEPTION 'a transfer was posted before with other content' USING ERRCODE = 'LS001';
         END IF;
+        UPDATE heads SET last_number = v_number - 1, chain_hash = (  -- the last of an account has its hash, and there is one
+            SELECT transfers.chain_hash FROM transfers WHERE account_id = p_account_id AND number = v_number - 1
+        )
+        WHERE account_id = p_account_id;
         RETURN 0;
     END IF;
 
-    UPDATE heads SET last_number = v_number, chain_hash = v_chain_hash WHERE account_id = p_account_id;
     UPDATE balances SET balance_minor = balance_minor + CASE ledger_account WHEN p_source THEN -p_amount ELSE p_amount END
     WHERE account_id = p_account_id AND currency = p_currency AND ledger_account IN (p_source, p_destination);
     GET DIAGNOSTICS v_moved = ROW_COUNT;
@@ -278,7 +283,9 @@ BEGIN
                 AND balances.ledger_account = changes.ledger_account
         );
     END IF;
-    PERFORM touch_accounts(ARRAY[p_account_id]);
+    IF EXISTS (SELECT FROM watched_accounts WHERE account_id = p_account_id) THEN
+        PERFORM touch_accounts(ARRAY[p_account_id]);
+    END IF;
     RETURN 1;
 END
 $$;
@@ -366,15 +373,16 @@ BEGIN
     IF v_new > 0 THEN
         PERFORM touch_accounts(p_account_ids);
     END IF;
-    IF v_new < cardinality(p_account_ids) AND EXISTS (
-        SELECT FROM unnest(p_account_ids, p_currencies, p_sources, p_destinations, p_amounts, p_templates, p_references, p_ordinals)
+    IF v_new < cardinality(p_account_ids) THEN  -- apart from the look below, which would be planned each time
+        PERFORM FROM unnest(p_account_ids, p_currencies, p_sources, p_destinations, p_amounts, p_templates, p_references, p_ordinals)
             AS sent (account_id, currency, source, destination, amount_minor, template, reference, ordinal)
         JOIN transfers ON transfers.account_id = sent.account_id AND transfers.template = sent.template
             AND transfers.reference = sent.reference AND transfers.ordinal = sent.ordinal
         WHERE (transfers.currency, transfers.source, transfers.destination, transfers.amount_minor)
-            IS DISTINCT FROM (sent.currency, sent.source, sent.destination, sent.amount_minor)
-    ) THEN
-        RAISE EXCEPTION 'a transfer was posted before with other content' USING ERRCODE = 'LS001';
+            IS DISTINCT FROM (sent.currency, sent.source, sent.destination, sent.amount_minor);
+        IF FOUND THEN
+            RAISE EXCEPTION 'a transfer was posted before with other content' USING ERRCODE = 'LS001';
+        END IF;
     END IF;
     RETURN v_new;
 END
@@ -565,7 +573,7 @@ CREATE FUNCTION public.touch_periods(p_account_ids uuid[], p_periods date[], p_n
 $$;
 
 CREATE FUNCTION public.transfer_text(number bigint, currency text, source text, destination text, amount_minor bigint, template text, reference text, ordinal integer, effective_at timestamp with time zone, recorded_at timestamp with time zone) RETURNS text
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    LANGUAGE sql STABLE PARALLEL SAFE
     RETURN (jsonb_build_array(number, currency, source, destination, amount_minor, template, reference, ordinal, ((EXTRACT(epoch FROM effective_at) * (1000000)::numeric))::bigint, ((EXTRACT(epoch FROM recorded_at) * (1000000)::numeric))::bigint))::text;
 
 CREATE FUNCTION public.void_usage(p_account_id uuid, p_source text, p_event_id text, p_now timestamp with time zone) RETURNS text

@@ -5,7 +5,7 @@ CREATE OR REPLACE FUNCTION transfer_text(
     number bigint, currency text, source text, destination text, amount_minor bigint,
     template text, reference text, ordinal integer, effective_at timestamptz, recorded_at timestamptz
 ) RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE sql STABLE PARALLEL SAFE  -- as jsonb_build_array is: said to be immutable, it would be called, not built into its statement
 RETURN jsonb_build_array(
     number, currency, source, destination, amount_minor, template, reference, ordinal,
     (extract(epoch FROM effective_at) * 1000000)::bigint, (extract(epoch FROM recorded_at) * 1000000)::bigint
