@@ -49,6 +49,8 @@ UNNOTICED = {
     "DELETE /v1/account/api-keys/{key_id:str}": "the same",
     "POST /v1/projects": "it inserts, and reads nothing",
     "POST /v1/account/payment-methods": "it asks for an id that is new, and whether there is any method",
+    "PUT /v1/account/notification-settings": "it locks what is there, and writes its own",
+    "POST /v1/account/webhooks": "it inserts, and counts to 20",
     "POST /v1/account/alerts": "it counts to 100, shows figures by account, and a foreign key holds its project",
 }
 # Statements that can reach nobody else's rows, each with its reason.
@@ -162,14 +164,13 @@ async def is_noticed(wall: Wall, name: str) -> tuple[bool, int]:
 async def test_each_call_shows_the_loss_of_its_filters(database_server: Path, pytestconfig: pytest.Config) -> None:
     calls = [name for name in PUBLIC if name not in UNNOTICED]
     chosen = calls if pytestconfig.getoption("--nightly") else random.Random(SEED).sample(calls, SAMPLED)
-    unnoticed: list[str] = []
-    statements = 0
-    async with open_wall(database_server) as wall:
-        for name in chosen:
-            shows, many = await is_noticed(wall, name)
-            statements += many
-            if not shows:
-                unnoticed.append(name)
+    unnoticed, statements = chosen, 0
+    for has_more in (False, True):  # some show it only where others have what Jane has not
+        if unnoticed:
+            async with open_wall(database_server, has_more=has_more) as wall:
+                found = {name: await is_noticed(wall, name) for name in unnoticed}
+            unnoticed = [name for name, (is_shown, _) in found.items() if not is_shown]
+            statements = statements or sum(many for _, many in found.values())
     sys.stdout.write(f"seed {SEED}: {len(chosen)} of {len(calls)} calls with {statements} statements\n")
     assert unnoticed == []
 
