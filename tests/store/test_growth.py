@@ -21,7 +21,7 @@ from tests.support.cloud import Cloud, at, event, open_cloud, price
 
 NOW = at("02-20 10:00")
 PAGES_A_DECADE = 2
-MOST = {"post one": 24, "post a hundred": 960, "read the wallet": 23, "take in an event": 33}
+MOST = {"post one": 22, "post a hundred": 960, "read the wallet": 23, "take in an event": 33}
 
 _TRANSFERS = """
 INSERT INTO transfers (
