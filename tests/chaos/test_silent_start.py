@@ -9,10 +9,10 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from tests.support.postgres import binaries_folder
 
 from billing.kit import embedded_postgres
 from billing.kit.embedded_postgres import DatabaseStartError
+from tests.support.postgres import binaries_folder
 
 POSTGRES = """#!/bin/sh
 if [ "$1" = -D ] && [ "$(cat {deaths})" != 0 ]; then
@@ -26,7 +26,7 @@ exec {real} "$@"
 @pytest.fixture
 def place() -> Iterator[Path]:
     """A folder that every login reaches, with a short path for sockets."""
-    folder = Path(tempfile.mkdtemp(prefix="ls-", dir="/tmp"))  # noqa: S108
+    folder = Path(tempfile.mkdtemp(prefix="ls-", dir="/tmp"))
     folder.chmod(0o777)
     yield folder
     shutil.rmtree(folder)

@@ -45,13 +45,17 @@ class Elements(HTMLParser):
 async def listener(request: pytest.FixtureRequest, module_dsn: str) -> AsyncIterator[tuple[Plane, House]]:
     """A listener of some planes."""
     plane: Plane = request.param
-    async with open_house(module_dsn, plain=plain_of(plane), values={"job_names": (), "payment_settings": None}) as house:
+    async with open_house(
+        module_dsn, plain=plain_of(plane), values={"job_names": (), "payment_settings": None}
+    ) as house:
         yield plane, house
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def client(module_dsn: str) -> AsyncIterator[httpx2.AsyncClient]:
-    async with open_house(module_dsn, plain=plain_of("all"), values={"job_names": (), "payment_settings": None}) as house:
+    async with open_house(
+        module_dsn, plain=plain_of("all"), values={"job_names": (), "payment_settings": None}
+    ) as house:
         yield house.client
 
 
