@@ -115,4 +115,5 @@ def make_app(
         trusted_proxies=installed.settings.trusted_proxies,
         cors_origins=installed.settings.cors_origins,
         rate_limits=rate_limits,
+        calls_max=installed.settings.calls_at_once,
     )

@@ -118,6 +118,10 @@ class Settings(BaseSettings):
         default=(), description="addresses or networks whose X-Forwarded-For is believed, separated by commas"
     )
 
+    calls_at_once: int = Field(
+        default=512, ge=1, description="calls under way in a process; more are answered 503 and should come again"
+    )
+
     rate_limit_url: SecretStr | None = Field(
         default=None,
         description="Redis or Valkey that API processes share; without it one process counts in its memory",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import time
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,9 +13,12 @@ from litestar import Litestar, Request
 from litestar.datastructures import State
 from litestar.exceptions import ClientException
 from litestar.handlers import HTTPRouteHandler
+from prometheus_client import Counter
 
+from billing.core.errors import Unavailable
 from billing.kit.auth import Authenticator, CallerReader, Headers, OperatorReader, read_networks
 from billing.kit.db import Database
+from billing.kit.web.answers import Answer
 from billing.kit.web.commands import Slots
 from billing.kit.web.cors import cors_headers
 from billing.kit.web.endpoints import (
@@ -50,14 +54,25 @@ CORS_ORIGINS = "cors_origins"  # under this name the application's state holds t
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9_-]{1,64}")
 _HOST = re.compile(rb"[0-9A-Za-z!$&'()*+,;=._~:\[\]@%-]*")
 _IDS_DRAWN = 64
+_ALWAYS = "/livez"  # whoever is too busy is still alive
+_TOLD_EVERY_S = 10.0
+_TURNED_AWAY = Counter("lineserve_calls_turned_away", "Calls that came while too many were under way")
+
+_log = structlog.get_logger("billing.web")
 
 
 class HttpApp(Litestar):
     """Endpoints behind Litestar's router, with a request id and safe headers on every answer, those of unknown paths too.
 
+    As many calls as `calls_max` are under way at once; others are turned away.
+
     The router's own way to a handler and back (dependencies, parameters, a Response) is not gone: endpoints read the request
     themselves, and it would cost a tenth of a read (docs/performance.md).
     """
+
+    calls_max: int | None = None
+    _under_way = 0
+    _told_at_s = -_TOLD_EVERY_S
 
     async def __call__(
         self, scope: Scope | LifeSpanScope, receive: Receive | LifeSpanReceive, send: Send | LifeSpanSend
@@ -68,15 +83,36 @@ class HttpApp(Litestar):
             return
         scope = cast("HTTPScope", scope)  # websockets are not served
         receive, send = cast("Receive", receive), cast("Send", send)
+        self._under_way += 1
+        try:
+            await self._serve(scope, receive, send)
+        finally:
+            self._under_way -= 1
+
+    async def _serve(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
         request_id = _request_id(scope["headers"])
         state = scope["state"] = {REQUEST_ID: request_id}
         origins: Collection[str] = self.state.get(CORS_ORIGINS, ())
+        if self.calls_max is not None and self._under_way > self.calls_max and scope["path"] != _ALWAYS:
+            await self._turn_away()(scope, receive, _with_headers(send, scope, state, origins))
+            return
         bound = structlog.contextvars.bind_contextvars(request_id=request_id)
         try:
             answer = await self._answer(scope, receive, request_id)
             await answer(scope, receive, _with_headers(send, scope, state, origins))
         finally:
             structlog.contextvars.reset_contextvars(**bound)
+
+    def _turn_away(self) -> ASGIApp:
+        """What a call hears that comes while too many are under way: done before anything is read or counted for it."""
+        _TURNED_AWAY.inc()
+        now_s = time.monotonic()
+        if now_s > self._told_at_s + _TOLD_EVERY_S:
+            self._told_at_s = now_s
+            _log.warning("too_many_calls", under_way=self._under_way)
+        busy = Unavailable("Too many calls are under way; try again soon")
+        error = {"code": busy.code, "message": str(busy), "details": busy.details}
+        return Answer.of({"error": error}, status=503, headers={"Retry-After": "1"})
 
     async def _answer(self, scope: HTTPScope, receive: Receive, request_id: str) -> ASGIApp:
         try:
@@ -108,12 +144,13 @@ def build_app(
     trusted_proxies: Sequence[str] = (),
     rate_limits: RateLimits | None = None,
     cors_origins: Collection[str] = (),
+    calls_max: int | None = None,
 ) -> Litestar:
     """The application, to be made inside the event loop that serves it.
 
     Public handlers are served below /v1, operator handlers below /operator/v1, plain ones (no key) at the root.
     `values` are given to handlers by parameter name. Without `rate_limits` nobody is limited; pages of `cors_origins` may
-    call from browsers. Raises TypeError for a
+    call from browsers. Of calls beyond `calls_max` at once all but probes are turned away. Raises TypeError for a
     handler without a guard, or that asks for what nobody gives.
     """
     if rate_limits is not None:
@@ -132,13 +169,15 @@ def build_app(
         *(make_endpoint(handler, plane="operator", edge=edge) for handler in operator),
         *(make_endpoint(handler, plane="plain", edge=edge) for handler in plain),
     ]
-    return HttpApp(
+    app = HttpApp(
         [*options_endpoints(endpoints), *endpoints],  # first, or Litestar makes its own
         openapi_config=None,
         logging_config=None,
         debug=False,
         state=State({CORS_ORIGINS: frozenset(cors_origins)}),
     )
+    app.calls_max = calls_max
+    return app
 
 
 def unguarded_routes(app: Litestar) -> list[str]:
