@@ -72,7 +72,7 @@ def open_account(server: Serving, name: str) -> str:
 
 @pytest.mark.nightly
 class TestOverload:
-    @pytest.mark.xfail(reason="nothing bounds how many calls are admitted at once yet", strict=False)
+    @pytest.mark.xfail(reason="calls are bounded, a flood of new connections is not", strict=False)
     def test_is_served_as_far_as_it_goes_and_forgotten(self, database_dsn: str, tmp_path: Path) -> None:
         settings = {"LINESERVE_RATE_LIMIT_GENERAL": "1000000000", "DATABASE_URL": database_dsn}
         with serving(tmp_path, LINESERVE_HOME=str(tmp_path), **settings) as server:
