@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import structlog
@@ -28,6 +28,7 @@ from billing.kit.web.endpoints import (
     RATE_HEADERS,
     REQUEST_ID,
     Edge,
+    Endpoint,
     make_endpoint,
     options_endpoints,
 )
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
         Send,
     )
 
-    Endpoint = Callable[[Request[Any, Any, Any]], Awaitable[ASGIApp]]
 
 CORS_ORIGINS = "cors_origins"  # under this name the application's state holds them
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9_-]{1,64}")
@@ -150,7 +150,7 @@ def build_app(
 
     Public handlers are served below /v1, operator handlers below /operator/v1, plain ones (no key) at the root.
     `values` are given to handlers by parameter name. Without `rate_limits` nobody is limited; pages of `cors_origins` may
-    call from browsers. Of calls beyond `calls_max` at once all but probes are turned away. Raises TypeError for a
+    call from browsers. Of calls beyond `calls_max` at once all but `/livez` are turned away. Raises TypeError for a
     handler without a guard, or that asks for what nobody gives.
     """
     if rate_limits is not None:
