@@ -100,10 +100,12 @@ class World:
             return await payments.start_topup(
                 tx,
                 gateway=self.gateway,
-                account_id=self.account_id,
-                payment_method_id=method.payment_method_id,
-                currency=currency,
-                amount_minor=amount_minor,
+                wanted=payments.TopUp(
+                    account_id=self.account_id,
+                    payment_method_id=method.payment_method_id,
+                    currency=currency,
+                    amount_minor=amount_minor,
+                ),
                 allowed=RANGE,
             )
 

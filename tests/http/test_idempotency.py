@@ -183,7 +183,7 @@ class TestRun:
         """The holder is another process that took the lock and was killed."""
         attempt = Attempt(account_id=ONE, route="POST /v1/things", key=key, fingerprint=b"")
         holder = await asyncpg.connect(module_dsn)
-        assert await idempotency.try_lock(holder, attempt=attempt)
+        assert await idempotency.change_locks(holder, [(attempt, True)]) == [True]
         assert code(await send(client, key)) == (409, "idempotency_in_progress")
         owner = await asyncpg.connect(module_dsn)
         await owner.execute("SELECT pg_terminate_backend($1, 5000)", holder.get_server_pid())

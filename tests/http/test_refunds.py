@@ -80,6 +80,7 @@ async def till(module_dsn: str) -> AsyncIterator[Counter]:
             "payment_settings": payments.PaymentSettings(gateway, payments.topup_ranges(currencies)),
             "wallet_settings": wallets.WalletSettings(wallets.reserve_for_usage, currencies),
             "sandbox": sandbox,
+            "topups": payments.TopUps(database, gateway=gateway, reserve=wallets.reserve_for_usage),
         },
     )
     transport = httpx2.ASGITransport(app=cast("Any", app), client=("127.0.0.1", 50_000))

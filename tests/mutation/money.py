@@ -5,7 +5,8 @@ from __future__ import annotations
 from tests.mutation.mutant import Mutant
 
 LOCK = "    await ledger.lock_head(tx.connection, account_id=account_id)\n"
-INTO = "payments/operations/topping_up.py"
+INTO = "payments/operations/charging.py"
+TOP_UPS = "payments/operations/topping_up.py"
 BACK = "payments/operations/refunding.py"
 DISPUTED = "payments/operations/charging_back.py"
 PAYMENTS = "payments/store/payments.py"
@@ -27,8 +28,8 @@ T_TOLD = "tests/http/test_told.py"
 
 PAID_IN = [
     (
-        INTO,
-        "    rules.require_in_range(amount_minor, currency=currency, allowed=allowed)\n",
+        TOP_UPS,
+        "    rules.require_in_range(wanted.amount_minor, currency=wanted.currency, allowed=allowed)\n",
         "    del allowed\n",
         f"{T_TOPUP}::TestStart::test_refuses_amounts_out_of_range",
     ),
@@ -46,8 +47,8 @@ PAID_IN = [
     ),
     (
         INTO,
-        f"{LOCK}    payment = await store.mark_completed",
-        "    payment = await store.mark_completed",
+        f"{LOCK}    return (await settle_held(",
+        "    return (await settle_held(",
         f"{T_OWED}::TestOwed::test_is_paid_exactly_by_many_at_once",
     ),
     (
@@ -58,14 +59,14 @@ PAID_IN = [
     ),
     (
         INTO,
-        "    await wallets.post_arrival(tx, settled, reference=payment_id)\n",
-        "    await ledger.post(tx.connection, settled, recorded_at=tx.now)\n",
+        "        await wallets.post_arrivals(tx, arrivals)\n",
+        "        await ledger.post_all(tx.connection, [one for one, _ in arrivals], recorded_at=tx.now)\n",
         f"{T_OWED}::TestOwed",
     ),
     (
         INTO,
-        "    await wallets.post_arrival(tx, settled, reference=payment_id)\n    await telling.tell_payment(tx, payment)\n",
-        "    await wallets.post_arrival(tx, settled, reference=payment_id)\n",
+        "        await wallets.post_arrivals(tx, arrivals)\n        await telling.tell_payments(tx, arrived)\n",
+        "        await wallets.post_arrivals(tx, arrivals)\n",
         f"{T_TOLD}::TestPayment",
     ),
     (
@@ -82,17 +83,14 @@ PAID_IN = [
     ),
     (
         INTO,
-        "    await ledger.post(tx.connection, transfer, recorded_at=tx.now)\n    await telling.tell_payment(tx, payment)\n",
-        "    await telling.tell_payment(tx, payment)\n",
+        "    await ledger.post(tx.connection, transfer, recorded_at=tx.now)\n    await telling.tell_payments(tx, [payment])\n",
+        "    await telling.tell_payments(tx, [payment])\n",
         f"{T_TOPUP}::TestTokens::test_that_are_bad_give_the_money_back",
     ),
     (
         PAYMENTS,
-        (
-            "SET status = 'completed', completed_at = $3, next_check_at = NULL\n"
-            "        WHERE account_id = $1 AND payment_id = $2 AND status = 'pending'"
-        ),
-        "SET status = 'completed', completed_at = $3, next_check_at = NULL\n        WHERE account_id = $1 AND payment_id = $2",
+        ("AND payments.payment_id = wanted.payment_id AND status = 'pending'\n        RETURNING payments.account_id"),
+        "AND payments.payment_id = wanted.payment_id\n        RETURNING payments.account_id",
         f"{T_TOPUP}::TestRace::test_of_settlers_and_failers_has_one_winner",
     ),
     (
@@ -180,7 +178,7 @@ PAID_BACK = [
     ),
     (
         BACK,
-        "    await wallets.post_arrival(tx, transfer, reference=failed.refund_id)\n",
+        "    await wallets.post_arrivals(tx, [(transfer, failed.refund_id)])\n",
         "    await ledger.post(tx.connection, transfer, recorded_at=tx.now)\n",
         f"{T_OWED}::TestOwed::test_is_paid_by_a_refund_that_failed",
     ),
@@ -312,8 +310,8 @@ KEPT = [
     ),
     (
         WALLETS,
-        "min(arrival.amount_minor, -balances_minor.get((arrival.currency, ledger.OWED), 0))",
-        "-balances_minor.get((arrival.currency, ledger.OWED), 0)",
+        "min(arrival.amount_minor, -own_minor.get(owed, 0))",
+        "-own_minor.get(owed, 0)",
         f"{T_OWED}::TestOwed",
     ),
     (

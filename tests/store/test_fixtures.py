@@ -10,7 +10,8 @@ import asyncpg
 import pytest
 
 from billing.kit import idempotency
-from billing.kit.db import APP_ROLE, Tx, open_pool
+from billing.kit.db import APP_ROLE, Database, Tx, open_pool
+from billing.kit.held_keys import HeldKeys
 
 if TYPE_CHECKING:
     from billing.kit.db import Connection
@@ -64,14 +65,21 @@ class TestPool:
     async def test_lends_no_session_with_the_lock_of_a_call_that_was_cancelled(self, database_dsn: str) -> None:
         attempt = idempotency.Attempt(account_id=UUID(int=1), route="POST /x", key="k", fingerprint=b"")
         pool = await open_pool(database_dsn, size=1)
+        held_keys = HeldKeys(Database(pool))
+
+        async def call() -> None:
+            async with held_keys.hold(attempt):
+                await asyncio.sleep(60)
+
         try:
-            async with pool.acquire() as session:
-                call = asyncio.create_task(idempotency.try_lock(session, attempt=attempt))
-                await asyncio.sleep(0)  # it is on its way
-                call.cancel()
-                await asyncio.wait([call])
-            async with pool.acquire() as session:
-                locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
-                assert await session.fetchval(locks) == 0
+            for steps in range(12):  # wherever the call is
+                task = asyncio.create_task(call())
+                for _ in range(steps):
+                    await asyncio.sleep(0.0005 * steps)
+                task.cancel()
+                await asyncio.wait([task])
+                async with asyncio.timeout(5), pool.acquire() as session:  # there is one: it came back
+                    locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+                    assert await session.fetchval(locks) == 0
         finally:
             await pool.close()

@@ -75,10 +75,12 @@ class Counter:
             started = await payments.start_topup(
                 tx,
                 gateway=self.gateway,
-                account_id=self.account_id,
-                payment_method_id=self.payment_method_id,
-                currency=currency,
-                amount_minor=amount_minor,
+                wanted=payments.TopUp(
+                    account_id=self.account_id,
+                    payment_method_id=self.payment_method_id,
+                    currency=currency,
+                    amount_minor=amount_minor,
+                ),
                 allowed=RANGE,
             )
         return await payments.charge(

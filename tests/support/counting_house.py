@@ -118,6 +118,7 @@ async def open_counting_house(dsn: str, *, connections: int = 8) -> AsyncIterato
                 "webhook_settings": StubSender().settings,
                 "mailroom": MAILROOM,
                 "intake": metering.Intake(database),
+                "topups": payments.TopUps(database, gateway=line, reserve=wallets.reserve_for_usage),
             },
         )
         transport = httpx2.ASGITransport(app=app, client=("127.0.0.1", 50_000))

@@ -78,6 +78,7 @@ async def open_app(
                 "webhook_settings": StubSender().settings,
                 "mailroom": MAILROOM,
                 "intake": metering.Intake(database),
+                "topups": payments.TopUps(database, gateway=sandbox, reserve=wallets.reserve_for_usage),
             },
         )
         transport = httpx2.ASGITransport(app=app, client=("127.0.0.1", 50_000))

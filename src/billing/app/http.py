@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from billing import api_keys, metering
+from billing import api_keys, metering, payments
 from billing.accounts import operator_routes as accounts_operator
 from billing.accounts import routes as accounts_public
 from billing.alerts import operator_routes as alerts_operator
@@ -111,6 +111,11 @@ def make_app(
             "webhook_settings": installed.webhook_settings,
             "mailroom": installed.mailroom,
             "intake": metering.Intake(installed.database),
+            "topups": payments.TopUps(
+                installed.database,
+                gateway=installed.payment_settings.gateway,
+                reserve=installed.wallet_settings.reserve,
+            ),
         },
         trusted_proxies=installed.settings.trusted_proxies,
         cors_origins=installed.settings.cors_origins,

@@ -5,21 +5,22 @@ The lock is a session lock of PostgreSQL: it goes when its connection goes, so n
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Context, Decimal
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 from uuid import UUID
 
 import msgspec
 
-from billing.core.errors import InvalidParameter
+from billing.core.errors import IdempotencyInProgress, InvalidParameter
 
 if TYPE_CHECKING:
+    import asyncpg
+
     from billing.kit.db import Connection
 
 KEPT = timedelta(days=7)
@@ -57,6 +58,25 @@ class Kept:
     headers: dict[str, str]
 
 
+class KeptAnswer(Protocol):
+    """The answer that a retry will hear."""
+
+    @property
+    def status(self) -> int:
+        """Its HTTP status."""
+        ...
+
+    @property
+    def body(self) -> bytes:
+        """Its bytes."""
+        ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers that are its own."""
+        ...
+
+
 def read_key(values: list[str]) -> str | None:
     """The key of a request's headers, or None. Raises InvalidParameter for several, or one that is no key."""
     if not values:
@@ -86,50 +106,37 @@ def _canonical(value: object) -> object:
             return value
 
 
-async def try_lock(connection: Connection, *, attempt: Attempt) -> bool:
-    """Take the session lock of an attempt's key; False when a running request has it.
-
-    A caller that is cancelled meanwhile cannot know whether it was taken: the lock then goes with its session.
-    """
-    try:
-        return bool(await connection.fetchval("SELECT pg_try_advisory_lock($1)", attempt.lock_id))
-    except asyncio.CancelledError:
-        connection.terminate()
-        raise
-
-
-async def unlock(connection: Connection, *, attempt: Attempt) -> None:
-    """Give the session lock back; nothing to do once its connection is gone."""
-    if connection.is_closed():
-        return
-    try:
-        await connection.execute("SELECT pg_advisory_unlock($1)", attempt.lock_id)
-    except asyncio.CancelledError:
-        connection.terminate()
-        raise
+async def change_locks(connection: Connection, changes: Sequence[tuple[Attempt, bool]]) -> list[bool]:
+    """Take (True) or give back the session locks of keys, in this order, waiting for none; says of each whether it was done."""
+    rows = await connection.fetch(
+        """
+        SELECT CASE WHEN is_taken THEN pg_try_advisory_lock(lock_id) ELSE pg_advisory_unlock(lock_id) END AS is_done
+        FROM unnest($1::bigint[], $2::boolean[]) AS change (lock_id, is_taken)
+        """,
+        [attempt.lock_id for attempt, _ in changes],
+        [is_taken for _, is_taken in changes],
+    )
+    return [row["is_done"] for row in rows]
 
 
-async def find(connection: Connection, *, attempt: Attempt) -> Kept | None:
-    """What is kept under an attempt's key, or None."""
-    row = await connection.fetchrow(
+async def find_all(connection: Connection, *, attempts: Sequence[Attempt]) -> list[Kept | None]:
+    """What is kept under the key of each attempt, or None."""
+    rows = await connection.fetch(
         """
         SELECT fingerprint, intent, status, body, headers
-        FROM idempotency_keys
-        WHERE account_id = $1 AND route = $2 AND key = $3
+        FROM unnest(ARRAY(SELECT unnest($1::uuid[])), ARRAY(SELECT unnest($2::text[])), ARRAY(SELECT unnest($3::text[])))
+            WITH ORDINALITY AS asked (account_id, route, key, position)
+        LEFT JOIN LATERAL (
+            SELECT fingerprint, intent, status, body, headers FROM idempotency_keys
+            WHERE idempotency_keys.account_id = asked.account_id AND idempotency_keys.route = asked.route
+                AND idempotency_keys.key = asked.key
+            OFFSET 0
+        ) AS found ON true
+        ORDER BY position
         """,
-        attempt.account_id,
-        attempt.route,
-        attempt.key,
+        *_columns(attempts),
     )
-    if row is None:
-        return None
-    return Kept(
-        fingerprint=row["fingerprint"],
-        intent=None if row["intent"] is None else msgspec.json.decode(row["intent"]),
-        status=row["status"],
-        body=row["body"] or b"",
-        headers=msgspec.json.decode(row["headers"] or "{}"),
-    )
+    return [None if row["fingerprint"] is None else _kept(row) for row in rows]
 
 
 async def insert_answer(
@@ -155,44 +162,46 @@ async def insert_answer(
     return bool(inserted)
 
 
-async def insert_intent(connection: Connection, *, attempt: Attempt, intent: Mapping[str, Any], now: datetime) -> bool:
-    """Keep an intent that is yet to be answered; False when the key has been used meanwhile."""
-    inserted = await connection.fetchval(
+async def insert_intents(
+    connection: Connection, intents: Sequence[tuple[Attempt, Mapping[str, Any]]], *, now: datetime
+) -> None:
+    """Keep intents that are yet to be answered. Raises IdempotencyInProgress when one of their keys has been used meanwhile."""
+    attempts = [attempt for attempt, _ in intents]
+    done = await connection.execute(
         """
         INSERT INTO idempotency_keys (account_id, route, key, fingerprint, intent, created_at)
-        VALUES ($1, $2, $3, $4, $5, $6)
+        SELECT account_id, route, key, fingerprint, intent, $6
+        FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::jsonb[])
+            AS given (account_id, route, key, fingerprint, intent)
         ON CONFLICT DO NOTHING
-        RETURNING true
         """,
-        attempt.account_id,
-        attempt.route,
-        attempt.key,
-        attempt.fingerprint,
-        _json(intent),
+        *_columns(attempts),
+        [attempt.fingerprint for attempt in attempts],
+        [_json(intent) for _, intent in intents],
         now,
     )
-    return bool(inserted)
+    if done != f"INSERT 0 {len(intents)}":
+        raise IdempotencyInProgress
 
 
-async def update_answer(
-    connection: Connection, *, attempt: Attempt, status: int, body: bytes, headers: Mapping[str, str]
-) -> bool:
-    """Answer an intent; False when it has been answered meanwhile: the first answer stays."""
-    updated = await connection.fetchval(
+async def update_answers(connection: Connection, answers: Sequence[tuple[Attempt, KeptAnswer]]) -> None:
+    """Answer intents; of one that has been answered meanwhile the first answer stays."""
+    attempts = [attempt for attempt, _ in answers]
+    await connection.execute(
         """
-        UPDATE idempotency_keys
-        SET status = $4, body = $5, headers = $6
-        WHERE account_id = $1 AND route = $2 AND key = $3 AND status IS NULL
-        RETURNING true
+        UPDATE idempotency_keys SET status = given.status, body = given.body, headers = given.headers
+        FROM unnest(
+            ARRAY(SELECT unnest($1::uuid[])), ARRAY(SELECT unnest($2::text[])), ARRAY(SELECT unnest($3::text[])), $4::integer[],
+            $5::bytea[], $6::jsonb[]
+        ) AS given (account_id, route, key, status, body, headers)
+        WHERE idempotency_keys.account_id = given.account_id AND idempotency_keys.route = given.route
+            AND idempotency_keys.key = given.key AND idempotency_keys.status IS NULL
         """,
-        attempt.account_id,
-        attempt.route,
-        attempt.key,
-        status,
-        body,
-        _json(headers),
+        *_columns(attempts),
+        [answer.status for _, answer in answers],
+        [answer.body for _, answer in answers],
+        [_json(answer.headers) for _, answer in answers],
     )
-    return bool(updated)
 
 
 async def delete_expired(connection: Connection, *, now: datetime) -> int:
@@ -205,6 +214,24 @@ async def delete_expired(connection: Connection, *, now: datetime) -> int:
         now - KEPT,
     )
     return int(count)
+
+
+def _kept(row: asyncpg.Record) -> Kept:
+    return Kept(
+        fingerprint=row["fingerprint"],
+        intent=None if row["intent"] is None else msgspec.json.decode(row["intent"]),
+        status=row["status"],
+        body=row["body"] or b"",
+        headers=msgspec.json.decode(row["headers"] or "{}"),
+    )
+
+
+def _columns(attempts: Sequence[Attempt]) -> tuple[list[UUID], list[str], list[str]]:
+    return (
+        [attempt.account_id for attempt in attempts],
+        [attempt.route for attempt in attempts],
+        [attempt.key for attempt in attempts],
+    )
 
 
 def _json(value: Mapping[str, Any]) -> str:

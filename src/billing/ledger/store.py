@@ -42,6 +42,19 @@ async def lock_heads(connection: Connection, *, account_ids: Sequence[UUID]) -> 
     )
 
 
+async def lock_free_heads(connection: Connection, *, account_ids: Sequence[UUID]) -> set[UUID]:
+    """Hold the books of those accounts whose books nobody holds now, and say whose; waits for none."""
+    rows = await connection.fetch(
+        """
+        SELECT account_id FROM heads
+        WHERE account_id = ANY (ARRAY(SELECT unnest($1::uuid[]))) ORDER BY account_id
+        FOR UPDATE SKIP LOCKED
+        """,
+        list(account_ids),
+    )
+    return {row["account_id"] for row in rows}
+
+
 async def insert_transfer(connection: Connection, transfer: Transfer, *, recorded_at: datetime) -> int:
     """Post one; returns 1, or 0 if it was there."""
     return await connection.fetchval(

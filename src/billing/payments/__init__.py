@@ -21,9 +21,11 @@ from billing.payments.model import (
     Refund,
     RefundingGateway,
     RefundRequest,
+    TopUp,
     Transaction,
 )
 from billing.payments.operations import (
+    TopUps,
     charge,
     charge_back,
     fail,
@@ -72,6 +74,8 @@ __all__ = [
     "RefundRequest",
     "RefundingGateway",
     "SandboxGateway",
+    "TopUp",
+    "TopUps",
     "Transaction",
     "TransactionOut",
     "charge",

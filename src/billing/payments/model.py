@@ -132,6 +132,16 @@ class Transaction:
     failure_reason: str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopUp:
+    """Money that an account wants on a wallet, from one of its payment methods."""
+
+    account_id: UUID
+    payment_method_id: UUID
+    currency: str
+    amount_minor: int
+
+
 @dataclass(frozen=True, slots=True)
 class AmountRange:
     """What one top-up may be, in minor units, both ends inclusive."""
@@ -162,6 +172,17 @@ class ChargeRequest:
     account_reference: str
     currency: str
     amount_minor: int
+
+    @classmethod
+    def of(cls, payment: Payment, *, instrument_reference: str) -> ChargeRequest:
+        """What is asked for a payment."""
+        return cls(
+            key=str(payment.payment_id),
+            instrument_reference=instrument_reference,
+            account_reference=ids.encode("acc", payment.account_id),
+            currency=payment.currency,
+            amount_minor=payment.amount_minor,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,9 @@ from billing.core import ids
 from billing.core.errors import NotFound
 from billing.kit.auth import Caller, Headers
 from billing.kit.db import Database
+from billing.kit.idempotency import Attempt
 from billing.kit.web import DESCRIBED, LIMITS_SIGNATURES, Answer, Command, Described, PageQuery, RawBody, RawQuery, meta
-from billing.payments import operations, schemas, store
+from billing.payments import operations, rules, schemas, store
 from billing.payments.model import (
     AmountOutOfRange,
     InvalidPaymentMethod,
@@ -22,7 +23,9 @@ from billing.payments.model import (
     PaymentDeclined,
     PaymentMethodInUse,
     PaymentSettings,
+    TopUp,
 )
+from billing.payments.operations import Started, TopUps
 from billing.payments.schemas import (
     PaymentMethodAnswer,
     PaymentMethodChange,
@@ -31,7 +34,6 @@ from billing.payments.schemas import (
     TopUpAnswer,
     TopUpIn,
 )
-from billing.wallets import WalletSettings
 
 if TYPE_CHECKING:
     from billing.kit.db import Tx
@@ -54,13 +56,7 @@ if TYPE_CHECKING:
     },
 )
 async def top_up(
-    *,
-    writer: Caller,
-    body: RawBody,
-    db: Database,
-    command: Command,
-    payment_settings: PaymentSettings,
-    wallet_settings: WalletSettings,
+    writer: Caller, body: RawBody, command: Command, payment_settings: PaymentSettings, topups: TopUps
 ) -> Answer:
     """Add money to a wallet with a saved payment method.
 
@@ -69,39 +65,44 @@ async def top_up(
     `payment_declined`. Send an `Idempotency-Key`: a retry then never charges twice.
     """
     wanted = body.read(TopUpIn)
-    ranges = payment_settings.topup_ranges
-    amount_minor = wanted.read_minor(enabled=ranges.keys())
-    gateway, account_id = payment_settings.gateway, writer.account_id
+    allowed = payment_settings.topup_ranges
+    amount_minor = wanted.read_minor(enabled=allowed.keys())
+    top_up = TopUp(
+        account_id=writer.account_id,
+        payment_method_id=ids.expect("pm", wanted.payment_method),
+        currency=wanted.currency,
+        amount_minor=amount_minor,
+    )
+    started: Started | None = None
+
+    async def together(attempt: Attempt | None) -> dict[str, Any] | None:
+        nonlocal started
+        rules.require_in_range(top_up.amount_minor, currency=top_up.currency, allowed=allowed[top_up.currency])
+        started = await topups.start(top_up, attempt=attempt)
+        return None if started is None else {"payment_id": str(started.payment.payment_id)}
 
     async def start(tx: Tx) -> dict[str, Any]:
         payment = await operations.start_topup(
-            tx,
-            gateway=gateway,
-            account_id=account_id,
-            payment_method_id=ids.expect("pm", wanted.payment_method),
-            currency=wanted.currency,
-            amount_minor=amount_minor,
-            allowed=ranges[wanted.currency],
+            tx, gateway=payment_settings.gateway, wanted=top_up, allowed=allowed[top_up.currency]
         )
         return {"payment_id": str(payment.payment_id)}
 
     async def finish(intent: dict[str, Any]) -> TopUpAnswer:
-        payment = await operations.charge(db, gateway, account_id=account_id, payment_id=UUID(intent["payment_id"]))
+        payment = await topups.charge(
+            account_id=writer.account_id, payment_id=UUID(intent["payment_id"]), started=started
+        )
         if payment.status == "failed":
             raise PaymentDeclined(details={"reason": payment.failure_reason, "transaction_id": payment.transaction_id})
-        async with db.snapshot() as snapshot:
-            wallet = await wallets.get_wallet(
-                snapshot.connection,
-                account_id=account_id,
-                currency=payment.currency,
-                own_currency=writer.currency,
-                now=snapshot.now,
-                reserve=wallet_settings.reserve,
-            )
+        wallet = await topups.get_wallet(
+            account_id=writer.account_id, own_currency=writer.currency, currency=payment.currency
+        )
         return TopUpAnswer(transaction=schemas.show_transaction(payment), wallet=wallets.show_wallet(wallet))
 
     return await command.run_staged(
-        start=start, finish=finish, location=lambda answer: f"/account/transactions/{answer.transaction.id}"
+        start=start,
+        finish=finish,
+        together=together,
+        location=lambda answer: f"/account/transactions/{answer.transaction.id}",
     )
 
 

@@ -17,6 +17,7 @@ from billing.payments.model import (
     ChargebackExceedsPayment,
     GivenBack,
     Payment,
+    PaymentKind,
     PaymentMethod,
     Refund,
     RefundExceedsPayment,
@@ -27,6 +28,38 @@ _CHECK_AFTER_S = (ABANDONED_AFTER_S, 3600)
 _THEN_EVERY_S = 86_400
 _EXPIRY_AHEAD = timedelta(days=30)
 _LIMITS_DEFAULT = (Decimal(1), Decimal(10_000))
+
+
+def intent(
+    *,
+    kind: PaymentKind,
+    method: PaymentMethod,
+    payment_id: UUID,
+    gateway_name: str,
+    currency: str,
+    amount_minor: int,
+    description: str,
+    now: datetime,
+    invoice_id: UUID | None = None,
+) -> Payment:
+    """A payment that a gateway is going to be asked for."""
+    return Payment(
+        account_id=method.account_id,
+        payment_id=payment_id,
+        kind=kind,
+        payment_method_id=method.payment_method_id,
+        gateway=gateway_name,
+        currency=currency,
+        amount_minor=amount_minor,
+        status="pending",
+        failure_reason=None,
+        description=description,
+        reference=None,
+        invoice_id=invoice_id,
+        created_at=now,
+        received_at=None,
+        completed_at=None,
+    )
 
 
 def next_check_at(now: datetime, *, checks: int, settles_after_s: int | None) -> datetime:

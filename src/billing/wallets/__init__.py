@@ -9,12 +9,12 @@ from billing.wallets.operations import (
     list_wallets,
     list_wallets_of,
     nothing_reserved,
-    post_arrival,
+    post_arrivals,
     release_expired,
     require_available,
     reserve_for_usage,
 )
-from billing.wallets.rules import amount_faults, currency_faults, read_amount, reserve_of
+from billing.wallets.rules import amount_faults, currency_faults, of_currency, read_amount, reserve_of
 from billing.wallets.schemas import WalletOut, show_wallet, text_faults
 from billing.wallets.store import list_unspent_credits, run_checks
 
@@ -34,7 +34,8 @@ __all__ = [
     "list_wallets",
     "list_wallets_of",
     "nothing_reserved",
-    "post_arrival",
+    "of_currency",
+    "post_arrivals",
     "read_amount",
     "release_expired",
     "require_available",

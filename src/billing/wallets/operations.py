@@ -168,7 +168,7 @@ async def get_wallet(
 ) -> Wallet:
     """One currency's wallet, empty if it never had money. Call it in a snapshot, or with the account's head locked."""
     found = await list_wallets(connection, account_id=account_id, own_currency=own_currency, now=now, reserve=reserve)
-    return next((wallet for wallet in found if wallet.currency == currency), Wallet(currency, 0, 0, 0))
+    return rules.of_currency(found, currency)
 
 
 async def place_hold(
@@ -284,24 +284,31 @@ async def require_available(
         )
 
 
-async def post_arrival(tx: Tx, arrival: ledger.Transfer, *, reference: UUID) -> None:
-    """Post a transfer that brings cash and, in the same posting, what it pays of what the account owes: as much as it can.
+async def post_arrivals(tx: Tx, arrivals: Sequence[tuple[ledger.Transfer, UUID]]) -> None:
+    """Post transfers that bring cash, each with what brought it, and in the same posting what they pay of what their accounts
+    owe: as much as they can, in their order.
 
-    `reference` is what brought the money. The account's head must be locked.
+    The accounts' heads must be locked.
     """
-    balances_minor = await ledger.list_balances(tx.connection, account_id=arrival.account_id)
-    paid_minor = min(arrival.amount_minor, -balances_minor.get((arrival.currency, ledger.OWED), 0))
-    transfers = [arrival]
-    if paid_minor > 0:
-        transfers.append(
-            ledger.owed_paid(
-                account_id=arrival.account_id,
-                reference=reference,
-                currency=arrival.currency,
-                amount_minor=paid_minor,
-                at=tx.now,
+    account_ids = {arrival.account_id for arrival, _ in arrivals}
+    balances_minor = await ledger.list_balances_of(tx.connection, account_ids=list(account_ids))
+    transfers: list[ledger.Transfer] = []
+    for arrival, reference in arrivals:
+        own_minor = balances_minor[arrival.account_id]
+        owed = (arrival.currency, ledger.OWED)
+        paid_minor = min(arrival.amount_minor, -own_minor.get(owed, 0))
+        transfers.append(arrival)
+        if paid_minor > 0:
+            own_minor[owed] += paid_minor
+            transfers.append(
+                ledger.owed_paid(
+                    account_id=arrival.account_id,
+                    reference=reference,
+                    currency=arrival.currency,
+                    amount_minor=paid_minor,
+                    at=tx.now,
+                )
             )
-        )
     await ledger.post_all(tx.connection, transfers, recorded_at=tx.now)
 
 

@@ -83,6 +83,11 @@ def shown(currency: str, cash: Cash, *, reserve_minor: int) -> Wallet:
     )
 
 
+def of_currency(wallets: Sequence[Wallet], currency: str) -> Wallet:
+    """The wallet of a currency, empty if it never had money."""
+    return next((wallet for wallet in wallets if wallet.currency == currency), Wallet(currency, 0, 0, 0))
+
+
 def reserve_of(*, cash_minor: int, unbilled_minor: int, credit_minor: int, next_day_minor: int) -> int:
     """R = min(cash, max(0, U - P) + F), never below 0: design.md, after idea 5."""
     return max(0, min(cash_minor, max(0, unbilled_minor - credit_minor) + next_day_minor))

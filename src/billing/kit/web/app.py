@@ -18,9 +18,9 @@ from prometheus_client import Counter
 from billing.core.errors import Unavailable
 from billing.kit.auth import Authenticator, CallerReader, Headers, OperatorReader, read_networks
 from billing.kit.db import Database
-from billing.kit.web.answers import Answer
-from billing.kit.web.commands import Slots
+from billing.kit.held_keys import HeldKeys
 from billing.kit.web.cors import cors_headers
+from billing.kit.web.answers import Answer
 from billing.kit.web.endpoints import (
     BASES,
     GUARD,
@@ -158,7 +158,7 @@ def build_app(
         read_operator = rate_limits.attempts.watching(read_operator)
     edge = Edge(
         database=database,
-        slots=Slots(database),
+        held_keys=HeldKeys(database),
         authenticator=Authenticator(read_caller=read_caller, read_operator=read_operator),
         trusted_proxies=read_networks(trusted_proxies),
         values=dict(values or {}),

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from uuid import UUID
@@ -16,7 +13,6 @@ from billing.core.errors import (
     BillingError,
     IdempotencyInProgress,
     IdempotencyKeyRequired,
-    IdempotencyKeyReused,
     Unavailable,
 )
 from billing.kit import audit, idempotency
@@ -25,42 +21,16 @@ from billing.kit.web.answers import Answer
 from billing.kit.web.errors import answer_of_error
 
 if TYPE_CHECKING:
-    from billing.kit.db import Connection
+    from billing.kit.held_keys import HeldKeys
     from billing.kit.idempotency import Attempt, Kept
 
 T = TypeVar("T")
 Intent = dict[str, Any]
 Work = Callable[[Tx], Awaitable[T]]
+Together = Callable[["Attempt | None"], Awaitable[Intent | None]]
 
 TRIES = 5
-ACQUIRE_TIMEOUT_S = 5
 _AGAIN = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
-_LOST = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
-
-
-class Slots:
-    """How many requests may hold a lock's connection while they wait for the outside world, and need a second one then.
-
-    Half of the pool: however many come, the other half is there to finish with.
-    """
-
-    def __init__(self, database: Database) -> None:
-        size = database.pool.get_max_size()
-        if size < 2:
-            raise ValueError("the pool needs at least 2 connections")
-        self._free = asyncio.Semaphore(size // 2)
-
-    @asynccontextmanager
-    async def one(self) -> AsyncIterator[None]:
-        """Hold a slot. Raises Unavailable when none becomes free in time."""
-        try:
-            await asyncio.wait_for(self._free.acquire(), ACQUIRE_TIMEOUT_S)
-        except TimeoutError:
-            raise Unavailable from None
-        try:
-            yield
-        finally:
-            self._free.release()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +61,7 @@ class Command:
         self,
         database: Database,
         *,
-        slots: Slots,
+        held_keys: HeldKeys,
         key: str | None,
         make_attempt: Callable[[str], Attempt],
         make_action: Callable[[str | None], audit.Action] | None,
@@ -100,7 +70,7 @@ class Command:
         request_id: str,
     ) -> None:
         self._database = database
-        self._slots = slots
+        self._held_keys = held_keys
         self._key = key
         self._make_attempt = make_attempt
         self._make_action = make_action
@@ -153,19 +123,17 @@ class Command:
             await self._audit(tx, answer)
             return answer
 
-        async with self._database.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
-            if attempt is None:
-                return await self._transact(connection, once)
-            async with _locked(connection, attempt) as earlier:
-                if earlier is None:
-                    return await self._transact(connection, once)
-                return _replay(earlier)
+        if attempt is None:
+            return await self._transact(once)
+        async with self._held_keys.hold(attempt) as held:
+            return await self._transact(once) if held.kept is None else _replay(held.kept)
 
     async def run_staged(
         self,
         *,
         start: Work[Intent],
         finish: Callable[[Intent], Awaitable[T]],
+        together: Together | None = None,
         status: int = 201,
         location: Callable[[T], str] | None = None,
         stored: Callable[[T], object] | None = None,
@@ -174,42 +142,34 @@ class Command:
 
         `finish` opens its own transactions and must bear being called again with the same intent: a retry does so when
         the first call died, or ended in Unavailable or an unexpected error. Any other error is an answer, and replayed.
-        The audit trail holds the intent: its record has no status.
+        `together` may commit the intent, and keep it for the attempt it is given, in a transaction that other calls share; when
+        it gives None it has done nothing. The audit trail holds the intent: its record has no status.
         """
         shape = _Shape(status, self._base_path, location, stored)
         if self._key is None:
-            async with self._database.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
-                intent = await self._transact(connection, self._audited(start))
-            return shape.answer(await finish(intent))
+            return shape.answer(await finish(await self._commit_intent(start, together, None)))
         attempt = self._make_attempt(self._key)
-        async with (
-            self._slots.one(),
-            self._database.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection,
-            _locked(connection, attempt) as earlier,
-        ):
-            if earlier is not None and earlier.status is not None:
-                return _replay(earlier)
-            intent = earlier.intent if earlier is not None else None
+        async with self._held_keys.hold(attempt) as held:
+            if held.kept is not None and held.kept.status is not None:
+                return _replay(held.kept)
+            intent = None if held.kept is None else held.kept.intent
             if intent is None:
-                intent = await self._commit_intent(connection, start, attempt)
-            return await self._finish(connection, finish, intent, shape, attempt)
+                intent = await self._commit_intent(start, together, attempt)
+            answer, held.answer = await self._finish(finish, intent, shape)
+            return answer
 
-    async def _commit_intent(self, connection: Connection, start: Work[Intent], attempt: Attempt) -> Intent:
-        async def once(tx: Tx) -> Intent:
-            intent = await start(tx)
-            if not await idempotency.insert_intent(connection, attempt=attempt, intent=intent, now=tx.now):
-                raise IdempotencyInProgress
+    async def _commit_intent(self, start: Work[Intent], together: Together | None, attempt: Attempt | None) -> Intent:
+        if together is not None and self._make_action is None and (intent := await together(attempt)) is not None:
             return intent
 
-        return await self._transact(connection, self._audited(once))
-
-    def _audited(self, start: Work[Intent]) -> Work[Intent]:
-        async def work(tx: Tx) -> Intent:
+        async def once(tx: Tx) -> Intent:
             intent = await start(tx)
+            if attempt is not None:
+                await idempotency.insert_intents(tx.connection, [(attempt, intent)], now=tx.now)
             await self._audit(tx, None)
             return intent
 
-        return work
+        return await self._transact(once)
 
     async def _audit(self, tx: Tx, answer: Answer | None) -> None:
         """The last of a transaction: the head of the audit trail is locked from here to the commit."""
@@ -221,56 +181,28 @@ class Command:
         await audit.write(tx, action, status=None if answer is None else answer.status)
 
     async def _finish(
-        self,
-        connection: Connection,
-        finish: Callable[[Intent], Awaitable[T]],
-        intent: Intent,
-        shape: _Shape[T],
-        attempt: Attempt,
-    ) -> Answer:
+        self, finish: Callable[[Intent], Awaitable[T]], intent: Intent, shape: _Shape[T]
+    ) -> tuple[Answer, Answer]:
+        """What is said now, and what is kept for a retry."""
         try:
             result = await finish(intent)
         except Unavailable:
             raise
         except BillingError as error:
-            answer = kept = answer_of_error(error, request_id=self.request_id)
-        else:
-            answer = shape.answer(result)
-            kept = shape.kept(result, answer)
-        await idempotency.update_answer(
-            connection, attempt=attempt, status=kept.status, body=kept.body, headers=kept.headers
-        )
-        return answer
+            answer = answer_of_error(error, request_id=self.request_id)
+            return answer, answer
+        answer = shape.answer(result)
+        return answer, shape.kept(result, answer)
 
-    async def _transact(self, connection: Connection, work: Work[T]) -> T:
+    async def _transact(self, work: Work[T]) -> T:
         for tries_left in reversed(range(TRIES)):
             try:
-                async with connection.transaction():
-                    return await work(Tx(connection, self._database.clock(), self._database.random_bits))
+                async with self._database.transaction() as tx:
+                    return await work(tx)
             except _AGAIN:
                 if not tries_left:
                     raise
         raise AssertionError("the last try returns or raises")
-
-
-@asynccontextmanager
-async def _locked(connection: Connection, attempt: Attempt) -> AsyncIterator[Kept | None]:
-    """Hold a key's lock and see what is kept under it.
-
-    Raises IdempotencyKeyReused for another request's key, IdempotencyInProgress while a request with it is running.
-    """
-    is_locked = await idempotency.try_lock(connection, attempt=attempt)
-    try:
-        earlier = await idempotency.find(connection, attempt=attempt)
-        if earlier is not None and earlier.fingerprint != attempt.fingerprint:
-            raise IdempotencyKeyReused
-        if not is_locked and (earlier is None or earlier.status is None):
-            raise IdempotencyInProgress
-        yield earlier
-    finally:
-        if is_locked:
-            with contextlib.suppress(*_LOST):  # what cannot be unlocked goes with its connection
-                await idempotency.unlock(connection, attempt=attempt)
 
 
 def _replay(kept: Kept) -> Answer:

@@ -23,11 +23,12 @@ from billing.core.errors import NotFound
 from billing.kit import audit, idempotency
 from billing.kit.auth import Authenticator, Caller, Headers, Network, Operator, Plane, client_address
 from billing.kit.db import Database
+from billing.kit.held_keys import HeldKeys
 from billing.kit.idempotency import Attempt
 from billing.kit.ratelimit import Limit
 from billing.kit.web.answers import Answer
 from billing.kit.web.bodies import RawBody, read_content
-from billing.kit.web.commands import Command, Slots
+from billing.kit.web.commands import Command
 from billing.kit.web.guards import GUARDS, PERMISSIONS, SCOPES, refusal_of
 from billing.kit.web.openapi.described import DESCRIBED, Described
 from billing.kit.web.paging import Meta, link_header
@@ -57,7 +58,7 @@ class Edge:
     """What all endpoints share. `values` are further parameters that a handler may name."""
 
     database: Database
-    slots: Slots
+    held_keys: HeldKeys
     authenticator: Authenticator
     trusted_proxies: tuple[Network, ...] = ()
     values: Mapping[str, object] = field(default_factory=dict[str, object])
@@ -257,7 +258,7 @@ def _command_source(base_path: str) -> Source:
         is_post = scope["method"] == "POST"
         return Command(
             call.edge.database,
-            slots=call.edge.slots,
+            held_keys=call.edge.held_keys,
             key=idempotency.read_key(_header_values(scope["headers"], b"idempotency-key")) if is_post else None,
             make_attempt=lambda key: _attempt_of(call, key),
             make_action=(lambda location: _action_of(call, base_path, location)) if call.audited else None,

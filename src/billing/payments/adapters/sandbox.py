@@ -6,7 +6,7 @@ A token chooses what happens: see `_CARDS`. It is durable, so that what a killed
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import asyncpg
 
 from billing.core.errors import NotFound
-from billing.kit.db import Clock, system_clock
+from billing.kit.db import ACQUIRE_TIMEOUT_S, Clock, system_clock
+from billing.kit.gathering import Gathered, GatheredTimeout
 from billing.payments.adapters import sandbox_notices
 from billing.payments.model import (
     Charge,
@@ -49,6 +50,15 @@ _TOKEN_MAX = 200
 
 
 @dataclass(frozen=True, slots=True)
+class _Taken:
+    """What came of a request: its charge, whether its key was new, and the token that it named."""
+
+    charge: Charge
+    is_new: bool
+    token: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class SandboxGateway:
     """The gateway; `settles_after_s` lets pending charges succeed by themselves.
 
@@ -60,6 +70,10 @@ class SandboxGateway:
     settles_after_s: int | None = None
     name: str = "sandbox"
     webhook_secrets: tuple[bytes, ...] = field(default_factory=lambda: (secrets.token_bytes(32),))
+    _taken: Gathered[ChargeRequest, _Taken] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_taken", Gathered(self._take_all, limit_s=ACQUIRE_TIMEOUT_S))
 
     async def attach(self, *, key: str, token: str) -> Instrument:
         """Keep a token under a reference made of the key."""
@@ -81,17 +95,14 @@ class SandboxGateway:
 
     async def charge(self, request: ChargeRequest) -> Charge:
         """Charge once per key; `tok_lost` charges and never answers the first time."""
-        async with self._connection() as connection:
-            token = await connection.fetchval(
-                "SELECT token FROM sandbox.instruments WHERE reference = $1", request.instrument_reference
-            )
-            status, reason = _outcome(token)
-            is_new = await self._insert(connection, request, status=status, reason=reason)
-            if is_new and token == _LOST:
-                raise GatewayTimeout("the answer was lost")
-            if is_new and token != _PENDING:
-                return _charge_of(request, status=status, reason=reason)
-            return await self._get(connection, request.key)
+        try:
+            taken = await self._taken.get(request)
+        except GatheredTimeout as error:
+            raise GatewayTimeout("the sandbox gateway is slow") from error
+        assert taken is not None, "each request has its answer"
+        if taken.is_new and taken.token == _LOST:
+            raise GatewayTimeout("the answer was lost")
+        return taken.charge
 
     async def find_charge(self, key: str) -> Charge | None:
         """The charge of a key; a pending one settles here when its time has come."""
@@ -101,7 +112,7 @@ class SandboxGateway:
     async def cancel(self, request: ChargeRequest) -> Charge:
         """Use a key up."""
         async with self._connection() as connection:
-            await self._insert(connection, request, status="failed", reason="cancelled")
+            await self._insert(connection, [request], [_charge_of(request, status="failed", reason="cancelled")])
             return await self._get(connection, request.key)
 
     async def refund(self, request: RefundRequest) -> GivenBack:
@@ -177,28 +188,57 @@ class SandboxGateway:
             raise PaymentNotPending(details={"status": charge.status})
         return charge
 
+    async def _take_all(self, requests: Sequence[ChargeRequest]) -> dict[ChargeRequest, _Taken]:
+        """Charge for all that asked at once; the keys of those that are new are used up."""
+        async with self._connection() as connection:
+            rows = await connection.fetch(
+                "SELECT reference, token FROM sandbox.instruments WHERE reference = ANY ($1)",
+                [request.instrument_reference for request in requests],
+            )
+            tokens = {row["reference"]: row["token"] for row in rows}
+            outcomes = [_outcome(tokens.get(request.instrument_reference)) for request in requests]
+            charges = [
+                _charge_of(request, status=status, reason=reason)
+                for request, (status, reason) in zip(requests, outcomes, strict=True)
+            ]
+            new = await self._insert(connection, requests, charges)
+            return {
+                request: _Taken(
+                    charge=charge
+                    if charge.key in new and charge.status != "pending"
+                    else await self._get(connection, charge.key),
+                    is_new=charge.key in new,
+                    token=tokens.get(request.instrument_reference),
+                )
+                for request, charge in zip(requests, charges, strict=True)
+            }
+
     async def _insert(
-        self, connection: Connection, request: ChargeRequest, *, status: ChargeStatus, reason: str | None
-    ) -> bool:
+        self, connection: Connection, requests: Sequence[ChargeRequest], charges: Sequence[Charge]
+    ) -> set[str]:
+        """Store the charges of keys that were not used before, and say which."""
         now = self.clock()
-        done = await connection.execute(
+        rows = await connection.fetch(
             """
             INSERT INTO sandbox.charges
                 (key, reference, account_reference, currency, amount_minor, status, reason, created_at, settled_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+            SELECT key, reference, account_reference, currency, amount_minor, status, reason, $8::timestamptz,
+                CASE WHEN status <> 'pending' THEN $8::timestamptz END
+            FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[])
+                AS asked (key, reference, account_reference, currency, amount_minor, status, reason)
             ON CONFLICT (key) DO NOTHING
+            RETURNING key
             """,
-            request.key,
-            request.instrument_reference,
-            request.account_reference,
-            request.currency,
-            request.amount_minor,
-            status,
-            reason,
+            [charge.key for charge in charges],
+            [request.instrument_reference for request in requests],
+            [charge.account_reference for charge in charges],
+            [charge.currency for charge in charges],
+            [charge.amount_minor for charge in charges],
+            [charge.status for charge in charges],
+            [charge.reason for charge in charges],
             now,
-            None if status == "pending" else now,
         )
-        return done == "INSERT 0 1"
+        return {row["key"] for row in rows}
 
     async def _insert_refund(self, connection: Connection, request: RefundRequest, *, reason: str | None) -> bool:
         done = await connection.execute(

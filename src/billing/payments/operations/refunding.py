@@ -264,7 +264,7 @@ async def _give_to_wallet(tx: Tx, failed: Refund) -> None:
         amount_minor=failed.amount_minor,
         at=tx.now,
     )
-    await wallets.post_arrival(tx, transfer, reference=failed.refund_id)
+    await wallets.post_arrivals(tx, [(transfer, failed.refund_id)])
     await outbox.publish(
         tx,
         account_id=failed.account_id,

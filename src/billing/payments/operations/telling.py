@@ -6,6 +6,7 @@ Members are named as the API names them; amounts are texts with all their digits
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from billing.core import ids, money
@@ -19,29 +20,36 @@ if TYPE_CHECKING:
     from billing.kit.outbox import NewEvent
 
 
-async def tell_payment(tx: Tx, payment: Payment) -> None:
-    """A payment has ended: `payment.succeeded` or `payment.failed`, once, for each attempt is a payment of its own."""
-    await outbox.publish(
+async def tell_payments(tx: Tx, payments: Sequence[Payment]) -> None:
+    """Payments have ended, all of them well or all of them badly: `payment.succeeded` or `payment.failed`, once, for each attempt
+    is a payment of its own.
+    """
+    await outbox.publish_all(
         tx,
-        account_id=payment.account_id,
-        type="payment.failed" if payment.status == "failed" else "payment.succeeded",
-        object_id=ids.encode("pay", payment.payment_id),
-        payload={
-            "transaction_id": payment.transaction_id,
-            "kind": payment.kind,
-            "status": payment.status,
-            "amount": money.to_text(payment.amount_minor, payment.currency),
-            "currency": payment.currency,
-            "description": payment.description,
-            "payment_method": ids.encode("pm", payment.payment_method_id) if payment.payment_method_id else None,
-            "invoice_id": ids.encode("inv", payment.invoice_id) if payment.invoice_id else None,
-            "reference": payment.reference,
-            "failure_reason": payment.failure_reason,
-            "created_at": payment.created_at,
-            "received_at": payment.received_at,
-            "ended_at": payment.completed_at or tx.now,
-        },
+        type="payment.failed" if payments[0].status == "failed" else "payment.succeeded",
+        events=[
+            (payment.account_id, ids.encode("pay", payment.payment_id), _payload_of(payment, now=tx.now))
+            for payment in payments
+        ],
     )
+
+
+def _payload_of(payment: Payment, *, now: datetime) -> dict[str, object]:
+    return {
+        "transaction_id": payment.transaction_id,
+        "kind": payment.kind,
+        "status": payment.status,
+        "amount": money.to_text(payment.amount_minor, payment.currency),
+        "currency": payment.currency,
+        "description": payment.description,
+        "payment_method": ids.encode("pm", payment.payment_method_id) if payment.payment_method_id else None,
+        "invoice_id": ids.encode("inv", payment.invoice_id) if payment.invoice_id else None,
+        "reference": payment.reference,
+        "failure_reason": payment.failure_reason,
+        "created_at": payment.created_at,
+        "received_at": payment.received_at,
+        "ended_at": payment.completed_at or now,
+    }
 
 
 async def tell_refund(tx: Tx, refund: Refund) -> None:

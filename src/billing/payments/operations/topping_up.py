@@ -1,290 +1,182 @@
-"""Money that comes in: top up, pay an invoice, settle, fail, record, ask again. Intent ‖ gateway ‖ outcome (‖ = commit)."""
+"""Top-ups: their intents, and what many callers want at once done by shared transactions. Intent ‖ gateway ‖ outcome (‖ = commit).
+
+Each caller's gateway is asked for itself. What cannot be shared is done alone, so that nobody waits for another's account and
+nobody hears of another's fault.
+"""
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-import structlog
-
-from billing import ledger, wallets
+from billing import ledger, rating, wallets
+from billing.core.errors import NotFound
+from billing.kit import idempotency
+from billing.kit.db import ACQUIRE_TIMEOUT_S
+from billing.kit.gathering import Gathered
 from billing.payments import rules, store
-from billing.payments.model import (
-    AmountRange,
-    Charge,
-    Gateway,
-    GatewayUnknown,
-    Payment,
-    PaymentMethod,
-    PaymentReferenceReused,
-)
-from billing.payments.operations import telling
+from billing.payments.model import AmountRange, ChargeRequest, Gateway, Payment, PaymentMethod, TopUp
+from billing.payments.operations import charging
 
 if TYPE_CHECKING:
     from billing.kit.db import Database, Tx
+    from billing.kit.idempotency import Attempt
 
-log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+_LANES = 2  # while one waits for the disk, the other goes on
 
 
-async def start_topup(
-    tx: Tx,
-    *,
-    gateway: Gateway,
-    account_id: UUID,
-    payment_method_id: UUID,
-    currency: str,
-    amount_minor: int,
-    allowed: AmountRange,
-) -> Payment:
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A top-up whose intent is kept, and what its gateway is to be asked for."""
+
+    payment: Payment
+    request: ChargeRequest
+
+
+async def start_topup(tx: Tx, *, gateway: Gateway, wanted: TopUp, allowed: AmountRange) -> Payment:
     """The intent of a top-up: the money stands on the wallet's pending side.
 
     Raises AmountOutOfRange, NotFound for a payment method that the account does not have.
     """
-    rules.require_in_range(amount_minor, currency=currency, allowed=allowed)
-    method = await store.get_method(tx.connection, account_id=account_id, payment_method_id=payment_method_id)
-    payment = Payment(
-        account_id=account_id,
-        payment_id=tx.new_id(),
+    rules.require_in_range(wanted.amount_minor, currency=wanted.currency, allowed=allowed)
+    started = (await start_topups(tx, gateway=gateway, wanted=[wanted]))[0]
+    if started is None:
+        raise NotFound
+    return started.payment
+
+
+async def start_topups(tx: Tx, *, gateway: Gateway, wanted: Sequence[TopUp]) -> list[Started | None]:
+    """The same of several top-ups, whose amounts are in range; None for one whose account does not have its payment method."""
+    methods = await store.find_all_methods(
+        tx.connection, wanted=[(one.account_id, one.payment_method_id) for one in wanted]
+    )
+    started: list[Started | None] = []
+    for one in wanted:
+        method = methods.get((one.account_id, one.payment_method_id))
+        started.append(None if method is None else _begin(tx, gateway, one, method))
+    payments = [one.payment for one in started if one is not None]
+    if payments:
+        due_at = rules.next_check_at(tx.now, checks=0, settles_after_s=gateway.settles_after_s)
+        await store.insert_payments(tx.connection, payments, next_check_at=due_at)
+        await ledger.post_all(tx.connection, [_transfer(payment) for payment in payments], recorded_at=tx.now)
+    return started
+
+
+def _begin(tx: Tx, gateway: Gateway, wanted: TopUp, method: PaymentMethod) -> Started:
+    payment = rules.intent(
         kind="topup",
-        payment_method_id=payment_method_id,
-        gateway=gateway.name,
-        currency=currency,
-        amount_minor=amount_minor,
-        status="pending",
-        failure_reason=None,
-        description=rules.topup_description(method),
-        reference=None,
-        invoice_id=None,
-        created_at=tx.now,
-        received_at=None,
-        completed_at=None,
-    )
-    due_at = rules.next_check_at(tx.now, checks=0, settles_after_s=gateway.settles_after_s)
-    await store.insert_payment(tx.connection, payment, next_check_at=due_at)
-    transfer = ledger.topup_started(
-        account_id=account_id,
-        payment_id=payment.payment_id,
-        gateway_name=gateway.name,
-        currency=currency,
-        amount_minor=amount_minor,
-        at=tx.now,
-    )
-    await ledger.post(tx.connection, transfer, recorded_at=tx.now)
-    return payment
-
-
-async def start_invoice_payment(
-    tx: Tx, *, gateway: Gateway, method: PaymentMethod, invoice_id: UUID, number: str, currency: str, amount_minor: int
-) -> Payment:
-    """The intent of a payment for an invoice: the money stands on the wallet's pending side.
-
-    The caller holds the account's head and has seen that no other payment is under way for the invoice.
-    """
-    payment = Payment(
-        account_id=method.account_id,
+        method=method,
         payment_id=tx.new_id(),
-        kind="invoice",
-        payment_method_id=method.payment_method_id,
-        gateway=gateway.name,
-        currency=currency,
-        amount_minor=amount_minor,
-        status="pending",
-        failure_reason=None,
-        description=rules.invoice_description(method, number=number),
-        reference=None,
-        invoice_id=invoice_id,
-        created_at=tx.now,
-        received_at=None,
-        completed_at=None,
-    )
-    due_at = rules.next_check_at(tx.now, checks=0, settles_after_s=gateway.settles_after_s)
-    await store.insert_payment(tx.connection, payment, next_check_at=due_at)
-    transfer = ledger.invoice_payment_started(
-        account_id=method.account_id,
-        payment_id=payment.payment_id,
         gateway_name=gateway.name,
-        currency=currency,
-        amount_minor=amount_minor,
-        at=tx.now,
+        currency=wanted.currency,
+        amount_minor=wanted.amount_minor,
+        description=rules.topup_description(method),
+        now=tx.now,
     )
-    await ledger.post(tx.connection, transfer, recorded_at=tx.now)
-    return payment
+    return Started(payment, ChargeRequest.of(payment, instrument_reference=method.gateway_reference))
 
 
-async def charge(database: Database, gateway: Gateway, *, account_id: UUID, payment_id: UUID) -> Payment:
-    """Ask the gateway for a pending payment and take down its answer; no answer leaves the payment pending.
-
-    Harmless to call again, at once or at the same time: the gateway charges once per payment id.
-    """
-    async with database.reading() as reading:
-        payment, request = await store.get_charge_request(
-            reading.connection, account_id=account_id, payment_id=payment_id
-        )
-    if payment.status != "pending":
-        return payment
-    try:
-        answer = await gateway.charge(request)
-    except GatewayUnknown as error:
-        log.warning("charge_unknown", payment_id=str(payment_id), reason=str(error))
-        return payment
-    return await _take_answer(database, payment, answer)
-
-
-async def check(database: Database, gateway: Gateway, *, account_id: UUID, payment_id: UUID) -> Payment:
-    """Ask the gateway what became of a pending payment; never charges.
-
-    A key that the gateway has not seen long after the intent is used up there, so that no late call can charge it: then
-    the payment fails.
-    """
-    async with database.reading() as reading:
-        payment, request = await store.get_charge_request(
-            reading.connection, account_id=account_id, payment_id=payment_id
-        )
-        now = reading.now
-    if payment.status != "pending":
-        return payment
-    try:
-        answer = await gateway.find_charge(request.key)
-        if answer is None and rules.is_abandoned(payment, now):
-            answer = await gateway.cancel(request)
-    except GatewayUnknown as error:
-        log.warning("check_unknown", payment_id=str(payment_id), reason=str(error))
-        return payment
-    return payment if answer is None else await _take_answer(database, payment, answer)
-
-
-async def check_due(database: Database, gateway: Gateway, *, limit: int) -> tuple[int, int]:
-    """Check the pending payments that are due for it, of all accounts; returns how many were asked for and ended.
-
-    A due payment is claimed by putting off its next check: of any number of workers one asks, and a killed one's are
-    asked for again.
-    """
-    async with database.transaction() as tx:
-        due = await store.list_due(tx.connection, now=tx.now, limit=limit)
-        await store.update_next_checks(
-            tx.connection,
-            [
-                (
-                    account_id,
-                    payment_id,
-                    rules.next_check_at(tx.now, checks=checks + 1, settles_after_s=gateway.settles_after_s),
-                )
-                for account_id, payment_id, checks in due
-            ],
-        )
-    ended = 0
-    for account_id, payment_id, _ in due:
-        payment = await check(database, gateway, account_id=account_id, payment_id=payment_id)
-        ended += payment.status != "pending"
-    return len(due), ended
-
-
-async def _take_answer(database: Database, payment: Payment, answer: Charge) -> Payment:
-    if answer.status == "pending":
-        return payment
-    async with database.transaction() as tx:
-        return await take_answer(tx, payment=payment, answer=answer)
-
-
-async def take_answer(tx: Tx, *, payment: Payment, answer: Charge) -> Payment:
-    """Take down what a gateway says of a payment. An answer about another amount or currency is never posted."""
-    account_id, payment_id = payment.account_id, payment.payment_id
-    if not rules.is_answer_to(answer, payment):
-        log.error("charge_mismatch", payment_id=str(payment_id), answered=answer.key)
-        return payment
-    if answer.status == "succeeded":
-        return await settle(tx, account_id=account_id, payment_id=payment_id)
-    if answer.status == "failed":
-        return await fail(tx, account_id=account_id, payment_id=payment_id, reason=answer.reason or "declined")
-    return payment
-
-
-async def settle(tx: Tx, *, account_id: UUID, payment_id: UUID) -> Payment:
-    """The money of a pending payment arrived; it pays what the account owes first.
-
-    Again, or after it had failed, it changes nothing.
-    """
-    # Before the payment, as everywhere: no two locks cross.
-    await ledger.lock_head(tx.connection, account_id=account_id)
-    payment = await store.mark_completed(tx.connection, account_id=account_id, payment_id=payment_id, now=tx.now)
-    if payment is None:
-        ended = await store.get_payment(tx.connection, account_id=account_id, payment_id=payment_id)
-        if ended.status == "failed":
-            log.error("charge_after_failure", payment_id=str(payment_id))
-        return ended
-    template = ledger.invoice_payment_settled if payment.kind == "invoice" else ledger.topup_settled
-    settled = template(
-        account_id=account_id,
-        payment_id=payment_id,
-        currency=payment.currency,
-        amount_minor=payment.amount_minor,
-        at=tx.now,
-    )
-    await wallets.post_arrival(tx, settled, reference=payment_id)
-    await telling.tell_payment(tx, payment)
-    return payment
-
-
-async def fail(tx: Tx, *, account_id: UUID, payment_id: UUID, reason: str) -> Payment:
-    """The money of a pending payment will not come. Again, or after it had settled, it changes nothing."""
-    await ledger.lock_head(tx.connection, account_id=account_id)
-    payment = await store.mark_failed(tx.connection, account_id=account_id, payment_id=payment_id, reason=reason)
-    if payment is None:
-        return await store.get_payment(tx.connection, account_id=account_id, payment_id=payment_id)
-    template = ledger.invoice_payment_failed if payment.kind == "invoice" else ledger.topup_failed
-    transfer = template(
-        account_id=account_id,
-        payment_id=payment_id,
+def _transfer(payment: Payment) -> ledger.Transfer:
+    return ledger.topup_started(
+        account_id=payment.account_id,
+        payment_id=payment.payment_id,
         gateway_name=payment.gateway,
         currency=payment.currency,
         amount_minor=payment.amount_minor,
-        at=tx.now,
+        at=payment.created_at,
     )
-    await ledger.post(tx.connection, transfer, recorded_at=tx.now)
-    await telling.tell_payment(tx, payment)
-    return payment
 
 
-async def record(
-    tx: Tx, *, account_id: UUID, currency: str, amount_minor: int, reference: str, received_at: datetime
-) -> Payment:
-    """Take down money that came another way; it pays what the account owes first. The same reference with the same content is
-    a replay.
+class _NothingDone(Exception):
+    """A shared transaction was rolled back: each of its callers may be served alone."""
 
-    Raises PaymentReferenceReused for other content.
-    """
-    await ledger.lock_head(tx.connection, account_id=account_id)  # of two with one reference the second sees the first
-    existing = await store.find_recorded(tx.connection, account_id=account_id, reference=reference)
-    if existing is not None:
-        if (existing.currency, existing.amount_minor, existing.received_at) != (currency, amount_minor, received_at):
-            raise PaymentReferenceReused(details={"reference": reference, "transaction_id": existing.transaction_id})
-        return existing
-    payment = Payment(
-        account_id=account_id,
-        payment_id=tx.new_id(),
-        kind="recorded",
-        payment_method_id=None,
-        gateway=ledger.EXTERNAL_GATEWAY,
-        currency=currency,
-        amount_minor=amount_minor,
-        status="completed",
-        failure_reason=None,
-        description=f"Payment received, {reference}",
-        reference=reference,
-        invoice_id=None,
-        created_at=tx.now,
-        received_at=received_at,
-        completed_at=tx.now,
-    )
-    await store.insert_payment(tx.connection, payment, next_check_at=None)
-    recorded = ledger.payment_recorded(
-        account_id=account_id,
-        payment_id=payment.payment_id,
-        currency=currency,
-        amount_minor=amount_minor,
-        at=received_at,
-    )
-    await wallets.post_arrival(tx, recorded, reference=payment.payment_id)
-    await telling.tell_payment(tx, payment)
-    return payment
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Call:
+    """A call's top-up, and under which key its intent is kept; no two calls are the same."""
+
+    wanted: TopUp
+    attempt: Attempt | None
+
+
+class TopUps:
+    """Serves the top-ups of calls at once together: their intents, their outcomes, and the wallets that they are shown."""
+
+    def __init__(self, database: Database, *, gateway: Gateway, reserve: wallets.Reserve) -> None:
+        self._database = database
+        self._gateway = gateway
+        self._reserve = reserve
+        self._starts = Gathered(self._start_all, limit_s=ACQUIRE_TIMEOUT_S, lanes=_LANES)
+        self._outcomes = Gathered(self._settle_all, limit_s=ACQUIRE_TIMEOUT_S, lanes=_LANES)
+        self._readings = Gathered(self._read_all, limit_s=ACQUIRE_TIMEOUT_S, lanes=_LANES)
+
+    async def start(self, wanted: TopUp, *, attempt: Attempt | None) -> Started | None:
+        """Keep the intent of a top-up, its amount in range, under its key; None when nothing was done and it has to be done
+        alone.
+
+        Raises GatheredTimeout when what was done is not known.
+        """
+        with suppress(_NothingDone):
+            return await self._starts.get(_Call(wanted, attempt))
+        return None
+
+    async def charge(self, *, account_id: UUID, payment_id: UUID, started: Started | None) -> Payment:
+        """Ask the gateway for a top-up and take down its answer, as `charge` does; `started` saves reading its intent."""
+        if started is None:
+            return await charging.charge(self._database, self._gateway, account_id=account_id, payment_id=payment_id)
+        answer = await charging.ask(self._gateway, started.request)
+        if answer is not None and answer.status == "succeeded" and rules.is_answer_to(answer, started.payment):
+            with suppress(Exception):  # it may have been another's, and settling again is harmless
+                if settled := await self._outcomes.get((account_id, payment_id)):
+                    return settled
+        return await charging.take_whatever(self._database, started.payment, answer)
+
+    async def get_wallet(self, *, account_id: UUID, own_currency: str, currency: str) -> wallets.Wallet:
+        """The wallet as it is after what was committed before this call."""
+        with suppress(Exception):
+            if found := await self._readings.get((account_id, own_currency)):
+                return wallets.of_currency(found, currency)
+        async with self._database.snapshot() as tx:
+            return await wallets.get_wallet(
+                tx.connection,
+                account_id=account_id,
+                currency=currency,
+                own_currency=own_currency,
+                now=tx.now,
+                reserve=self._reserve,
+            )
+
+    async def _start_all(self, calls: Sequence[_Call]) -> dict[_Call, Started]:
+        async with self._database.transaction() as tx:
+            try:
+                return await self._start_free(tx, calls)
+            except Exception as error:
+                raise _NothingDone from error
+
+    async def _start_free(self, tx: Tx, calls: Sequence[_Call]) -> dict[_Call, Started]:
+        free = await ledger.lock_free_heads(tx.connection, account_ids=[call.wanted.account_id for call in calls])
+        calls = [call for call in calls if call.wanted.account_id in free]
+        found = await start_topups(tx, gateway=self._gateway, wanted=[call.wanted for call in calls])
+        started = {call: one for call, one in zip(calls, found, strict=True) if one is not None}
+        intents = [
+            (call.attempt, {"payment_id": str(one.payment.payment_id)})
+            for call, one in started.items()
+            if call.attempt is not None
+        ]
+        await idempotency.insert_intents(tx.connection, intents, now=tx.now)
+        return started
+
+    async def _settle_all(self, wanted: Sequence[tuple[UUID, UUID]]) -> dict[tuple[UUID, UUID], Payment]:
+        async with self._database.transaction() as tx:
+            free = await ledger.lock_free_heads(tx.connection, account_ids=[account_id for account_id, _ in wanted])
+            return await charging.settle_held(tx, [one for one in wanted if one[0] in free])
+
+    async def _read_all(self, wanted: Sequence[tuple[UUID, str]]) -> dict[tuple[UUID, str], list[wallets.Wallet]]:
+        async with self._database.snapshot() as tx:
+            found = await wallets.list_wallets_of(
+                rating.Reading(tx.connection), own_currencies=dict(wanted), now=tx.now, reserve=self._reserve
+            )
+        return {(account_id, currency): found[account_id] for account_id, currency in wanted}

@@ -2,6 +2,7 @@
 
 from billing.payments.store.methods import (
     count_methods,
+    find_all_methods,
     find_default_method,
     get_method,
     insert_method,
@@ -21,6 +22,7 @@ from billing.payments.store.payments import (
     get_payment,
     get_transaction,
     insert_payment,
+    insert_payments,
     list_due,
     list_payments_page,
     mark_completed,
@@ -45,6 +47,7 @@ from billing.payments.store.refunds import (
 __all__ = [
     "count_methods",
     "delete_notices",
+    "find_all_methods",
     "find_default_method",
     "find_payment_account",
     "find_recorded",
@@ -61,6 +64,7 @@ __all__ = [
     "insert_method",
     "insert_notice",
     "insert_payment",
+    "insert_payments",
     "insert_refund",
     "is_method_stored",
     "list_due",

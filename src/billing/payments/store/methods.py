@@ -55,6 +55,29 @@ async def count_methods(connection: Connection, *, account_id: UUID) -> int:
     )
 
 
+async def find_all_methods(
+    connection: Connection, *, wanted: Sequence[tuple[UUID, UUID]]
+) -> dict[tuple[UUID, UUID], PaymentMethod]:
+    """Payment methods by (account, payment method); one that is unknown or deleted is left out."""
+    rows = await connection.fetch(
+        """
+        SELECT found.*
+        FROM unnest(ARRAY(SELECT unnest($1::uuid[])), ARRAY(SELECT unnest($2::uuid[]))) AS wanted (account_id, payment_method_id)
+        CROSS JOIN LATERAL (
+            SELECT account_id, payment_method_id, type, gateway, gateway_reference, brand, bank_name, last4, exp_month,
+                exp_year, is_default, created_at
+            FROM payment_methods
+            WHERE payment_methods.account_id = wanted.account_id
+                AND payment_methods.payment_method_id = wanted.payment_method_id AND deleted_at IS NULL
+            OFFSET 0
+        ) AS found
+        """,
+        [account_id for account_id, _ in wanted],
+        [payment_method_id for _, payment_method_id in wanted],
+    )
+    return {(row["account_id"], row["payment_method_id"]): _method(row) for row in rows}
+
+
 async def get_method(connection: Connection, *, account_id: UUID, payment_method_id: UUID) -> PaymentMethod:
     """A payment method. Raises NotFound, for a deleted one too."""
     row = await connection.fetchrow(

@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from billing.core import ids
 from billing.core.errors import NotFound
 from billing.core.page import Page, PageRequest
 from billing.payments.model import ChargeRequest, Payment, Transaction
@@ -18,26 +17,38 @@ if TYPE_CHECKING:
 
 async def insert_payment(connection: Connection, payment: Payment, *, next_check_at: datetime | None) -> None:
     """Store a payment."""
+    await insert_payments(connection, [payment], next_check_at=next_check_at)
+
+
+async def insert_payments(
+    connection: Connection, payments: Sequence[Payment], *, next_check_at: datetime | None
+) -> None:
+    """Store payments of any accounts."""
     await connection.execute(
         """
         INSERT INTO payments (account_id, payment_id, kind, payment_method_id, gateway, currency, amount_minor, status,
             description, reference, invoice_id, created_at, received_at, completed_at, next_check_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+        SELECT account_id, payment_id, kind, payment_method_id, gateway, currency, amount_minor, status,
+            description, reference, invoice_id, created_at, received_at, completed_at, $15
+        FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::bigint[], $8::text[],
+            $9::text[], $10::text[], $11::uuid[], $12::timestamptz[], $13::timestamptz[], $14::timestamptz[])
+            AS given (account_id, payment_id, kind, payment_method_id, gateway, currency, amount_minor, status,
+                description, reference, invoice_id, created_at, received_at, completed_at)
         """,
-        payment.account_id,
-        payment.payment_id,
-        payment.kind,
-        payment.payment_method_id,
-        payment.gateway,
-        payment.currency,
-        payment.amount_minor,
-        payment.status,
-        payment.description,
-        payment.reference,
-        payment.invoice_id,
-        payment.created_at,
-        payment.received_at,
-        payment.completed_at,
+        [payment.account_id for payment in payments],
+        [payment.payment_id for payment in payments],
+        [payment.kind for payment in payments],
+        [payment.payment_method_id for payment in payments],
+        [payment.gateway for payment in payments],
+        [payment.currency for payment in payments],
+        [payment.amount_minor for payment in payments],
+        [payment.status for payment in payments],
+        [payment.description for payment in payments],
+        [payment.reference for payment in payments],
+        [payment.invoice_id for payment in payments],
+        [payment.created_at for payment in payments],
+        [payment.received_at for payment in payments],
+        [payment.completed_at for payment in payments],
         next_check_at,
     )
 
@@ -139,14 +150,9 @@ async def get_charge_request(
     if row is None:
         raise NotFound
     members = dict(row)
-    request = ChargeRequest(
-        key=str(payment_id),
-        instrument_reference=members.pop("gateway_reference"),
-        account_reference=ids.encode("acc", account_id),
-        currency=members["currency"],
-        amount_minor=members["amount_minor"],
-    )
-    return Payment(**members), request
+    reference = members.pop("gateway_reference")
+    payment = Payment(**members)
+    return payment, ChargeRequest.of(payment, instrument_reference=reference)
 
 
 async def find_recorded(connection: Connection, *, account_id: UUID, reference: str) -> Payment | None:
@@ -180,21 +186,24 @@ async def find_under_way(connection: Connection, *, account_id: UUID, invoice_id
 
 
 async def mark_completed(
-    connection: Connection, *, account_id: UUID, payment_id: UUID, now: datetime
-) -> Payment | None:
-    """End a pending payment well; None when it had ended before. Of any number at once, one gets the payment."""
-    row = await connection.fetchrow(
+    connection: Connection, *, wanted: Sequence[tuple[UUID, UUID]], now: datetime
+) -> dict[UUID, Payment]:
+    """End pending payments, given as (account, payment), well; one that had ended before is left out. Of any number at once, one
+    gets a payment.
+    """
+    rows = await connection.fetch(
         """
         UPDATE payments SET status = 'completed', completed_at = $3, next_check_at = NULL
-        WHERE account_id = $1 AND payment_id = $2 AND status = 'pending'
-        RETURNING account_id, payment_id, kind, payment_method_id, gateway, currency, amount_minor, status,
+        FROM unnest(ARRAY(SELECT unnest($1::uuid[])), ARRAY(SELECT unnest($2::uuid[]))) AS wanted (account_id, payment_id)
+        WHERE payments.account_id = wanted.account_id AND payments.payment_id = wanted.payment_id AND status = 'pending'
+        RETURNING payments.account_id, payments.payment_id, kind, payment_method_id, gateway, currency, amount_minor, status,
             failure_reason, description, reference, invoice_id, created_at, received_at, completed_at
         """,
-        account_id,
-        payment_id,
+        [account_id for account_id, _ in wanted],
+        [payment_id for _, payment_id in wanted],
         now,
     )
-    return Payment(**dict(row)) if row else None
+    return {row["payment_id"]: Payment(**dict(row)) for row in rows}
 
 
 async def mark_failed(connection: Connection, *, account_id: UUID, payment_id: UUID, reason: str) -> Payment | None:

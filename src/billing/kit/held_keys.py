@@ -1,0 +1,153 @@
+"""The Idempotency-Keys of staged calls under way in this process: locked, answered and given back together, on one session.
+
+A call that waits for the outside world so holds no session meanwhile. The session is lent while any key is held. If it ends, its
+locks end with it, and a retry may go on from an intent beside the call that made it: both then do what bears being done twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+from billing.core.errors import IdempotencyInProgress, IdempotencyKeyReused
+from billing.kit import idempotency
+from billing.kit.db import ACQUIRE_TIMEOUT_S
+from billing.kit.gathering import Gathered
+
+if TYPE_CHECKING:
+    from billing.kit.db import Connection, Database
+    from billing.kit.idempotency import Attempt, Kept, KeptAnswer
+
+_LOST = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+
+
+@dataclass(slots=True, eq=False)
+class HeldKey:
+    """A call's key: what was kept under it, and the answer to keep when the call ends."""
+
+    attempt: Attempt
+    kept: Kept | None = None
+    answer: KeptAnswer | None = None
+    is_mine: bool = False
+
+    def require_usable(self) -> None:
+        """Raise IdempotencyKeyReused for another request's key, IdempotencyInProgress while a request with it is running."""
+        if self.kept is not None and self.kept.fingerprint != self.attempt.fingerprint:
+            raise IdempotencyKeyReused
+        if not self.is_mine and (self.kept is None or self.kept.status is None):
+            raise IdempotencyInProgress
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Taking:
+    held: HeldKey
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ending:
+    held: HeldKey
+
+
+class HeldKeys:
+    """Takes keys for calls, keeps their answers and gives the keys back."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._turns: Gathered[_Taking | _Ending, None] = Gathered(self._do, limit_s=2 * ACQUIRE_TIMEOUT_S)
+        self._locked: dict[int, HeldKey] = {}
+        self._session: Connection | None = None
+        self._lease = AsyncExitStack()
+        self._late: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def hold(self, attempt: Attempt) -> AsyncIterator[HeldKey]:
+        """Hold a key for the block; its answer, if the block sets one, is kept before the lock is given back.
+
+        Raises IdempotencyKeyReused, IdempotencyInProgress, and what keeps the session from being used.
+        """
+        held = HeldKey(attempt)
+        try:
+            await self._turns.get(_Taking(held))
+            held.require_usable()
+            yield held
+        except asyncio.CancelledError:
+            task = asyncio.create_task(self._end(held))  # whatever turn it was waiting for
+            self._late.add(task)
+            task.add_done_callback(self._late.discard)
+            raise
+        except BaseException:
+            await self._end(held)
+            raise
+        await self._turns.get(_Ending(held))
+
+    async def _end(self, held: HeldKey) -> None:
+        with suppress(*_LOST):  # what cannot be given back has gone with its session
+            await self._turns.get(_Ending(held))
+
+    async def _do(self, turns: Sequence[_Taking | _Ending]) -> dict[_Taking | _Ending, None]:
+        """Answers first, for a lock is given back after its answer is kept; then locks, then what is kept: a look-up in the
+        statement that locks would see what was there before.
+        """
+        try:
+            session = await self._get_session()
+            answers = [
+                (turn.held.attempt, turn.held.answer)
+                for turn in turns
+                if isinstance(turn, _Ending) and turn.held.answer is not None
+            ]
+            if answers:
+                await idempotency.update_answers(session, answers)
+            await self._change_locks(session, turns)
+            taking = [turn.held for turn in turns if isinstance(turn, _Taking)]
+            if taking:
+                kept = await idempotency.find_all(session, attempts=[held.attempt for held in taking])
+                for held, found in zip(taking, kept, strict=True):
+                    held.kept = found
+        except BaseException:
+            await self._lose_session()
+            raise
+        if not self._locked:
+            await self._give_session_back()
+        return {}
+
+    async def _change_locks(self, session: Connection, turns: Sequence[_Taking | _Ending]) -> None:
+        """In their order. PostgreSQL would give a lock to its session again, so that two calls of ours are told apart here."""
+        changes: list[tuple[HeldKey, bool]] = []
+        for turn in turns:
+            held, lock_id = turn.held, turn.held.attempt.lock_id
+            if isinstance(turn, _Taking) and lock_id not in self._locked:
+                self._locked[lock_id] = held
+                changes.append((held, True))
+            elif isinstance(turn, _Ending) and self._locked.get(lock_id) is held:
+                del self._locked[lock_id]
+                changes.append((held, False))
+        if not changes:
+            return
+        done = await idempotency.change_locks(session, [(held.attempt, is_taken) for held, is_taken in changes])
+        for (held, is_taken), is_done in zip(changes, done, strict=True):
+            held.is_mine = is_taken and is_done
+            if is_taken and not is_done and self._locked.get(held.attempt.lock_id) is held:
+                del self._locked[held.attempt.lock_id]
+
+    async def _get_session(self) -> Connection:
+        if self._session is None or self._session.is_closed():
+            await self._lose_session()
+            self._session = await self._lease.enter_async_context(
+                self._database.pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
+            )
+        return self._session
+
+    async def _give_session_back(self) -> None:
+        self._session = None
+        await self._lease.aclose()
+
+    async def _lose_session(self) -> None:
+        if self._session is not None:
+            self._session.terminate()
+        self._locked.clear()
+        await self._give_session_back()
