@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
+from billing.kit import patience
 from billing.kit.db import open_pool
-from billing.kit.sessions import NoSession, SessionPool
+from billing.kit.sessions import NoAnswer, NoSession, SessionPool
 
 
 @pytest.fixture
@@ -71,6 +72,74 @@ class TestAcquire:
         pid = await session.fetchval("SELECT pg_backend_pid()")
         await pool.release(session)
         assert await backend(pool) == pid
+
+
+class TestPatience:
+    async def test_ends_with_the_session_and_the_server_s_work(self, pool: SessionPool, shared_dsn: str):
+        async def sleep() -> None:
+            async with pool.acquire() as session:
+                pids.append(await session.fetchval("SELECT pg_backend_pid()"))
+                await session.execute("SELECT pg_sleep(30)")
+
+        pids: list[int] = []
+        with pytest.raises(NoAnswer), patience.within(0.2):
+            await sleep()
+        async with pool.acquire(), pool.acquire() as second:
+            assert await second.fetchval("SELECT 1") == 1
+        owner = await asyncpg.connect(shared_dsn)
+        async with asyncio.timeout(5):  # it looks every second whether somebody still listens
+            while await owner.fetchval("SELECT count(pg_sleep(0.02)) FROM pg_stat_activity WHERE pid = $1", pids[0]):
+                pass
+        await owner.close()
+
+    async def test_is_of_the_call_and_not_of_each_statement(self, pool: SessionPool):
+        async def sleep() -> None:
+            for _ in range(4):
+                async with pool.acquire() as session, session.transaction():
+                    await session.execute("SELECT pg_sleep(0.15)")
+
+        with pytest.raises(NoAnswer), patience.within(0.4):
+            await sleep()
+        assert await backend(pool)
+
+    async def test_counts_the_time_in_line(self, pool: SessionPool):
+        async with pool.acquire(), pool.acquire():
+            with pytest.raises(NoSession), patience.within(0.05):
+                await backend(pool)
+
+    async def test_that_is_over_costs_no_session(self, pool: SessionPool):
+        pid = await backend(pool)
+        with pytest.raises(NoSession), patience.within(0):
+            await backend(pool)
+        assert await backend(pool) == pid
+
+    async def test_is_not_used_up_by_other_waits(self, pool: SessionPool):
+        with patience.within(0.3):
+            assert await backend(pool)
+            await asyncio.sleep(0.4)
+            assert await backend(pool)
+
+    async def test_counts_waits_at_once_as_one(self, pool: SessionPool):
+        with patience.within(0.5):
+            async with pool.acquire() as first, pool.acquire() as second:
+                await first.execute("SELECT pg_sleep(0.3)")
+                await second.execute("SELECT 1")
+            assert await backend(pool)
+
+    async def test_leaves_a_failure_of_another_kind_as_it_is(self, pool: SessionPool):
+        async def fail() -> None:
+            async with pool.acquire():
+                await asyncio.sleep(0.05)
+                raise LookupError
+
+        with pytest.raises(LookupError), patience.within(0.01):
+            await fail()
+        assert await backend(pool)
+
+    async def test_has_no_end_where_nobody_waits(self, pool: SessionPool):
+        with patience.within(0.05), patience.within(None):
+            async with pool.acquire() as session:
+                await session.execute("SELECT pg_sleep(0.1)")
 
 
 class TestAfterTrouble:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from billing.kit import patience
 from billing.kit.gathering import Gathered, GatheredTimeout
 
 
@@ -87,3 +88,16 @@ class TestGathered:
         shelf.open.set()
         assert await staying == 1
         assert leaving.cancelled() or leaving.cancelling()
+
+    async def test_is_waited_for_as_long_as_the_call_has_patience(self, shelf: Shelf):
+        """Both who asks and who came while another look-up was under way; what was asked for them is done all the same."""
+        gathered = Gathered(shelf.look_up, limit_s=5)
+        shelf.open.clear()
+        with patience.within(0.02):
+            asked = await asyncio.gather(gathered.get(1), gathered.get(2), return_exceptions=True)
+            assert [type(one) for one in asked] == [GatheredTimeout, GatheredTimeout]
+            with pytest.raises(GatheredTimeout):
+                await gathered.get(3)
+        shelf.open.set()
+        assert await gathered.get(4) == 16
+        assert shelf.batches == [[1, 2], [3, 4]]

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import hmac
 from collections.abc import Sequence
+from contextvars import Context
 from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -18,7 +19,6 @@ from billing.core import ids
 from billing.core.errors import Forbidden, InvalidParameter, IpNotAllowed, Unauthorized
 from billing.kit import outbox
 from billing.kit.auth import Caller, Operator, Permission
-from billing.kit.db import ACQUIRE_TIMEOUT_S
 from billing.kit.gathering import Gathered
 
 if TYPE_CHECKING:
@@ -173,8 +173,8 @@ class Keyring:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._callers = Gathered(self._find_callers, limit_s=ACQUIRE_TIMEOUT_S)
-        self._operators = Gathered(self._find_operators, limit_s=ACQUIRE_TIMEOUT_S)
+        self._callers = Gathered(self._find_callers, limit_s=database.wait_s)
+        self._operators = Gathered(self._find_operators, limit_s=database.wait_s)
         self._noted: dict[bytes, datetime] = {}
         self._notes: set[asyncio.Task[None]] = set()
 
@@ -221,7 +221,7 @@ class Keyring:
             self._noted.clear()
         self._noted[key.digest] = now
         mark = store.mark_used if isinstance(key, store.PresentedKey) else store.mark_operator_used
-        task = asyncio.create_task(self._store_note(mark, key.digest, now))
+        task = asyncio.create_task(self._store_note(mark, key.digest, now), context=Context())  # no call waits for it
         self._notes.add(task)
         task.add_done_callback(self._notes.discard)
 

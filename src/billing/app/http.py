@@ -121,4 +121,5 @@ def make_app(
         cors_origins=installed.settings.cors_origins,
         rate_limits=rate_limits,
         calls_max=installed.settings.calls_at_once,
+        wait_s=installed.settings.database_wait_s,
     )

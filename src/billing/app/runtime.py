@@ -92,7 +92,7 @@ async def installation(settings: Settings) -> AsyncIterator[Installation]:
         yield Installation(
             settings=settings,
             dsn=dsn,
-            database=Database(pool),
+            database=Database(pool, wait_s=settings.database_wait_s),
             gateway=gateway,
             wallet_settings=wallets.WalletSettings(
                 reserve=wallets.reserve_for_usage, currencies=frozenset(settings.currencies)

@@ -97,6 +97,9 @@ class Settings(BaseSettings):
         description="PostgreSQL 15 to 18 to use instead of the embedded one",
     )
     database_pool_size: int = Field(default=16, ge=2, le=500, description="connections per process")
+    database_wait_s: float = Field(
+        default=2.5, gt=0, le=60, description="how long a call waits for the database in all; then it is answered 503"
+    )
     postgres_bin_dir: Path | None = Field(default=None, description="PostgreSQL programs of the embedded database")
     database_login: str | None = Field(default=None, description="whom the embedded database runs as, started by root")
 

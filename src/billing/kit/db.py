@@ -30,10 +30,18 @@ Clock = Callable[[], datetime]
 RandomBits = Callable[[int], int]
 
 APP_ROLE = "lineserve_app"
-ACQUIRE_TIMEOUT_S = 2.5  # a caller hears 503 within 3 s
+ACQUIRE_TIMEOUT_S = 2.5  # a caller hears 503 within 3 s, unless the settings say otherwise
 _CONNECT_TIMEOUT_S = 5
 _QUERIES_MAX = 50_000
 _IDLE_S = 300.0
+# How soon the server ends a session whose program is gone, or gave its statement up: else there would be more than the pool has.
+_GONE = {
+    "client_connection_check_interval": "1000",
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "30000",
+}
 
 
 def system_clock() -> datetime:
@@ -56,23 +64,24 @@ class Tx:
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """A pool, a clock and a source of randomness."""
+    """A pool, a clock and a source of randomness. What goes on for `wait_s` without a session is given up."""
 
     pool: Pool
     clock: Clock = system_clock
     random_bits: RandomBits = field(default=secrets.randbits)
+    wait_s: float = ACQUIRE_TIMEOUT_S
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Tx]:
         """A transaction that commits when the block ends and rolls back when it raises."""
-        async with self.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection, connection.transaction():
+        async with self.pool.acquire(timeout=self.wait_s) as connection, connection.transaction():
             yield Tx(connection, self.clock(), self.random_bits)
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Tx]:
         """A read-only transaction in which every statement sees the same state."""
         async with (
-            self.pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection,
+            self.pool.acquire(timeout=self.wait_s) as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
             yield Tx(connection, self.clock(), self.random_bits)
@@ -89,7 +98,7 @@ class _Reading:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._lease = database.pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
+        self._lease = database.pool.acquire(timeout=database.wait_s)
 
     async def __aenter__(self) -> Tx:
         connection = await self._lease.__aenter__()
@@ -128,6 +137,7 @@ async def open_pool(
         "idle_in_transaction_session_timeout": "60000",
         "lock_timeout": "10000",
         "jit": "off",
+        **_GONE,
     }
     if role is not None:
         settings["role"] = role

@@ -12,6 +12,8 @@ from contextvars import Context
 from itertools import chain, islice
 from typing import Generic, TypeVar
 
+from billing.kit import patience
+
 K = TypeVar("K")
 V = TypeVar("V")
 
@@ -25,8 +27,8 @@ class GatheredTimeout(TimeoutError):
 class Gathered(Generic[K, V]):
     """What a function gives for keys, many at once, by key; None for a key that it leaves out.
 
-    Its error is that of all who wait for it, as is a GatheredTimeout. `lanes` of it may be under way at once, so that one which
-    waits for something does not hold up all others.
+    Its error is that of all who wait for it, as is a GatheredTimeout; a call hears that one too when its patience ends. `lanes`
+    of it may be under way at once, so that one which waits for something does not hold up all others.
     """
 
     def __init__(
@@ -46,7 +48,7 @@ class Gathered(Generic[K, V]):
             task = asyncio.create_task(self._work_off(), context=Context())  # it is no single caller's
             self._at_work.add(task)
             task.add_done_callback(self._at_work.discard)
-        return await future
+        return await _await(future)
 
     async def _work_off(self) -> None:
         asked: Mapping[K, list[asyncio.Future[V | None]]] = {}
@@ -81,3 +83,22 @@ class Gathered(Generic[K, V]):
                     future.set_result(given.get(key))
                 else:
                     future.set_exception(failure)
+
+
+async def _await(future: asyncio.Future[V | None]) -> V | None:
+    """What comes of it, for as long as the call may wait that asks."""
+    patient = patience.current()
+    if patient is None:
+        return await future
+    loop = asyncio.get_running_loop()
+    timer = loop.call_at(patient.begin(loop.time()), _give_up, future)
+    try:
+        return await future
+    finally:
+        timer.cancel()
+        patient.end(loop.time())
+
+
+def _give_up(future: asyncio.Future[V | None]) -> None:
+    if not future.done():
+        future.set_exception(GatheredTimeout())

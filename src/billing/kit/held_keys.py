@@ -16,8 +16,8 @@ import asyncpg
 
 from billing.core.errors import IdempotencyInProgress, IdempotencyKeyReused
 from billing.kit import idempotency
-from billing.kit.db import ACQUIRE_TIMEOUT_S
 from billing.kit.gathering import Gathered
+from billing.kit.sessions import is_open
 
 if TYPE_CHECKING:
     from billing.kit.db import Connection, Database
@@ -58,7 +58,7 @@ class HeldKeys:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._turns: Gathered[_Taking | _Ending, None] = Gathered(self._do, limit_s=2 * ACQUIRE_TIMEOUT_S)
+        self._turns: Gathered[_Taking | _Ending, None] = Gathered(self._do, limit_s=2 * database.wait_s)
         self._locked: dict[int, HeldKey] = {}
         self._session: Connection | None = None
         self._lease = AsyncExitStack()
@@ -135,10 +135,10 @@ class HeldKeys:
                 del self._locked[held.attempt.lock_id]
 
     async def _get_session(self) -> Connection:
-        if self._session is None or self._session.is_closed():
+        if self._session is None or not is_open(self._session):
             await self._lose_session()
             self._session = await self._lease.enter_async_context(
-                self._database.pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
+                self._database.pool.acquire(timeout=self._database.wait_s)
             )
         return self._session
 
@@ -147,7 +147,7 @@ class HeldKeys:
         await self._lease.aclose()
 
     async def _lose_session(self) -> None:
-        if self._session is not None:
+        if self._session is not None and is_open(self._session):
             self._session.terminate()
         self._locked.clear()
         await self._give_session_back()

@@ -8,11 +8,14 @@ what was left open, waits for what was cancelled, and ends it if it must.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
+
+from billing.kit import patience
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -24,9 +27,16 @@ if TYPE_CHECKING:
 else:
     _Pool = asyncpg.Pool  # it takes no parameter at run time
 
+_IN_LINE = 0.8  # of what a call has left: one that got a session late would have to give it up in its middle
+_LOST = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+
 
 class NoSession(OSError):
     """No session came free in the time that the caller has, or none could be opened: the cause says why."""
+
+
+class NoAnswer(OSError):
+    """The database did not answer in the time that the call has: whether it did what it was asked last is not known."""
 
 
 class SessionPool(_Pool):
@@ -63,7 +73,7 @@ class SessionPool(_Pool):
         """A session: one that is at hand, else a new one while there may be more, else the next that comes back."""
         while self._kept and not self._line:
             session = self._kept.pop()
-            if _is_open(session):
+            if is_open(session):
                 return session
             await self.release(session)
         try:
@@ -74,7 +84,7 @@ class SessionPool(_Pool):
 
     def bring_back(self, session: Lent) -> bool:
         """Hand a session that was used without an error to the next in line, or keep it; False if it must be released."""
-        if self.is_closing() or not _is_open(session) or session.is_in_transaction():
+        if self.is_closing() or not is_open(session) or session.is_in_transaction():
             return False
         while self._line:
             waiting = self._line.popleft()
@@ -87,7 +97,7 @@ class SessionPool(_Pool):
     async def _open_or_wait(self) -> Lent:
         while self._taken >= self.get_max_size():
             session = await self._wait_in_line()
-            if session is not None and _is_open(session):
+            if session is not None and is_open(session):
                 return session
             if session is not None:
                 await self.release(session)
@@ -129,35 +139,67 @@ class SessionPool(_Pool):
 
 
 class _Lease:
-    """A session for the length of a block, or for good when awaited."""
+    """A session for the length of a block, or for good when awaited. A call's ends, with its session, when its patience does."""
 
-    __slots__ = ("_pool", "_session", "_timeout_s")
+    __slots__ = ("_is_late", "_patience", "_pool", "_session", "_timeout_s", "_timer")
 
     def __init__(self, pool: SessionPool, timeout_s: float | None) -> None:
         self._pool = pool
         self._timeout_s = timeout_s
         self._session: Lent | None = None
+        self._patience = patience.current()
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_late = False
 
     async def __aenter__(self) -> Lent:
-        self._session = await self._pool.borrow(self._timeout_s)
+        if self._patience is None:
+            self._session = await self._pool.borrow(self._timeout_s)
+            return self._session
+        loop = asyncio.get_running_loop()
+        now_s = loop.time()
+        until_s = self._patience.begin(now_s)
+        try:
+            if until_s <= now_s:
+                raise NoSession
+            self._session = await self._pool.borrow(_least(self._timeout_s, (until_s - now_s) * _IN_LINE))
+        except BaseException:
+            self._patience.end(loop.time())
+            raise
+        self._timer = loop.call_at(until_s, self._give_up)
         return self._session
+
+    def _give_up(self) -> None:
+        """Whoever waits on the session hears that it is closed; the server ends what it still does for it."""
+        assert self._session is not None
+        self._is_late = True
+        with contextlib.suppress(asyncpg.InterfaceError):  # it ended meanwhile
+            self._session.terminate()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         session, self._session = self._session, None
         assert session is not None
+        if self._patience is not None and self._timer is not None:
+            self._timer.cancel()
+            self._patience.end(asyncio.get_running_loop().time())
         if isinstance(error, asyncio.CancelledError):
             session.terminate()  # a silent line would answer neither what is asked nor that it is not wanted any more
         if error is not None or not self._pool.bring_back(session):
             await self._pool.release(session)
+        if self._is_late and isinstance(error, _LOST):
+            raise NoAnswer from error
 
     def __await__(self) -> Generator[Any, None, Lent]:
         return self._pool.borrow(self._timeout_s).__await__()
 
 
-def _is_open(session: Lent) -> bool:
-    """Whether a kept session still lives; asyncpg lets go of one that it saw end."""
+def _least(timeout_s: float | None, left_s: float) -> float:
+    return left_s if timeout_s is None else min(timeout_s, left_s)
+
+
+def is_open(session: Lent | asyncpg.Connection[asyncpg.Record]) -> bool:
+    """Whether a session that was kept still lives; asyncpg lets go of one that it saw end."""
     try:
         return not session.is_closed()
     except asyncpg.InterfaceError:

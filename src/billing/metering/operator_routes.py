@@ -10,6 +10,7 @@ from litestar import get, post
 
 from billing import accounts
 from billing.core import ids
+from billing.kit import patience
 from billing.kit.auth import Operator
 from billing.kit.db import Database
 from billing.kit.web import DESCRIBED, Answer, Batch, Command, Described, RawBody, RawQuery, meta
@@ -107,7 +108,8 @@ async def replay_quarantine(metering_operator: Operator, body: RawBody, command:
         left = await store.count_quarantined(tx.connection, account_id=account_id)
         return ReplayOut(accepted=accepted, quarantined=left)
 
-    return await command.run(work, status=200)
+    with patience.within(None):  # it takes in all that waits
+        return await command.run(work, status=200)
 
 
 @post(

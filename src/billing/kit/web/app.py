@@ -16,11 +16,12 @@ from litestar.handlers import HTTPRouteHandler
 from prometheus_client import Counter
 
 from billing.core.errors import Unavailable
+from billing.kit import patience
 from billing.kit.auth import Authenticator, CallerReader, Headers, OperatorReader, read_networks
 from billing.kit.db import Database
 from billing.kit.held_keys import HeldKeys
-from billing.kit.web.cors import cors_headers
 from billing.kit.web.answers import Answer
+from billing.kit.web.cors import cors_headers
 from billing.kit.web.endpoints import (
     BASES,
     GUARD,
@@ -64,13 +65,14 @@ _log = structlog.get_logger("billing.web")
 class HttpApp(Litestar):
     """Endpoints behind Litestar's router, with a request id and safe headers on every answer, those of unknown paths too.
 
-    As many calls as `calls_max` are under way at once; others are turned away.
+    As many calls as `calls_max` are under way at once; others are turned away. A call waits for `wait_s` for its database.
 
     The router's own way to a handler and back (dependencies, parameters, a Response) is not gone: endpoints read the request
     themselves, and it would cost a tenth of a read (docs/performance.md).
     """
 
     calls_max: int | None = None
+    wait_s: float | None = None
     _under_way = 0
     _told_at_s = -_TOLD_EVERY_S
 
@@ -98,7 +100,8 @@ class HttpApp(Litestar):
             return
         bound = structlog.contextvars.bind_contextvars(request_id=request_id)
         try:
-            answer = await self._answer(scope, receive, request_id)
+            with patience.within(self.wait_s):
+                answer = await self._answer(scope, receive, request_id)
             await answer(scope, receive, _with_headers(send, scope, state, origins))
         finally:
             structlog.contextvars.reset_contextvars(**bound)
@@ -145,13 +148,14 @@ def build_app(
     rate_limits: RateLimits | None = None,
     cors_origins: Collection[str] = (),
     calls_max: int | None = None,
+    wait_s: float | None = None,
 ) -> Litestar:
     """The application, to be made inside the event loop that serves it.
 
     Public handlers are served below /v1, operator handlers below /operator/v1, plain ones (no key) at the root.
     `values` are given to handlers by parameter name. Without `rate_limits` nobody is limited; pages of `cors_origins` may
-    call from browsers. Of calls beyond `calls_max` at once all but `/livez` are turned away. Raises TypeError for a
-    handler without a guard, or that asks for what nobody gives.
+    call from browsers. Of calls beyond `calls_max` at once all but `/livez` are turned away; one that waited for the
+    database for `wait_s` in all hears 503. Raises TypeError for a handler without a guard, or that asks for what nobody gives.
     """
     if rate_limits is not None:
         read_caller = rate_limits.attempts.watching(read_caller)
@@ -176,7 +180,7 @@ def build_app(
         debug=False,
         state=State({CORS_ORIGINS: frozenset(cors_origins)}),
     )
-    app.calls_max = calls_max
+    app.calls_max, app.wait_s = calls_max, wait_s
     return app
 
 

@@ -21,7 +21,7 @@ from billing.core.errors import (
     Unavailable,
 )
 from billing.kit.gathering import GatheredTimeout
-from billing.kit.sessions import NoSession
+from billing.kit.sessions import NoAnswer, NoSession
 from billing.kit.web.answers import Answer
 
 _log = structlog.get_logger("billing.web")
@@ -83,6 +83,7 @@ _OUT_OF_REACH = (
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.InternalClientError,  # what the driver says when the server dies under a statement
     NoSession,
+    NoAnswer,
     GatheredTimeout,
 )
 

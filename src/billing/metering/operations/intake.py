@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from billing.kit.db import ACQUIRE_TIMEOUT_S
 from billing.kit.gathering import Gathered
 from billing.metering import operations
 from billing.metering.model import IngestResult, UsageEvent
@@ -32,7 +31,7 @@ class Intake:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._gathered = Gathered(self._store, limit_s=ACQUIRE_TIMEOUT_S, lanes=_LANES)
+        self._gathered = Gathered(self._store, limit_s=database.wait_s, lanes=_LANES)
 
     async def take(self, events: Sequence[UsageEvent]) -> list[IngestResult]:
         """Store and count a call's events; one result each, in order.
