@@ -25,8 +25,33 @@ T_NOTE_REFUNDS = "tests/store/test_credit_note_refunds.py"
 T_CREDITS = "tests/http/test_credits.py"
 T_TEMPLATES = "tests/unit/test_ledger_templates.py"
 T_TOLD = "tests/http/test_told.py"
+T_TOGETHER = "tests/http/test_topups_together.py"
 
 PAID_IN = [
+    (
+        TOP_UPS,
+        "mine = [turn for turn in turns if turn.account_id in free]",
+        "mine = list(turns)",
+        f"{T_TOGETHER}::TestCallsAtOnce::test_do_not_wait_for_an_account_whose_books_are_held",
+    ),
+    (
+        TOP_UPS,
+        "        await idempotency.insert_intents(tx.connection, kept, now=tx.now)\n",
+        "",
+        f"{T_TOGETHER}::TestKeys",
+    ),
+    (
+        TOP_UPS,
+        "beside=[one.transfer for one in started.values()]",
+        "beside=()",
+        f"{T_TOGETHER}::TestCallsAtOnce::test_share_transactions_and_are_answered_each_for_itself",
+    ),
+    (
+        WALLETS,
+        "            own_minor[owed] += paid_minor\n",
+        "",
+        f"{T_TOGETHER}::TestCallsAtOnce::test_pay_what_is_owed_once",
+    ),
     (
         TOP_UPS,
         "    rules.require_in_range(wanted.amount_minor, currency=wanted.currency, allowed=allowed)\n",
@@ -59,14 +84,14 @@ PAID_IN = [
     ),
     (
         INTO,
-        "        await wallets.post_arrivals(tx, arrivals)\n",
-        "        await ledger.post_all(tx.connection, [one for one, _ in arrivals], recorded_at=tx.now)\n",
+        "    await wallets.post_arrivals(tx, arrivals, beside=beside)\n",
+        "    await ledger.post_all(tx.connection, [*beside, *(one for one, _ in arrivals)], recorded_at=tx.now)\n",
         f"{T_OWED}::TestOwed",
     ),
     (
         INTO,
-        "        await wallets.post_arrivals(tx, arrivals)\n        await telling.tell_payments(tx, arrived)\n",
-        "        await wallets.post_arrivals(tx, arrivals)\n",
+        "        await telling.tell_payments(tx, arrived)\n",
+        "        pass\n",
         f"{T_TOLD}::TestPayment",
     ),
     (

@@ -284,15 +284,17 @@ async def require_available(
         )
 
 
-async def post_arrivals(tx: Tx, arrivals: Sequence[tuple[ledger.Transfer, UUID]]) -> None:
+async def post_arrivals(
+    tx: Tx, arrivals: Sequence[tuple[ledger.Transfer, UUID]], *, beside: Sequence[ledger.Transfer] = ()
+) -> None:
     """Post transfers that bring cash, each with what brought it, and in the same posting what they pay of what their accounts
-    owe: as much as they can, in their order.
+    owe: as much as they can, in their order. Transfers that bring none may be posted `beside` them, before.
 
     The accounts' heads must be locked.
     """
     account_ids = {arrival.account_id for arrival, _ in arrivals}
-    balances_minor = await ledger.list_balances_of(tx.connection, account_ids=list(account_ids))
-    transfers: list[ledger.Transfer] = []
+    balances_minor = await ledger.list_balances_of(tx.connection, account_ids=list(account_ids)) if arrivals else {}
+    transfers = [*beside]
     for arrival, reference in arrivals:
         own_minor = balances_minor[arrival.account_id]
         owed = (arrival.currency, ledger.OWED)

@@ -163,13 +163,18 @@ async def settle(tx: Tx, *, account_id: UUID, payment_id: UUID) -> Payment:
     return (await settle_held(tx, [(account_id, payment_id)]))[account_id, payment_id]
 
 
-async def settle_held(tx: Tx, wanted: Sequence[tuple[UUID, UUID]]) -> dict[tuple[UUID, UUID], Payment]:
-    """The same for several payments, given as (account, payment), whose accounts' heads are locked."""
-    settled = await store.mark_completed(tx.connection, wanted=wanted, now=tx.now)
+async def settle_held(
+    tx: Tx, wanted: Sequence[tuple[UUID, UUID]], *, beside: Sequence[ledger.Transfer] = ()
+) -> dict[tuple[UUID, UUID], Payment]:
+    """The same for several payments, given as (account, payment), whose accounts' heads are locked.
+
+    Other transfers may be posted `beside` what arrives, before it.
+    """
+    settled = await store.mark_completed(tx.connection, wanted=wanted, now=tx.now) if wanted else {}
     arrived = [settled[payment_id] for _, payment_id in wanted if payment_id in settled]
+    arrivals = [(_arrival(payment, at=tx.now), payment.payment_id) for payment in arrived]
+    await wallets.post_arrivals(tx, arrivals, beside=beside)
     if arrived:
-        arrivals = [(_arrival(payment, at=tx.now), payment.payment_id) for payment in arrived]
-        await wallets.post_arrivals(tx, arrivals)
         await telling.tell_payments(tx, arrived)
     for account_id, payment_id in wanted:
         if payment_id not in settled:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
 from billing import ledger, rating, wallets
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from billing.kit.db import Database, Tx
     from billing.kit.idempotency import Attempt
 
-_LANES = 2  # while one waits for the disk, the other goes on
-
 
 @dataclass(frozen=True, slots=True)
 class Started:
@@ -35,6 +33,18 @@ class Started:
     payment: Payment
     request: ChargeRequest
 
+    @property
+    def transfer(self) -> ledger.Transfer:
+        """What puts its money on the wallet's pending side."""
+        return ledger.topup_started(
+            account_id=self.payment.account_id,
+            payment_id=self.payment.payment_id,
+            gateway_name=self.payment.gateway,
+            currency=self.payment.currency,
+            amount_minor=self.payment.amount_minor,
+            at=self.payment.created_at,
+        )
+
 
 async def start_topup(tx: Tx, *, gateway: Gateway, wanted: TopUp, allowed: AmountRange) -> Payment:
     """The intent of a top-up: the money stands on the wallet's pending side.
@@ -42,14 +52,15 @@ async def start_topup(tx: Tx, *, gateway: Gateway, wanted: TopUp, allowed: Amoun
     Raises AmountOutOfRange, NotFound for a payment method that the account does not have.
     """
     rules.require_in_range(wanted.amount_minor, currency=wanted.currency, allowed=allowed)
-    started = (await start_topups(tx, gateway=gateway, wanted=[wanted]))[0]
+    started = (await _begin_all(tx, gateway, [wanted]))[0]
     if started is None:
         raise NotFound
+    await ledger.post(tx.connection, started.transfer, recorded_at=tx.now)
     return started.payment
 
 
-async def start_topups(tx: Tx, *, gateway: Gateway, wanted: Sequence[TopUp]) -> list[Started | None]:
-    """The same of several top-ups, whose amounts are in range; None for one whose account does not have its payment method."""
+async def _begin_all(tx: Tx, gateway: Gateway, wanted: Sequence[TopUp]) -> list[Started | None]:
+    """Store payments, whose transfers are yet to be posted; None for one whose account does not have its payment method."""
     methods = await store.find_all_methods(
         tx.connection, wanted=[(one.account_id, one.payment_method_id) for one in wanted]
     )
@@ -57,11 +68,9 @@ async def start_topups(tx: Tx, *, gateway: Gateway, wanted: Sequence[TopUp]) -> 
     for one in wanted:
         method = methods.get((one.account_id, one.payment_method_id))
         started.append(None if method is None else _begin(tx, gateway, one, method))
+    due_at = rules.next_check_at(tx.now, checks=0, settles_after_s=gateway.settles_after_s)
     payments = [one.payment for one in started if one is not None]
-    if payments:
-        due_at = rules.next_check_at(tx.now, checks=0, settles_after_s=gateway.settles_after_s)
-        await store.insert_payments(tx.connection, payments, next_check_at=due_at)
-        await ledger.post_all(tx.connection, [_transfer(payment) for payment in payments], recorded_at=tx.now)
+    await store.insert_payments(tx.connection, payments, next_check_at=due_at)
     return started
 
 
@@ -79,27 +88,27 @@ def _begin(tx: Tx, gateway: Gateway, wanted: TopUp, method: PaymentMethod) -> St
     return Started(payment, ChargeRequest.of(payment, instrument_reference=method.gateway_reference))
 
 
-def _transfer(payment: Payment) -> ledger.Transfer:
-    return ledger.topup_started(
-        account_id=payment.account_id,
-        payment_id=payment.payment_id,
-        gateway_name=payment.gateway,
-        currency=payment.currency,
-        amount_minor=payment.amount_minor,
-        at=payment.created_at,
-    )
-
-
 class _NothingDone(Exception):
     """A shared transaction was rolled back: each of its callers may be served alone."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Call:
-    """A call's top-up, and under which key its intent is kept; no two calls are the same."""
+class _Intent:
+    """What a call wants, and under which key its intent is kept; no two calls are the same."""
 
     wanted: TopUp
     attempt: Attempt | None
+
+    @property
+    def account_id(self) -> UUID:
+        return self.wanted.account_id
+
+
+class _Arrived(NamedTuple):
+    """A payment whose money has arrived."""
+
+    account_id: UUID
+    payment_id: UUID
 
 
 class TopUps:
@@ -109,9 +118,8 @@ class TopUps:
         self._database = database
         self._gateway = gateway
         self._reserve = reserve
-        self._starts = Gathered(self._start_all, limit_s=ACQUIRE_TIMEOUT_S, lanes=_LANES)
-        self._outcomes = Gathered(self._settle_all, limit_s=ACQUIRE_TIMEOUT_S, lanes=_LANES)
-        self._readings = Gathered(self._read_all, limit_s=ACQUIRE_TIMEOUT_S, lanes=_LANES)
+        self._turns = Gathered(self._take_turns, limit_s=ACQUIRE_TIMEOUT_S)
+        self._readings = Gathered(self._read_all, limit_s=ACQUIRE_TIMEOUT_S)
 
     async def start(self, wanted: TopUp, *, attempt: Attempt | None) -> Started | None:
         """Keep the intent of a top-up, its amount in range, under its key; None when nothing was done and it has to be done
@@ -120,7 +128,9 @@ class TopUps:
         Raises GatheredTimeout when what was done is not known.
         """
         with suppress(_NothingDone):
-            return await self._starts.get(_Call(wanted, attempt))
+            started = await self._turns.get(_Intent(wanted, attempt))
+            assert not isinstance(started, Payment)
+            return started
         return None
 
     async def charge(self, *, account_id: UUID, payment_id: UUID, started: Started | None) -> Payment:
@@ -130,7 +140,8 @@ class TopUps:
         answer = await charging.ask(self._gateway, started.request)
         if answer is not None and answer.status == "succeeded" and rules.is_answer_to(answer, started.payment):
             with suppress(Exception):  # it may have been another's, and settling again is harmless
-                if settled := await self._outcomes.get((account_id, payment_id)):
+                settled = await self._turns.get(_Arrived(account_id, payment_id))
+                if isinstance(settled, Payment):
                     return settled
         return await charging.take_whatever(self._database, started.payment, answer)
 
@@ -149,30 +160,32 @@ class TopUps:
                 reserve=self._reserve,
             )
 
-    async def _start_all(self, calls: Sequence[_Call]) -> dict[_Call, Started]:
+    async def _take_turns(self, turns: Sequence[_Intent | _Arrived]) -> dict[_Intent | _Arrived, Started | Payment]:
+        """One transaction for the intents of some and the outcomes of others, but for accounts whose books are held."""
         async with self._database.transaction() as tx:
             try:
-                return await self._start_free(tx, calls)
+                accounts = [turn.account_id for turn in turns]
+                free = await ledger.lock_free_heads(tx.connection, account_ids=accounts)
+                mine = [turn for turn in turns if turn.account_id in free]
+                started = await self._begin_kept(tx, [turn for turn in mine if isinstance(turn, _Intent)])
+                arrived = [turn for turn in mine if isinstance(turn, _Arrived)]
+                settled = await charging.settle_held(tx, arrived, beside=[one.transfer for one in started.values()])
             except Exception as error:
                 raise _NothingDone from error
+        return {**started, **{turn: settled[turn] for turn in arrived}}
 
-    async def _start_free(self, tx: Tx, calls: Sequence[_Call]) -> dict[_Call, Started]:
-        free = await ledger.lock_free_heads(tx.connection, account_ids=[call.wanted.account_id for call in calls])
-        calls = [call for call in calls if call.wanted.account_id in free]
-        found = await start_topups(tx, gateway=self._gateway, wanted=[call.wanted for call in calls])
-        started = {call: one for call, one in zip(calls, found, strict=True) if one is not None}
-        intents = [
-            (call.attempt, {"payment_id": str(one.payment.payment_id)})
-            for call, one in started.items()
-            if call.attempt is not None
+    async def _begin_kept(self, tx: Tx, intents: Sequence[_Intent]) -> dict[_Intent, Started]:
+        if not intents:
+            return {}
+        found = await _begin_all(tx, self._gateway, [intent.wanted for intent in intents])
+        started = {intent: one for intent, one in zip(intents, found, strict=True) if one is not None}
+        kept = [
+            (intent.attempt, {"payment_id": str(one.payment.payment_id)})
+            for intent, one in started.items()
+            if intent.attempt is not None
         ]
-        await idempotency.insert_intents(tx.connection, intents, now=tx.now)
+        await idempotency.insert_intents(tx.connection, kept, now=tx.now)
         return started
-
-    async def _settle_all(self, wanted: Sequence[tuple[UUID, UUID]]) -> dict[tuple[UUID, UUID], Payment]:
-        async with self._database.transaction() as tx:
-            free = await ledger.lock_free_heads(tx.connection, account_ids=[account_id for account_id, _ in wanted])
-            return await charging.settle_held(tx, [one for one in wanted if one[0] in free])
 
     async def _read_all(self, wanted: Sequence[tuple[UUID, str]]) -> dict[tuple[UUID, str], list[wallets.Wallet]]:
         async with self._database.snapshot() as tx:
