@@ -13,7 +13,8 @@ from uuid import UUID
 
 import pytest_asyncio
 
-from billing import ledger, metering, rating
+from billing import catalog, ledger, metering, rating
+from billing.catalog import Meter
 from billing.core.period import Period
 from billing.invoices.operations import collecting, ending
 from tests.support.cloud import FEBRUARY, JANUARY, Cloud, at, find_broken, open_cloud, price
@@ -65,6 +66,36 @@ class TestLateUsage:
             ("INV-2024-002", "correction", JANUARY, "m", 300),
         ]
         assert (await cloud.fetch("SELECT * FROM invoices ORDER BY period LIMIT 1")) == issued
+
+    async def test_of_a_gauge_corrects_each_month_over_which_its_level_holds(self, cloud: Cloud) -> None:
+        async with cloud.database.transaction() as tx:
+            meter = Meter(meter="level", service="storage", name="Level", unit="GB", aggregation="time_weighted")
+            await catalog.define_meter(tx, meter=meter)
+        await cloud.publish(LEVEL)
+        account_id = await cloud.open_account()
+        await cloud.report(account_id)
+        await cloud.use(account_id, 10, meter="level", occurred_at=at("01-05"))
+        await cloud.close(JANUARY)
+        cloud.clock.now = at("03-02 10:00")
+        await cloud.close(FEBRUARY)
+        await cloud.use(account_id, 30, meter="level", occurred_at=at("03-01"))
+        await cloud.use(account_id, 20, meter="level", occurred_at=at("01-20"))
+        late = str(cloud.events)
+        cloud.clock.now = at("04-02 10:00")
+        await cloud.close(MARCH)
+        assert await cloud.broken() == []
+        async with cloud.database.transaction() as tx:
+            await metering.void(tx, account_id=account_id, source="test", event_id=late)
+        cloud.clock.now = at("05-02 10:00")
+        await cloud.close(MARCH.next())
+        corrections = [line[2:] for line in await lines(cloud, account_id) if line[1] == "correction"]
+        assert corrections == [
+            (JANUARY, "level", 39),  # 10 more for 12 of 31 days
+            (FEBRUARY, "level", 100),
+            (JANUARY, "level", -39),
+            (FEBRUARY, "level", -100),
+        ]
+        assert await cloud.broken() == []
 
     async def test_keeps_the_price_that_is_pinned(self, cloud: Cloud) -> None:
         await cloud.publish(price(meter="m", unit_price="1"))

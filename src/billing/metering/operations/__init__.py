@@ -118,7 +118,8 @@ async def settle_shortened(tx: Tx) -> bool:
     account_id, resource_id = claimed
     key: ResourceKey = {"account_id": account_id, "resource_id": resource_id}
     is_more, months = await event_store.set_aside(tx.connection, **key, since=None, most=SETTLED_AT_ONCE)
-    await periods.touch(tx.connection, account_id=account_id, periods=months, now=tx.now)
+    if months:  # and those after them, over which a gauge's level holds
+        await periods.touch_periods_from(tx.connection, account_id=account_id, since=min(months).start, now=tx.now)
     if not is_more:
         await resources.settle_shortened(tx.connection, **key, now=tx.now)
     return True

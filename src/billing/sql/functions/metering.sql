@@ -13,6 +13,28 @@ AS $$
     SELECT touch_accounts(p_account_ids);
 $$;
 
+-- The months that readings of gauges on some days (parallel arrays; other meters are left out) count in: that of the day, and each over
+-- which the day's last level holds, up to that of the next reading, the resource's end or the running one.
+CREATE OR REPLACE FUNCTION months_of_levels(
+    p_account_ids uuid[], p_resource_ids text[], p_meters text[], p_days date[], p_now timestamptz
+) RETURNS TABLE (account_id uuid, period date)
+LANGUAGE sql STABLE
+AS $$
+    SELECT DISTINCT asked.account_id, month::date
+    FROM unnest(p_account_ids, p_resource_ids, p_meters, p_days) AS asked (account_id, resource_id, meter, day)
+    JOIN gauges ON gauges.account_id = asked.account_id AND gauges.resource_id = asked.resource_id AND gauges.meter = asked.meter
+    JOIN resources ON resources.account_id = asked.account_id AND resources.resource_id = asked.resource_id
+    CROSS JOIN LATERAL generate_series(
+        date_trunc('month', asked.day::timestamp),
+        least(p_now AT TIME ZONE 'UTC', resources.deleted_at AT TIME ZONE 'UTC', (
+            SELECT min(day_rows.day)::timestamp FROM day_rows
+            WHERE day_rows.account_id = asked.account_id AND day_rows.resource_id = asked.resource_id
+                AND day_rows.meter = asked.meter AND day_rows.is_gauge AND day_rows.day > asked.day
+        )),
+        interval '1 month'
+    ) AS month
+$$;
+
 -- The seconds between two instants in which a resource was not being deleted; 0 when they do not rise.
 CREATE OR REPLACE FUNCTION metered_seconds(
     p_account_id uuid, p_resource_id text, p_since timestamptz, p_until timestamptz
@@ -194,10 +216,20 @@ BEGIN
         array_agg(account_id) FILTER (WHERE is_gauge) AS gauge_account_ids,
         array_agg(resource_id) FILTER (WHERE is_gauge) AS gauge_resource_ids,
         array_agg(meter) FILTER (WHERE is_gauge) AS gauge_meters,
-        array_agg(day) FILTER (WHERE is_gauge) AS gauge_days
+        array_agg(day) FILTER (WHERE is_gauge) AS gauge_days,
+        bool_or(is_gauge AND day < date_trunc('month', p_now AT TIME ZONE 'UTC')) AS has_late_gauges
     INTO v_taken
     FROM counted;
 
+    IF v_taken.has_late_gauges THEN
+        SELECT array_agg(account_id), array_agg(period) INTO v_taken.account_ids, v_taken.periods
+        FROM (
+            SELECT * FROM unnest(v_taken.account_ids, v_taken.periods) AS own (account_id, period)
+            UNION
+            SELECT * FROM months_of_levels(
+                v_taken.gauge_account_ids, v_taken.gauge_resource_ids, v_taken.gauge_meters, v_taken.gauge_days, p_now)
+        ) AS touched;
+    END IF;
     IF v_taken.positions IS NOT NULL THEN
         PERFORM touch_periods(v_taken.account_ids, v_taken.periods, p_now);
     END IF;
@@ -320,7 +352,13 @@ BEGIN
     ELSE
         PERFORM recount_days(ARRAY[p_account_id], ARRAY[v_event.resource_id], ARRAY[v_event.meter], ARRAY[v_day]);
     END IF;
-    PERFORM touch_periods(ARRAY[p_account_id], ARRAY[date_trunc('month', v_day)::date], p_now);
+    PERFORM touch_periods(array_agg(p_account_id), array_agg(period), p_now)
+    FROM (
+        SELECT date_trunc('month', v_day)::date AS period
+        UNION
+        SELECT period FROM months_of_levels(
+            ARRAY[p_account_id], ARRAY[v_event.resource_id], ARRAY[v_event.meter], ARRAY[v_day], p_now)
+    ) AS touched;
     RETURN 'voided';
 END
 $$;
