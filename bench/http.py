@@ -1,4 +1,4 @@
-"""G1, G5, G6, G7, G8: ours over HTTP, as a process of its own, beside a bare application, pgbench and COPY."""
+"""G1, G5, G6, G7, G8: ours over HTTP, as a process of its own, beside a bare application, pgbench and COPY; G4 in this one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from bench import driving, serving
 from bench.measuring import Rate, Row, compare, row_of
 from bench.serving import Estate, Process
 from bench.world import PROGRAMS, World, open_world
+from billing import payments, wallets
 from billing.core import ids
+from billing.kit.db import open_pool
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 ACCOUNTS = 64
 CONNECTIONS = 32
 READS = 3_000
-TOP_UPS = 400
+TOP_UPS = 1_000
 EVENTS = 1_000
 BATCHES = 20
 BATCH = 1_000
@@ -40,6 +42,7 @@ async def rows() -> list[Row]:
         sides = (world, ours, bare, estates)
         return [
             await _reads(*sides),
+            await _on_one_wallet(world, estates),
             await _top_ups(world, ours, estates),
             await _single_events(*sides),
             await _batches(world, ours, estates),
@@ -77,6 +80,41 @@ async def _reads(world: World, ours: Process, bare: Process, estates: Sequence[E
         yardstick_p99_ms=round(plain_p99_ms, 2),
         open_loop_per_s=round(per_s),
     )
+
+
+async def _on_one_wallet(world: World, estates: Sequence[Estate]) -> Row:
+    """What comes to a wallet in numbers: top-ups of callers at once, two posts each. The yardstick is our own rate over all."""
+    async with await open_pool(world.dsn, size=4) as outside:
+        top_ups = payments.TopUps(
+            world.database, gateway=payments.SandboxGateway(outside), reserve=wallets.reserve_for_usage
+        )
+
+        async def caller(chosen: Sequence[Estate], number: int) -> None:
+            for index in range(number, TOP_UPS, CONNECTIONS):
+                estate = chosen[index % len(chosen)]
+                started = await top_ups.start(_wanted(estate), attempt=None)
+                if started is None:
+                    raise RuntimeError("a top-up was left out")
+                payment = started.payment
+                ended = await top_ups.charge(
+                    account_id=payment.account_id, payment_id=payment.payment_id, started=started
+                )
+                if ended.status != "completed":
+                    raise RuntimeError(f"a top-up is {ended.status}")
+
+        async def post(chosen: Sequence[Estate]) -> int:
+            await asyncio.gather(*(caller(chosen, number) for number in range(CONNECTIONS)))
+            return 2 * TOP_UPS
+
+        found = await compare(lambda: post(estates[:1]), lambda: post(estates), postmaster=world.postmaster)
+    return row_of(found, id="G4", operation="posts on one hot wallet", unit="posts", bounds=(0.7, 0.95, 1))
+
+
+def _wanted(estate: Estate) -> payments.TopUp:
+    account_id, method_id = ids.decode("acc", estate.account), ids.decode("pm", estate.method)
+    if account_id is None or method_id is None:
+        raise RuntimeError("an estate without ids")
+    return payments.TopUp(account_id=account_id, payment_method_id=method_id, currency="USD", amount_minor=500)
 
 
 async def _top_ups(world: World, ours: Process, estates: Sequence[Estate]) -> Row:

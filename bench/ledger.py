@@ -1,4 +1,4 @@
-"""G2, G3, G4: postings against a plain two-account transfer function."""
+"""G2, G3, G4-alone: postings against a plain two-account transfer function."""
 
 from __future__ import annotations
 
@@ -103,4 +103,6 @@ async def _on_one_wallet(world: World, accounts: list[UUID]) -> Row:
         return POSTS
 
     found = await compare(lambda: post(accounts[:1]), lambda: post(accounts), postmaster=world.postmaster)
-    return row_of(found, id="G4", operation="posts on one hot wallet, 8 clients", unit="posts", bounds=(0.7, 0.95, 1))
+    return row_of(
+        found, id="G4-alone", operation="posts on one hot wallet, a commit each", unit="posts", bounds=(0.7, 0.95, 1)
+    )

@@ -350,7 +350,7 @@ MUTATIONS = [
         (LEDGER, "(p_source, -p_amount), (p_destination", "(p_source, 0), (p_destination", books),
         (LEDGER, "SET last_number = last_number + 1,", "SET last_number = last_number + 2,", books),
         (LEDGER, "sha256(chain_hash || convert_to", "sha256(convert_to", books),
-        (LEDGER, "AND transfers.ordinal = incoming.ordinal\n        )", "AND false)", books),
+        (LEDGER, "AND transfers.ordinal = incoming.ordinal\n", "AND false\n", books),
         (LEDGER, "DISTINCT ON (account_id, template, reference, ordinal) *", "*", books),
         (LEDGER, "(PARTITION BY incoming.account_id ORDER BY position)", "(ORDER BY position)", books),
         (LEDGER, "IF v_new < cardinality(p_account_ids) THEN", "IF false THEN", books),

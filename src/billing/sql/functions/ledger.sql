@@ -112,22 +112,31 @@ BEGIN
         )
         ORDER BY account_id, template, reference, ordinal, position
     ), fresh AS (
+        -- A look-up each, by OFFSET 0, however small the tables were when the plan was made; rows are held, so that their place
+        -- stays theirs.
         SELECT incoming.*,
-            heads.chain_hash AS chain_before,
-            heads.last_number + row_number() OVER (PARTITION BY incoming.account_id ORDER BY position) AS number
+            head_row,
+            chain_hash AS chain_before,
+            last_number + row_number() OVER (PARTITION BY incoming.account_id ORDER BY position) AS number
         FROM incoming
-        JOIN heads ON heads.account_id = incoming.account_id
-        WHERE NOT EXISTS (
-            SELECT FROM transfers
+        CROSS JOIN LATERAL (
+            SELECT ctid AS head_row, last_number, chain_hash FROM heads
+            WHERE heads.account_id = incoming.account_id
+            OFFSET 0
+        ) AS head
+        LEFT JOIN LATERAL (
+            SELECT true AS is_there FROM transfers
             WHERE transfers.account_id = incoming.account_id AND transfers.template = incoming.template
                 AND transfers.reference = incoming.reference AND transfers.ordinal = incoming.ordinal
-        )
+            OFFSET 0
+        ) AS earlier ON true
+        WHERE is_there IS NULL
     ), chained AS (
-        SELECT account_id, max(number) AS last_number, sha256(chain_before || convert_to(string_agg(
+        SELECT account_id, head_row, max(number) AS last_number, sha256(chain_before || convert_to(string_agg(
             transfer_text(number, currency, source, destination, amount_minor, template, reference, ordinal, effective_at, p_recorded_at),
             E'\n' ORDER BY number), 'UTF8')) AS chain_hash
         FROM fresh
-        GROUP BY account_id, chain_before
+        GROUP BY account_id, head_row, chain_before
     ), inserted AS (
         INSERT INTO transfers (
             account_id, number, currency, source, destination, amount_minor,
@@ -141,30 +150,33 @@ BEGIN
     ), advanced AS (
         UPDATE heads SET last_number = chained.last_number, chain_hash = chained.chain_hash
         FROM chained
-        WHERE heads.account_id = chained.account_id
+        WHERE heads.ctid = chained.head_row AND heads.account_id = chained.account_id
     ), changes AS (
-        SELECT account_id, currency, ledger_account, sum(change_minor)::bigint AS change_minor
+        SELECT summed.*, balance_row
         FROM (
-            SELECT account_id, currency, source AS ledger_account, -amount_minor AS change_minor FROM fresh
-            UNION ALL
-            SELECT account_id, currency, destination, amount_minor FROM fresh
-        ) AS moves
-        GROUP BY account_id, currency, ledger_account
+            SELECT account_id, currency, ledger_account, sum(change_minor)::bigint AS change_minor
+            FROM (
+                SELECT account_id, currency, source AS ledger_account, -amount_minor AS change_minor FROM fresh
+                UNION ALL
+                SELECT account_id, currency, destination, amount_minor FROM fresh
+            ) AS moves
+            GROUP BY account_id, currency, ledger_account
+        ) AS summed
+        LEFT JOIN LATERAL (
+            SELECT ctid AS balance_row FROM balances
+            WHERE balances.account_id = summed.account_id AND balances.currency = summed.currency
+                AND balances.ledger_account = summed.ledger_account
+            OFFSET 0
+        ) AS there ON true
     ), updated AS (
         -- Not an upsert: a CHECK would look at the change itself before the conflict is found.
         UPDATE balances SET balance_minor = balances.balance_minor + changes.change_minor
         FROM changes
-        WHERE balances.account_id = changes.account_id AND balances.currency = changes.currency
-            AND balances.ledger_account = changes.ledger_account
-        RETURNING balances.account_id, balances.currency, balances.ledger_account
+        WHERE balances.ctid = changes.balance_row AND balances.account_id = changes.account_id
     ), opened AS (
         INSERT INTO balances (account_id, currency, ledger_account, balance_minor)
         SELECT account_id, currency, ledger_account, change_minor FROM changes
-        WHERE NOT EXISTS (
-            SELECT FROM balances
-            WHERE balances.account_id = changes.account_id AND balances.currency = changes.currency
-                AND balances.ledger_account = changes.ledger_account
-        )
+        WHERE balance_row IS NULL
     )
     SELECT count(*) INTO v_new FROM fresh;
 
