@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 
 from billing import catalog, ledger, payments
+from billing.analytics.operations import keeping
 from billing.app import check
 from billing.invoices.operations import collecting
 from billing.kit import audit, outbox
@@ -229,6 +230,14 @@ DAMAGES: list[tuple[str, dict[str, int]]] = [
         {"webhook messages are sent within a day of when they are due": 1},
     ),
     (
+        "UPDATE kept_places SET amount_minor = amount_minor + 1 WHERE period = '2024-01-01' AND service = 'compute'",
+        {"kept sums are what their months cost": 1},
+    ),
+    (
+        "UPDATE kept_days SET shares[3] = shares[3] + 1 WHERE period = '2024-01-01' AND service = 'compute'",
+        {"kept sums are what their months cost": 1},
+    ),
+    (
         """
         INSERT INTO jobs (job, every_s, registered_at, started_at, succeeded_at)
         VALUES ('good', 10, now(), now(), now()), ('bad', 10, now() - interval '6 minutes', NULL, NULL)
@@ -283,6 +292,7 @@ async def furnish(cloud: Cloud) -> None:
     await cloud.grant(account_id, 400, granted_at=at("03-01"))
     await collecting.collect_arrived(cloud.database)
     await outbox.relay(cloud.database, readers=())
+    await keeping.keep_closed(cloud.database, at_least=0, settled_after=timedelta(0))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

@@ -313,6 +313,8 @@ class TestRights:
             "invoice_taxes",
             "invoices",
             "issuer_logos",
+            "kept_days",
+            "kept_places",
             "notifications",
             "promotional_credits",
             "receipts",
@@ -330,6 +332,7 @@ class TestRights:
             "gateway_notices",  # pruned after 30 days
             "idempotency_keys",  # pruned after 7 days
             "jobs",  # that the program has no more
+            "kept_months",  # made anew when what they were made from has changed; their sums go with them
             "webhook_attempts",  # pruned with their messages
             "webhook_messages",  # pruned 90 days after their end
             "watched_accounts",  # once nothing of theirs is asked for

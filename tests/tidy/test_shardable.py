@@ -23,6 +23,7 @@ REFERENCE = {
     "runs": "executions of a close: local",
     "run_accounts": "their work list: local",
     "run_chunks": "pieces of it, claimed across accounts: local",
+    "kept_runs": "how far a job has looked through them: local",
     "secret_keys": "one row: the fingerprint of the installation's key",
     "jobs": "how each job stands: a few rows, one each",
     "check_marks": "how far the checks have come: a few rows",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from litestar import get
 
-from billing import invoices, ledger, metering, notifications, payments, wallets, webhooks
+from billing import analytics, invoices, ledger, metering, notifications, payments, wallets, webhooks
 from billing.app.runtime import installation
 from billing.app.tables import print_table, progress
 from billing.kit import audit, checks, jobs, outbox, patience
@@ -39,6 +39,7 @@ GROUPS: Mapping[str, Callable[[Connection, Scope], Awaitable[list[Check]]]] = {
     "wallets": wallets.run_checks,
     "payments": payments.run_checks,
     "invoices": invoices.run_checks,
+    "analytics": analytics.run_checks,
     "outbox": _check_outbox,
     "notifications": notifications.run_checks,
     "webhooks": webhooks.run_checks,

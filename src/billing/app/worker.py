@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from billing import metering, notifications, payments, projects, webhooks
+from billing import analytics, metering, notifications, payments, projects, webhooks
 from billing.alerts import jobs as alerts_jobs
 from billing.app import stopping
 from billing.app.runtime import installation
@@ -46,6 +46,7 @@ def jobs_of(installed: Installation) -> list[Job]:
         *webhooks.make_jobs(settings=installed.webhook_settings),
         alerts_jobs.make_job(reserve=installed.wallet_settings.reserve),
         *invoices_jobs.make_jobs(grace=timedelta(seconds=installed.settings.close_grace_s)),
+        analytics.make_job(),
     ]
 
 

@@ -170,10 +170,20 @@ BEGIN
         array_agg(account_id) FILTER (WHERE is_gauge) AS gauge_account_ids,
         array_agg(resource_id) FILTER (WHERE is_gauge) AS gauge_resource_ids,
         array_agg(meter) FILTER (WHERE is_gauge) AS gauge_meters,
-        array_agg(day) FILTER (WHERE is_gauge) AS gauge_days
+        array_agg(day) FILTER (WHERE is_gauge) AS gauge_days,
+        bool_or(is_gauge AND day < date_trunc('month', p_now AT TIME ZONE 'UTC')) AS has_late_gauges
     INTO v_taken
     FROM counted;
 
+    IF v_taken.has_late_gauges THEN
+        SELECT array_agg(account_id), array_agg(period) INTO v_taken.account_ids, v_taken.periods
+        FROM (
+            SELECT * FROM unnest(v_taken.account_ids, v_taken.periods) AS own (account_id, period)
+            UNION
+            SELECT * FROM months_of_levels(
+                v_taken.gauge_account_ids, v_taken.gauge_resource_ids, v_taken.gauge_meters, v_taken.gauge_days, p_now)
+        ) AS touched;
+    END IF;
     IF v_taken.positions IS NOT NULL THEN
         PERFORM touch_periods(v_taken.account_ids, v_taken.periods, p_now);
     END IF;
@@ -227,6 +237,24 @@ CREATE FUNCTION public.metered_seconds(p_account_id uuid, p_resource_id text, p_
         ) AS points
         WHERE points.status = 'deleting'
     ), 0) END
+$$;
+
+CREATE FUNCTION public.months_of_levels(p_account_ids uuid[], p_resource_ids text[], p_meters text[], p_days date[], p_now timestamp with time zone) RETURNS TABLE(account_id uuid, period date)
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT DISTINCT asked.account_id, month::date
+    FROM unnest(p_account_ids, p_resource_ids, p_meters, p_days) AS asked (account_id, resource_id, meter, day)
+    JOIN gauges ON gauges.account_id = asked.account_id AND gauges.resource_id = asked.resource_id AND gauges.meter = asked.meter
+    JOIN resources ON resources.account_id = asked.account_id AND resources.resource_id = asked.resource_id
+    CROSS JOIN LATERAL generate_series(
+        date_trunc('month', asked.day::timestamp),
+        least(p_now AT TIME ZONE 'UTC', resources.deleted_at AT TIME ZONE 'UTC', (
+            SELECT min(day_rows.day)::timestamp FROM day_rows
+            WHERE day_rows.account_id = asked.account_id AND day_rows.resource_id = asked.resource_id
+                AND day_rows.meter = asked.meter AND day_rows.is_gauge AND day_rows.day > asked.day
+        )),
+        interval '1 month'
+    ) AS month
 $$;
 
 CREATE FUNCTION public.post_transfer(p_account_id uuid, p_currency text, p_source text, p_destination text, p_amount bigint, p_template text, p_reference text, p_ordinal integer, p_effective_at timestamp with time zone, p_recorded_at timestamp with time zone) RETURNS integer
@@ -314,22 +342,31 @@ BEGIN
         )
         ORDER BY account_id, template, reference, ordinal, position
     ), fresh AS (
+        -- A look-up each, by OFFSET 0, however small the tables were when the plan was made; rows are held, so that their place
+        -- stays theirs.
         SELECT incoming.*,
-            heads.chain_hash AS chain_before,
-            heads.last_number + row_number() OVER (PARTITION BY incoming.account_id ORDER BY position) AS number
+            head_row,
+            chain_hash AS chain_before,
+            last_number + row_number() OVER (PARTITION BY incoming.account_id ORDER BY position) AS number
         FROM incoming
-        JOIN heads ON heads.account_id = incoming.account_id
-        WHERE NOT EXISTS (
-            SELECT FROM transfers
+        CROSS JOIN LATERAL (
+            SELECT ctid AS head_row, last_number, chain_hash FROM heads
+            WHERE heads.account_id = incoming.account_id
+            OFFSET 0
+        ) AS head
+        LEFT JOIN LATERAL (
+            SELECT true AS is_there FROM transfers
             WHERE transfers.account_id = incoming.account_id AND transfers.template = incoming.template
                 AND transfers.reference = incoming.reference AND transfers.ordinal = incoming.ordinal
-        )
+            OFFSET 0
+        ) AS earlier ON true
+        WHERE is_there IS NULL
     ), chained AS (
-        SELECT account_id, max(number) AS last_number, sha256(chain_before || convert_to(string_agg(
+        SELECT account_id, head_row, max(number) AS last_number, sha256(chain_before || convert_to(string_agg(
             transfer_text(number, currency, source, destination, amount_minor, template, reference, ordinal, effective_at, p_recorded_at),
             E'\n' ORDER BY number), 'UTF8')) AS chain_hash
         FROM fresh
-        GROUP BY account_id, chain_before
+        GROUP BY account_id, head_row, chain_before
     ), inserted AS (
         INSERT INTO transfers (
             account_id, number, currency, source, destination, amount_minor,
@@ -343,30 +380,33 @@ BEGIN
     ), advanced AS (
         UPDATE heads SET last_number = chained.last_number, chain_hash = chained.chain_hash
         FROM chained
-        WHERE heads.account_id = chained.account_id
+        WHERE heads.ctid = chained.head_row AND heads.account_id = chained.account_id
     ), changes AS (
-        SELECT account_id, currency, ledger_account, sum(change_minor)::bigint AS change_minor
+        SELECT summed.*, balance_row
         FROM (
-            SELECT account_id, currency, source AS ledger_account, -amount_minor AS change_minor FROM fresh
-            UNION ALL
-            SELECT account_id, currency, destination, amount_minor FROM fresh
-        ) AS moves
-        GROUP BY account_id, currency, ledger_account
+            SELECT account_id, currency, ledger_account, sum(change_minor)::bigint AS change_minor
+            FROM (
+                SELECT account_id, currency, source AS ledger_account, -amount_minor AS change_minor FROM fresh
+                UNION ALL
+                SELECT account_id, currency, destination, amount_minor FROM fresh
+            ) AS moves
+            GROUP BY account_id, currency, ledger_account
+        ) AS summed
+        LEFT JOIN LATERAL (
+            SELECT ctid AS balance_row FROM balances
+            WHERE balances.account_id = summed.account_id AND balances.currency = summed.currency
+                AND balances.ledger_account = summed.ledger_account
+            OFFSET 0
+        ) AS there ON true
     ), updated AS (
         -- Not an upsert: a CHECK would look at the change itself before the conflict is found.
         UPDATE balances SET balance_minor = balances.balance_minor + changes.change_minor
         FROM changes
-        WHERE balances.account_id = changes.account_id AND balances.currency = changes.currency
-            AND balances.ledger_account = changes.ledger_account
-        RETURNING balances.account_id, balances.currency, balances.ledger_account
+        WHERE balances.ctid = changes.balance_row AND balances.account_id = changes.account_id
     ), opened AS (
         INSERT INTO balances (account_id, currency, ledger_account, balance_minor)
         SELECT account_id, currency, ledger_account, change_minor FROM changes
-        WHERE NOT EXISTS (
-            SELECT FROM balances
-            WHERE balances.account_id = changes.account_id AND balances.currency = changes.currency
-                AND balances.ledger_account = changes.ledger_account
-        )
+        WHERE balance_row IS NULL
     )
     SELECT count(*) INTO v_new FROM fresh;
 
@@ -619,7 +659,13 @@ BEGIN
     ELSE
         PERFORM recount_days(ARRAY[p_account_id], ARRAY[v_event.resource_id], ARRAY[v_event.meter], ARRAY[v_day]);
     END IF;
-    PERFORM touch_periods(ARRAY[p_account_id], ARRAY[date_trunc('month', v_day)::date], p_now);
+    PERFORM touch_periods(array_agg(p_account_id), array_agg(period), p_now)
+    FROM (
+        SELECT date_trunc('month', v_day)::date AS period
+        UNION
+        SELECT period FROM months_of_levels(
+            ARRAY[p_account_id], ARRAY[v_event.resource_id], ARRAY[v_event.meter], ARRAY[v_day], p_now)
+    ) AS touched;
     RETURN 'voided';
 END
 $$;
@@ -834,6 +880,25 @@ CREATE VIEW public.bands_v AS
     unit
    FROM public.bands;
 
+CREATE TABLE public.run_accounts (
+    run_id uuid NOT NULL,
+    account_id uuid NOT NULL,
+    state text NOT NULL,
+    reason text,
+    invoice_id uuid,
+    currency text,
+    total_minor bigint,
+    is_accepted boolean DEFAULT false NOT NULL,
+    CONSTRAINT ck_run_accounts_state CHECK ((state = ANY (ARRAY['queued'::text, 'rated'::text, 'done'::text, 'parked'::text])))
+)
+WITH (fillfactor='50');
+
+CREATE VIEW public.billed_accounts_v AS
+ SELECT run_id,
+    account_id
+   FROM public.run_accounts
+  WHERE (state = 'done'::text);
+
 CREATE TABLE public.billed_items (
     kind text NOT NULL,
     item text NOT NULL,
@@ -996,6 +1061,28 @@ CREATE TABLE public.code_digest (
     digest text NOT NULL,
     CONSTRAINT ck_code_digest_only CHECK (is_only)
 );
+
+CREATE TABLE public.runs (
+    run_id uuid NOT NULL,
+    kind text NOT NULL,
+    period date NOT NULL,
+    dry_run boolean NOT NULL,
+    only_accounts uuid[],
+    status text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    started_at timestamp with time zone,
+    finished_at timestamp with time zone,
+    errors jsonb DEFAULT '[]'::jsonb NOT NULL,
+    CONSTRAINT ck_runs_kind CHECK ((kind = 'close'::text)),
+    CONSTRAINT ck_runs_status CHECK ((status = ANY (ARRAY['queued'::text, 'running'::text, 'completed'::text, 'failed'::text])))
+);
+
+CREATE VIEW public.completed_runs_v AS
+ SELECT run_id,
+    period,
+    finished_at
+   FROM public.runs
+  WHERE ((status = 'completed'::text) AND (NOT dry_run));
 
 CREATE TABLE public.credit_note_lines (
     account_id uuid NOT NULL,
@@ -1563,6 +1650,45 @@ CREATE TABLE public.jobs (
 )
 WITH (fillfactor='50');
 
+CREATE TABLE public.kept_days (
+    account_id uuid NOT NULL,
+    period date NOT NULL,
+    project_id uuid NOT NULL,
+    region text NOT NULL,
+    service text NOT NULL,
+    type text NOT NULL,
+    shares numeric[] NOT NULL,
+    resource_ids text[] NOT NULL,
+    resource_days bigint[] NOT NULL,
+    CONSTRAINT ck_kept_days_resources CHECK ((cardinality(resource_ids) = cardinality(resource_days)))
+);
+
+CREATE TABLE public.kept_months (
+    account_id uuid NOT NULL,
+    period date NOT NULL,
+    version bigint NOT NULL,
+    types_digest bigint NOT NULL,
+    kept_at timestamp with time zone NOT NULL
+);
+
+CREATE TABLE public.kept_places (
+    account_id uuid NOT NULL,
+    period date NOT NULL,
+    project_id uuid NOT NULL,
+    region text NOT NULL,
+    service text NOT NULL,
+    type text NOT NULL,
+    amount_minor bigint NOT NULL,
+    resource_ids text[] NOT NULL
+);
+
+CREATE TABLE public.kept_runs (
+    run_id uuid NOT NULL,
+    finished_at timestamp with time zone NOT NULL,
+    last_account_id uuid NOT NULL,
+    is_done boolean NOT NULL
+);
+
 CREATE TABLE public.meters (
     meter text NOT NULL,
     service text NOT NULL,
@@ -2019,19 +2145,6 @@ CREATE VIEW public.resources_v AS
     deleted_at
    FROM public.resources;
 
-CREATE TABLE public.run_accounts (
-    run_id uuid NOT NULL,
-    account_id uuid NOT NULL,
-    state text NOT NULL,
-    reason text,
-    invoice_id uuid,
-    currency text,
-    total_minor bigint,
-    is_accepted boolean DEFAULT false NOT NULL,
-    CONSTRAINT ck_run_accounts_state CHECK ((state = ANY (ARRAY['queued'::text, 'rated'::text, 'done'::text, 'parked'::text])))
-)
-WITH (fillfactor='50');
-
 CREATE TABLE public.run_chunks (
     run_id uuid NOT NULL,
     chunk integer NOT NULL,
@@ -2039,21 +2152,6 @@ CREATE TABLE public.run_chunks (
     last_account_id uuid NOT NULL,
     state text NOT NULL,
     CONSTRAINT ck_run_chunks_state CHECK ((state = ANY (ARRAY['queued'::text, 'rated'::text, 'numbered'::text, 'done'::text])))
-);
-
-CREATE TABLE public.runs (
-    run_id uuid NOT NULL,
-    kind text NOT NULL,
-    period date NOT NULL,
-    dry_run boolean NOT NULL,
-    only_accounts uuid[],
-    status text NOT NULL,
-    created_at timestamp with time zone NOT NULL,
-    started_at timestamp with time zone,
-    finished_at timestamp with time zone,
-    errors jsonb DEFAULT '[]'::jsonb NOT NULL,
-    CONSTRAINT ck_runs_kind CHECK ((kind = 'close'::text)),
-    CONSTRAINT ck_runs_status CHECK ((status = ANY (ARRAY['queued'::text, 'running'::text, 'completed'::text, 'failed'::text])))
 );
 
 CREATE TABLE public.schema_migrations (
@@ -2446,6 +2544,18 @@ ALTER TABLE ONLY public.issuers
 ALTER TABLE ONLY public.jobs
     ADD CONSTRAINT pk_jobs PRIMARY KEY (job);
 
+ALTER TABLE ONLY public.kept_days
+    ADD CONSTRAINT pk_kept_days PRIMARY KEY (account_id, period, project_id, region, service, type);
+
+ALTER TABLE ONLY public.kept_months
+    ADD CONSTRAINT pk_kept_months PRIMARY KEY (account_id, period);
+
+ALTER TABLE ONLY public.kept_places
+    ADD CONSTRAINT pk_kept_places PRIMARY KEY (account_id, period, project_id, region, service, type);
+
+ALTER TABLE ONLY public.kept_runs
+    ADD CONSTRAINT pk_kept_runs PRIMARY KEY (run_id);
+
 ALTER TABLE ONLY public.meters
     ADD CONSTRAINT pk_meters PRIMARY KEY (meter);
 
@@ -2829,6 +2939,15 @@ ALTER TABLE ONLY public.invoice_taxes
 ALTER TABLE ONLY public.invoices
     ADD CONSTRAINT fk_invoices_account FOREIGN KEY (account_id) REFERENCES public.accounts(account_id);
 
+ALTER TABLE ONLY public.kept_days
+    ADD CONSTRAINT fk_kept_days_month FOREIGN KEY (account_id, period) REFERENCES public.kept_months(account_id, period) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.kept_months
+    ADD CONSTRAINT fk_kept_months_account FOREIGN KEY (account_id) REFERENCES public.accounts(account_id);
+
+ALTER TABLE ONLY public.kept_places
+    ADD CONSTRAINT fk_kept_places_month FOREIGN KEY (account_id, period) REFERENCES public.kept_months(account_id, period) ON DELETE CASCADE;
+
 ALTER TABLE ONLY public.notification_settings
     ADD CONSTRAINT fk_notification_settings_account FOREIGN KEY (account_id) REFERENCES public.accounts(account_id);
 
@@ -2969,6 +3088,13 @@ GRANT SELECT ON TABLE public.bands_v TO lineserve_ops;
 GRANT SELECT ON TABLE public.bands_v TO lineserve_app;
 GRANT SELECT ON TABLE public.bands_v TO lineserve_read;
 
+GRANT SELECT ON TABLE public.run_accounts TO lineserve_ops;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.run_accounts TO lineserve_app;
+
+GRANT SELECT ON TABLE public.billed_accounts_v TO lineserve_ops;
+GRANT SELECT ON TABLE public.billed_accounts_v TO lineserve_app;
+GRANT SELECT ON TABLE public.billed_accounts_v TO lineserve_read;
+
 GRANT SELECT ON TABLE public.billed_items TO lineserve_ops;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.billed_items TO lineserve_app;
 
@@ -3006,6 +3132,13 @@ GRANT SELECT ON TABLE public.closes_v TO lineserve_app;
 GRANT SELECT ON TABLE public.closes_v TO lineserve_read;
 
 GRANT SELECT ON TABLE public.code_digest TO lineserve_ops;
+
+GRANT SELECT ON TABLE public.runs TO lineserve_ops;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.runs TO lineserve_app;
+
+GRANT SELECT ON TABLE public.completed_runs_v TO lineserve_ops;
+GRANT SELECT ON TABLE public.completed_runs_v TO lineserve_app;
+GRANT SELECT ON TABLE public.completed_runs_v TO lineserve_read;
 
 GRANT SELECT ON TABLE public.credit_note_lines TO lineserve_ops;
 GRANT SELECT,INSERT ON TABLE public.credit_note_lines TO lineserve_app;
@@ -3160,6 +3293,18 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.issuers TO lineserve_app;
 GRANT SELECT ON TABLE public.jobs TO lineserve_ops;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.jobs TO lineserve_app;
 
+GRANT SELECT ON TABLE public.kept_days TO lineserve_ops;
+GRANT SELECT,INSERT ON TABLE public.kept_days TO lineserve_app;
+
+GRANT SELECT ON TABLE public.kept_months TO lineserve_ops;
+GRANT SELECT,INSERT,DELETE ON TABLE public.kept_months TO lineserve_app;
+
+GRANT SELECT ON TABLE public.kept_places TO lineserve_ops;
+GRANT SELECT,INSERT ON TABLE public.kept_places TO lineserve_app;
+
+GRANT SELECT ON TABLE public.kept_runs TO lineserve_ops;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.kept_runs TO lineserve_app;
+
 GRANT SELECT ON TABLE public.meters TO lineserve_ops;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.meters TO lineserve_app;
 
@@ -3303,14 +3448,8 @@ GRANT SELECT ON TABLE public.resources_v TO lineserve_ops;
 GRANT SELECT ON TABLE public.resources_v TO lineserve_app;
 GRANT SELECT ON TABLE public.resources_v TO lineserve_read;
 
-GRANT SELECT ON TABLE public.run_accounts TO lineserve_ops;
-GRANT SELECT,INSERT,UPDATE ON TABLE public.run_accounts TO lineserve_app;
-
 GRANT SELECT ON TABLE public.run_chunks TO lineserve_ops;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.run_chunks TO lineserve_app;
-
-GRANT SELECT ON TABLE public.runs TO lineserve_ops;
-GRANT SELECT,INSERT,UPDATE ON TABLE public.runs TO lineserve_app;
 
 GRANT SELECT ON TABLE public.schema_migrations TO lineserve_app;
 

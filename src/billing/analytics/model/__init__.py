@@ -2,6 +2,7 @@
 
 from billing.analytics.model.costs import (
     AskedCosts,
+    BilledMonth,
     CostGroup,
     DayCost,
     DayQuantityRun,
@@ -9,6 +10,7 @@ from billing.analytics.model.costs import (
     DaySpan,
     Grouping,
     Interval,
+    KeptRun,
     Metric,
     PlaceShare,
     Presence,
@@ -55,6 +57,7 @@ __all__ = [
     "AskedCreditNote",
     "AskedLine",
     "AskedUsage",
+    "BilledMonth",
     "ChargeKey",
     "ChargePart",
     "Correction",
@@ -74,6 +77,7 @@ __all__ = [
     "Figure",
     "Grouping",
     "Interval",
+    "KeptRun",
     "Metric",
     "MonthTotals",
     "PartKind",

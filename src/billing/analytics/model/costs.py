@@ -25,13 +25,32 @@ class DaySpan:
     end_day: date
 
 
+@dataclass(frozen=True, slots=True)
+class BilledMonth:
+    """A finalised month, and whether its sums are kept and stand."""
+
+    period: Period
+    is_kept: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KeptRun:
+    """A completed run and how far the months that it closed are looked through: up to an account, by id."""
+
+    run_id: UUID
+    period: Period
+    finished_at: datetime
+    last_account_id: UUID
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskedCosts:
-    """Which costs are asked for: the days in finalised months (`billed`, None: none), and the open months that they touch."""
+    """Which costs are asked for: finalised months whose sums are `kept`, other days in such months, and open months."""
 
     account_id: UUID
     days: DaySpan
-    billed: DaySpan | None
+    kept: list[Period]
+    billed: list[DaySpan]
     open_periods: list[Period]
     now: datetime
     grouping: Grouping | None = None

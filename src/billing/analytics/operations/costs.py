@@ -13,15 +13,17 @@ from billing.analytics import rules
 from billing.analytics.model import (
     AskedCosts,
     CostGroup,
+    DayShares,
     DaySpan,
     Grouping,
     Interval,
     Metric,
+    PlaceShare,
     ProjectUsage,
     TrendPoint,
 )
 from billing.analytics.store import costs as store
-from billing.analytics.store import transactions
+from billing.analytics.store import kept, transactions
 from billing.core.period import Period
 
 if TYPE_CHECKING:
@@ -37,12 +39,12 @@ async def break_down(
 
     Finalised months are what their lines say, minimums and corrections of the month among them; open months what usage says.
     """
-    asked = await _ask(connection, account_id=account_id, days=days, now=now, grouping=group_by)
+    asked = await _ask(connection, account_id=account_id, days=days, now=now, grouping=group_by, takes_kept=True)
     match group_by:
         case "day" | "week":
-            return rules.groups_of_days(await store.list_day_shares(connection, asked=asked), interval=group_by)
+            return rules.groups_of_days(await _list_day_shares(connection, asked), interval=group_by)
         case _:
-            groups = rules.groups_of_places(await store.list_place_shares(connection, asked=asked))
+            groups = rules.groups_of_places(await _list_place_shares(connection, asked))
             return sorted(groups, key=lambda group: group.key) if group_by == "month" else groups
 
 
@@ -85,6 +87,19 @@ async def get_project_usage(
     )
 
 
+async def _list_place_shares(connection: Connection, asked: AskedCosts) -> list[PlaceShare]:
+    shares = await kept.list_place_shares(connection, asked=asked) if asked.kept else []
+    return shares + await store.list_place_shares(connection, asked=asked)
+
+
+async def _list_day_shares(connection: Connection, asked: AskedCosts) -> DayShares:
+    shares = await store.list_day_shares(connection, asked=asked)
+    if not asked.kept:
+        return shares
+    known = await kept.list_day_shares(connection, asked=asked)
+    return DayShares(known.runs + shares.runs, known.presences + shares.presences)
+
+
 async def _message_price(connection: Connection, price_id: UUID | None) -> Decimal | None:
     return None if price_id is None else await transactions.find_plain_price(connection, price_id=price_id)
 
@@ -97,13 +112,22 @@ async def _ask(
     now: datetime,
     grouping: Grouping | None = None,
     project_id: UUID | None = None,
+    takes_kept: bool = False,
 ) -> AskedCosts:
     open_periods = await metering.list_open_periods(connection, account_id=account_id, now=now)
     billed_end = min(days.end_day, open_periods[0].start_date if open_periods else days.end_day)
+    billed = DaySpan(days.first_day, billed_end)
+    known: list[Period] = []
+    reckoned = [billed] if days.first_day < billed_end else []
+    if takes_kept and reckoned:
+        months = await kept.list_billed_months(connection, account_id=account_id, days=billed)
+        known = [month.period for month in months if month.is_kept]
+        reckoned = rules.stretches([month.period for month in months if not month.is_kept], within=billed)
     return AskedCosts(
         account_id=account_id,
         days=days,
-        billed=DaySpan(days.first_day, billed_end) if days.first_day < billed_end else None,
+        kept=known,
+        billed=reckoned,
         open_periods=_touched(open_periods, days),
         now=now,
         grouping=grouping,

@@ -14,7 +14,15 @@ from billing.analytics.rules.explaining import (
     rated_charge,
     says_the_same,
 )
-from billing.analytics.rules.spans import bucket_of, buckets_asked, buckets_of, ends_of_buckets, midnight, months_asked
+from billing.analytics.rules.spans import (
+    bucket_of,
+    buckets_asked,
+    buckets_of,
+    ends_of_buckets,
+    midnight,
+    months_asked,
+    stretches,
+)
 from billing.analytics.rules.usage import (
     HOUR_S,
     cost_per_message,
@@ -49,6 +57,7 @@ __all__ = [
     "rated_charge",
     "says_the_same",
     "services_shown",
+    "stretches",
     "summarize",
     "usage_of_shares",
 ]

@@ -228,11 +228,14 @@ def _sum(types: Types) -> int:
 
 def _counts(shares: DayShares, interval: Interval) -> Mapping[tuple[date, str | None], int]:
     """How many resources of a type were there in each bucket, each counted once."""
-    found: dict[tuple[date, str | None], set[str]] = defaultdict(set)
+    # Many are there on the same days of a month: those days are looked at once.
+    alike: dict[tuple[date, str | None, int], list[str]] = defaultdict(list)
     for one in shares.presences:
-        for offset in range(one.days.bit_length()):
-            if one.days >> offset & 1:
-                found[bucket_of(one.month + timedelta(days=offset), interval), one.type].add(one.resource_id)
+        alike[one.month, one.type, one.days].append(one.resource_id)
+    found: dict[tuple[date, str | None], set[str]] = defaultdict(set)
+    for (month, type, days), resource_ids in alike.items():
+        for bucket in {bucket_of(month + n * _DAY, interval) for n in range(days.bit_length()) if days >> n & 1}:
+            found[bucket, type].update(resource_ids)
     return defaultdict(int, {key: len(resource_ids) for key, resource_ids in found.items()})
 
 

@@ -115,6 +115,18 @@ def ends_of_buckets(buckets: Sequence[date], *, days: DaySpan, interval: Interva
     ]
 
 
+def stretches(months: Sequence[Period], *, within: DaySpan) -> list[DaySpan]:
+    """The days of some months, in order, that lie within others: months that follow each other are one stretch."""
+    found: list[DaySpan] = []
+    for month in months:
+        first_day = max(month.start_date, within.first_day)
+        end_day = min(month.next().start_date, within.end_day)
+        if found and found[-1].end_day == first_day:
+            first_day = found.pop().first_day
+        found.append(DaySpan(first_day, end_day))
+    return found
+
+
 def midnight(day: date) -> datetime:
     """The first instant of a UTC day."""
     return datetime(day.year, day.month, day.day, tzinfo=UTC)

@@ -1,7 +1,7 @@
 -- From `asked`, `months`, `cost_lines`, `places`, `given_parts` and `counted_rows` to shares of lines. A share is in 10^-40 minor units: exact
 -- but for what is below that, which whoever rounds takes away again.
 --   part_shares   a resource's share of a line in the days asked for, and its quantity there (null: nothing is left of it)
---   day_shares    what each day of a run costs, by type of resource
+--   line_days     what each day of a run costs of a line, by type of resource; day_shares: of all lines together
 --   presences     on which days of a month (bit 0: its first) a resource used something
 \ir day_runs.sql
 -- Joined by one text each: the planner takes several equalities for rarer than they are, and nests loops.
@@ -85,17 +85,19 @@ part_shares AS (
     WHERE NOT weighed.is_whole
 ),
 -- What days of a line have in common is summed before it is divided.
-day_shares AS (
-    SELECT sums.first_day, sums.last_day, sums.type, sum(div(sums.factor * sums.readings * 1e40, sums.divisor)) AS share
+line_days AS (
+    SELECT sums.line_no, sums.first_day, sums.last_day, sums.type, div(sums.factor * sums.readings * 1e40, sums.divisor) AS share
     FROM (
-        SELECT asked_runs.first_day, asked_runs.last_day, weighed.type, min(weighed.factor) AS factor, min(weighed.divisor) AS divisor,
-            sum(asked_runs.reading) AS readings
+        SELECT weighed.line_no, asked_runs.first_day, asked_runs.last_day, weighed.type, min(weighed.factor) AS factor,
+            min(weighed.divisor) AS divisor, sum(asked_runs.reading) AS readings
         FROM asked_runs
         JOIN weighed ON weighed.part_no = asked_runs.part_no
         GROUP BY asked_runs.first_day, asked_runs.last_day, weighed.type, weighed.line_no,
             CASE WHEN weighed.is_shared THEN weighed.part_no END
     ) AS sums
-    GROUP BY sums.first_day, sums.last_day, sums.type
+),
+day_shares AS (
+    SELECT first_day, last_day, type, sum(share) AS share FROM line_days GROUP BY first_day, last_day, type
 ),
 presences AS (
     SELECT all_parts.resource_id, all_parts.type, days.month, bit_or(days.bits) AS days

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from billing.kit.db import Connection
 
 _SQL: Final = Path(__file__).parent.parent / "sql"
-_BILLED: Final = load_statement(_SQL / "billed_lines.sql")
+BILLED: Final = load_statement(_SQL / "billed_lines.sql")
 _RATED: Final = load_statement(_SQL / "rated_lines.sql")
 _METERED_DAYS: Final = load_statement(_SQL / "metered_days.sql")
 
@@ -39,16 +39,14 @@ class _Statement:
 
     def __init__(self, name: str) -> None:
         query = load_statement(_SQL / f"{name}.sql")
-        self._billed = f"{_BILLED}\n{query}"
+        self._billed = f"{BILLED}\n{query}"
         self._rated = rating.over_charges(f"{_RATED}\n{query}")
 
     async def fetch(self, connection: Connection, asked: AskedCosts, *, by_day: bool) -> list[asyncpg.Record]:
         what = by_day, asked.grouping, asked.project_id
         rows: list[asyncpg.Record] = []
-        # Among many accounts, a plan made for the values asked for nests loops: seconds, where the plan for any takes milliseconds.
-        await connection.execute("SET LOCAL plan_cache_mode = force_generic_plan")
-        if asked.billed is not None:
-            days = asked.billed
+        await plan_for_any(connection)
+        for days in asked.billed:
             rows += await connection.fetch(self._billed, [asked.account_id], days.first_day, days.end_day, *what)
         for period in asked.open_periods:
             arguments = rating.charge_arguments(
@@ -58,6 +56,11 @@ class _Statement:
         return rows
 
 
+async def plan_for_any(connection: Connection) -> None:
+    """Among many accounts, a plan made for the values asked for nests loops: seconds, where the plan for any takes milliseconds."""
+    await connection.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+
+
 _BY_PLACE = _Statement("costs_by_place")
 _BY_DAY = _Statement("costs_by_day")
 _BY_RESOURCE = _Statement("costs_by_resource")
@@ -65,23 +68,12 @@ _BY_RESOURCE = _Statement("costs_by_resource")
 
 async def list_place_shares(connection: Connection, *, asked: AskedCosts) -> list[PlaceShare]:
     """Shares by service, project, region or month, and type."""
-    return [
-        PlaceShare(row["key"], row["name"], row["type"] or None, int(row["share"]), frozenset(row["resource_ids"]))
-        for row in await _BY_PLACE.fetch(connection, asked, by_day=False)
-    ]
+    return [place_share(row) for row in await _BY_PLACE.fetch(connection, asked, by_day=False)]
 
 
 async def list_day_shares(connection: Connection, *, asked: AskedCosts) -> DayShares:
     """Shares by day and type, and the resources that were there."""
-    rows = await _BY_DAY.fetch(connection, asked, by_day=True)
-    return DayShares(
-        runs=[_run(row) for row in rows if row["share"] is not None],
-        presences=[
-            Presence(row["first_day"], row["type"] or None, row["resource_id"], row["days"])
-            for row in rows
-            if row["share"] is None and row["resource_id"] is not None
-        ],
-    )
+    return day_shares(await _BY_DAY.fetch(connection, asked, by_day=True))
 
 
 async def list_used_shares(connection: Connection, *, asked: AskedCosts) -> tuple[list[UsedShare], list[RunShare]]:
@@ -116,6 +108,23 @@ async def count_resources_at(connection: Connection, *, account_id: UUID, instan
         list(instants),
     )
     return [row["resources"] for row in rows]
+
+
+def place_share(row: Any) -> PlaceShare:
+    """A row of shares by place."""
+    return PlaceShare(row["key"], row["name"], row["type"] or None, int(row["share"]), frozenset(row["resource_ids"]))
+
+
+def day_shares(rows: Sequence[Any]) -> DayShares:
+    """Rows of shares by day, and of who was there."""
+    return DayShares(
+        runs=[_run(row) for row in rows if row["share"] is not None],
+        presences=[
+            Presence(row["first_day"], row["type"] or None, row["resource_id"], row["days"])
+            for row in rows
+            if row["share"] is None and row["resource_id"] is not None
+        ],
+    )
 
 
 def _run(row: Any) -> RunShare:

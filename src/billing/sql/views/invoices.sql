@@ -91,3 +91,10 @@ GRANT SELECT ON finalized_items_v TO lineserve_app;
 CREATE OR REPLACE VIEW closes_v AS
 SELECT account_id, period, rated_at FROM closes;
 GRANT SELECT ON billed_lines_v, closes_v TO lineserve_app;
+
+-- Runs that closed a month, and whom they billed: what is made of closed months afterwards goes by them.
+CREATE OR REPLACE VIEW completed_runs_v AS
+SELECT run_id, period, finished_at FROM runs WHERE status = 'completed' AND NOT dry_run;
+CREATE OR REPLACE VIEW billed_accounts_v AS
+SELECT run_id, account_id FROM run_accounts WHERE state = 'done';
+GRANT SELECT ON completed_runs_v, billed_accounts_v TO lineserve_app;
