@@ -214,11 +214,12 @@ async def _uninterrupted(cloud: Cloud) -> dict[str, list[tuple[Any, ...]]]:
 
 
 class TestSideBySide:
-    async def test_workers_of_one_run_make_one_invoice_each(self, cloud: Cloud) -> None:
+    async def test_lanes_of_one_run_make_one_invoice_each(self, cloud: Cloud) -> None:
         await fill(cloud, MANY)
         run_id = await cloud.request()
-        await asyncio.gather(*(invoices.advance(cloud.database, run_id=run_id) for _ in range(4)))
-        assert (await invoices.advance(cloud.database, run_id=run_id)).status == "completed"
+        assert await closing.advance_all(cloud.database, grace=timedelta(0), lanes=4) == 1
+        async with cloud.database.transaction() as tx:
+            assert (await closing.get_run(tx, run_id=run_id)).status == "completed"
         await expect_one_each(cloud, MANY)
         assert await outcome(cloud, numbered=False) == _without_owners(await _uninterrupted(cloud))
 

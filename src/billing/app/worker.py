@@ -45,7 +45,9 @@ def jobs_of(installed: Installation) -> list[Job]:
         *notifications_jobs.make_jobs(installed.mailroom),
         *webhooks.make_jobs(settings=installed.webhook_settings),
         alerts_jobs.make_job(reserve=installed.wallet_settings.reserve),
-        *invoices_jobs.make_jobs(grace=timedelta(seconds=installed.settings.close_grace_s)),
+        *invoices_jobs.make_jobs(
+            grace=timedelta(seconds=installed.settings.close_grace_s), lanes=installed.settings.close_lanes
+        ),
         analytics.make_job(),
     ]
 

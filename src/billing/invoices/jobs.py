@@ -20,14 +20,14 @@ COLLECT_JOB = "invoices.collect"
 OVERDUE_JOB = "invoices.overdue"
 
 
-def make_jobs(*, grace: timedelta) -> Sequence[Job]:
+def make_jobs(*, grace: timedelta, lanes: int) -> Sequence[Job]:
     """Carry runs on, set arrived money against open invoices, tell what is overdue.
 
-    `grace`: how long after its end a month stays open.
+    `grace`: how long after its end a month stays open; `lanes`: sessions that a process closes with at once.
     """
 
     async def close(database: Database) -> None:
-        await advance_all(database, grace=grace)
+        await advance_all(database, grace=grace, lanes=lanes)
 
     async def collect(database: Database) -> None:
         await collect_arrived(database)

@@ -148,6 +148,9 @@ class Settings(BaseSettings):
     sandbox_settle_after_s: int | None = Field(
         default=None, ge=0, description="after which the sandbox gateway settles pending payments by itself"
     )
+    close_lanes: int = Field(
+        default=2, ge=1, le=64, description="database sessions that a worker closes a month with at once"
+    )
 
     sandbox_webhook_secrets: SecretStr | None = Field(
         default=None,

@@ -2996,9 +2996,6 @@ ALTER TABLE ONLY public.resource_moves
 ALTER TABLE ONLY public.resources
     ADD CONSTRAINT fk_resources_project FOREIGN KEY (account_id, project_id) REFERENCES public.projects(account_id, project_id);
 
-ALTER TABLE ONLY public.run_accounts
-    ADD CONSTRAINT fk_run_accounts_run FOREIGN KEY (run_id) REFERENCES public.runs(run_id);
-
 ALTER TABLE ONLY public.run_chunks
     ADD CONSTRAINT fk_run_chunks_run FOREIGN KEY (run_id) REFERENCES public.runs(run_id);
 

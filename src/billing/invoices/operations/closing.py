@@ -67,12 +67,21 @@ async def get_run(tx: Tx, *, run_id: UUID) -> Run:
     return run
 
 
-async def advance_all(database: Database, *, grace: timedelta) -> int:
-    """Carry every unfinished run whose month's grace is over to its end; returns how many there were."""
+async def advance_all(database: Database, *, grace: timedelta, lanes: int = 1) -> int:
+    """Carry every unfinished run whose month's grace is over to its end; returns how many there were.
+
+    As many `lanes` of a run, each over a session of its own, work at once: while PostgreSQL rates the accounts of one, the
+    amounts and events of another are put together here.
+    """
     async with database.reading() as tx:
         startable = await runs.list_startable_runs(tx.connection, ended_before=tx.now - grace)
     for run_id in startable:
-        await advance(database, run_id=run_id)
+        try:
+            async with asyncio.TaskGroup() as working:
+                for _ in range(lanes):
+                    working.create_task(advance(database, run_id=run_id))
+        except BaseExceptionGroup as failed:
+            raise failed.exceptions[0] from None
     return len(startable)
 
 
@@ -165,7 +174,6 @@ async def _issue_some(database: Database, run_id: UUID) -> bool:
 
 async def _issue(tx: Tx, run: Run, invoice_ids: Mapping[UUID, UUID]) -> None:
     account_ids = list(invoice_ids)
-    await closing.plan_for_many(tx.connection)
     await ledger.lock_heads(tx.connection, account_ids=account_ids)
     issued = await closing.issue(
         tx.connection,

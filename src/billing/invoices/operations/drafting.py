@@ -40,7 +40,6 @@ async def draft(tx: Tx, run: Run, *, account_ids: Sequence[UUID], accepted: Coll
     Versions are read before usage: what arrives between is rated now and once more, with no difference.
     """
     connection = tx.connection
-    await closing.plan_for_many(connection)
     chunk = _Chunk()
     blocked = await metering.list_unrated_before(connection, account_ids=account_ids, period=run.period)
     chunk.parked = dict.fromkeys(blocked, "earlier_period_open")

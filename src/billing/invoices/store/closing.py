@@ -17,6 +17,8 @@ from billing.invoices.model import IssuedInvoice, Issuer, RatedAccount
 from billing.kit.statements import load_statement
 
 if TYPE_CHECKING:
+    import asyncpg
+
     from billing.kit.db import Connection
 
 _SQL = Path(__file__).parent.parent / "sql"
@@ -26,9 +28,12 @@ _CORRECT_MONTH = rating.over_charges(load_statement(_SQL / "correct_month.sql"),
 _ISSUE = load_statement(_SQL / "issue.sql")
 
 
-async def plan_for_many(connection: Connection) -> None:
-    """Let each statement of this transaction be planned for the accounts that it is about, not once for any number of them."""
-    await connection.execute("SET LOCAL plan_cache_mode = force_custom_plan")
+async def _fetch_planned(connection: Connection, statement: str, *arguments: object) -> list[asyncpg.Record]:
+    """Run a statement that is planned for the accounts it is about, not once for any number of them.
+
+    It is prepared anew each time, for a setting would have the look-ups of foreign keys planned for each row as well.
+    """
+    return await (await connection.prepare(statement)).fetch(*arguments)
 
 
 async def draft_month(
@@ -47,7 +52,8 @@ async def draft_month(
     arguments = rating.charge_arguments(account_ids=account_ids, period=period, as_of=period.end, with_minimums=True)
     # The planner expects one row of each step; for many accounts its nested loops would cost the square of their number.
     await connection.execute("SET LOCAL enable_nestloop = off")
-    rows = await connection.fetch(
+    rows = await _fetch_planned(
+        connection,
         _RATE_CHUNK,
         *arguments,
         [invoice_ids[account_id] for account_id in account_ids],
@@ -68,7 +74,7 @@ async def correct_month(
     account_ids = list(invoice_ids)
     arguments = rating.charge_arguments(account_ids=account_ids, period=period, as_of=period.end, with_minimums=True)
     documents = [invoice_ids[account_id] for account_id in account_ids]
-    rows = await connection.fetch(_CORRECT_MONTH, *arguments, documents, dry_run)
+    rows = await _fetch_planned(connection, _CORRECT_MONTH, *arguments, documents, dry_run)
     return {row["account_id"]: row["amount_minor"] for row in rows}
 
 
@@ -173,7 +179,8 @@ async def issue(
 
     What is returned is to be posted in this transaction.
     """
-    rows = await connection.fetch(
+    rows = await _fetch_planned(
+        connection,
         _ISSUE,
         list(invoice_ids.values()),
         msgspec.json.encode(issuer).decode(),

@@ -38,7 +38,7 @@ CREATE INDEX ix_runs_unfinished ON runs (created_at, run_id) WHERE status IN ('q
 GRANT SELECT, INSERT, UPDATE ON runs TO lineserve_app;
 
 CREATE TABLE run_accounts (
-    run_id uuid NOT NULL CONSTRAINT fk_run_accounts_run REFERENCES runs,
+    run_id uuid NOT NULL,  -- no foreign key: a run's chunks, stored with them, have it, and it would be looked up for each account
     account_id uuid NOT NULL,
     state text NOT NULL CONSTRAINT ck_run_accounts_state CHECK (state IN ('queued', 'rated', 'done', 'parked')),
     reason text,  -- of one that is parked
