@@ -19,7 +19,7 @@ from bench.measuring import Rate, Row, measure
 from bench.world import World, open_world
 from billing import alerts, invoices, wallets
 from billing.analytics.model import DaySpan
-from billing.analytics.operations import costs, totals
+from billing.analytics.operations import costs, keeping, totals
 from billing.core.period import Period
 from billing.invoices.operations import closing
 from billing.kit.config import Settings
@@ -38,7 +38,7 @@ GROUPINGS: tuple[Grouping, ...] = ("day", "week", "month", "service", "project",
 LARGE = UUID("01900000-0000-7000-9000-000000000001")
 LARGE_RESOURCES = 50
 LARGE_NOW = datetime(2024, 12, 20, 12, tzinfo=UTC)
-READS = 25
+READS = 100
 RULES_EACH = 10
 TOUCHED = 1_000
 TICKS = 5
@@ -244,6 +244,9 @@ async def _reads(world: World) -> list[Row]:
             run_id = (await invoices.request_run(tx, period=Period(2024, month), only_accounts=[LARGE])).run_id
         await closing.complete(database, run_id=run_id)
     database = _database(world, LARGE_NOW)
+    await keeping.keep_closed(database)
+    async with world.owner() as owner:
+        await owner.execute("VACUUM ANALYZE")
     year = DaySpan(date(2024, 1, 1), date(2025, 1, 1))
 
     def break_down(grouping: Grouping) -> Callable[[], Awaitable[Any]]:
@@ -282,14 +285,14 @@ async def _read_row(
         await read()
         ms.append((time.perf_counter() - started) * 1e3)
     ms.sort()
-    worst = ms[-1]
+    p99 = ms[len(ms) * 99 // 100 - 1]
     return Row(
         id=id,
         operation=operation,
-        ours=f"{worst:.1f} ms",
+        ours=f"{p99:.1f} ms",
         yardstick="none",
-        ratio=worst,
-        spread=(ms[0], worst),
+        ratio=p99,
+        spread=(ms[0], ms[-1]),
         bounds=bounds,
         better="less",
         figures={"median_ms": round(statistics.median(ms), 2)},

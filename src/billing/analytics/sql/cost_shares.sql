@@ -45,18 +45,24 @@ weighed AS (
         line_quantity * CASE WHEN is_shared THEN readings ELSE 1 END AS divisor
     FROM all_parts
 ),
+-- The runs of each part in the days asked for, with all that is asked of a part: joined once, however many read them.
 asked_runs AS MATERIALIZED (
-    SELECT part_no, month, reading, greatest(first_day, from_day) AS first_day, least(last_day, to_day - 1) AS last_day
+    SELECT part_no, line_no, resource_id, type, is_known, is_shared, is_whole, quantity, readings, factor, divisor, month, reading,
+        greatest(first_day, from_day) AS first_day, least(last_day, to_day - 1) AS last_day
     FROM (
-        SELECT all_parts.part_no, all_parts.from_day, all_parts.to_day, runs.month, runs.first_day, runs.last_day, runs.reading
-        FROM all_parts
-        JOIN runs ON runs.month = all_parts.month AND runs.resource_id = all_parts.resource_id AND runs.item = all_parts.item
-            AND runs.units = all_parts.units AND runs.status = all_parts.status
+        SELECT weighed.part_no, weighed.line_no, weighed.resource_id, weighed.type, weighed.is_known, weighed.is_shared, weighed.is_whole,
+            weighed.quantity, weighed.readings, weighed.factor, weighed.divisor, weighed.from_day, weighed.to_day, runs.month,
+            runs.reading, runs.first_day, runs.last_day
+        FROM weighed
+        JOIN runs ON runs.month = weighed.month AND runs.resource_id = weighed.resource_id AND runs.item = weighed.item
+            AND runs.units = weighed.units AND runs.status = weighed.status
         UNION ALL
-        SELECT all_parts.part_no, all_parts.from_day, all_parts.to_day, months.first_day, months.first_day, months.end_day - 1, 1
-        FROM all_parts
-        JOIN months ON months.first_day = all_parts.month
-        WHERE NOT all_parts.is_known
+        SELECT weighed.part_no, weighed.line_no, weighed.resource_id, weighed.type, weighed.is_known, weighed.is_shared, weighed.is_whole,
+            weighed.quantity, weighed.readings, weighed.factor, weighed.divisor, weighed.from_day, weighed.to_day, months.first_day,
+            1, months.first_day, months.end_day - 1
+        FROM weighed
+        JOIN months ON months.first_day = weighed.month
+        WHERE NOT weighed.is_known
     ) AS found
     WHERE first_day < to_day AND last_day >= from_day
 ),
@@ -67,45 +73,35 @@ splits AS (
     FROM all_parts
     WHERE is_whole
 ),
-part_shares AS (
+part_shares AS MATERIALIZED (
     SELECT line_no, resource_id, type, CASE WHEN is_known THEN quantity END AS quantity,
         (whole_minor + (amount_minor - sum(whole_minor) OVER line
             >= row_number() OVER (line ORDER BY rest_minor DESC, resource_id, part_no))::integer) * 1e40 AS share
     FROM splits
     WINDOW line AS (PARTITION BY line_no)
     UNION ALL
-    SELECT weighed.line_no, weighed.resource_id, weighed.type,
-        CASE WHEN weighed.is_shared THEN div(weighed.quantity * inside.readings * 1e30, weighed.readings) * 1e-30
-            WHEN weighed.is_known THEN inside.readings END,
-        div(weighed.factor * inside.readings * 1e40, weighed.divisor)
-    FROM weighed
-    JOIN (
-        SELECT part_no, sum(reading * (last_day - first_day + 1)) AS readings FROM asked_runs GROUP BY part_no
-    ) AS inside ON inside.part_no = weighed.part_no
-    WHERE NOT weighed.is_whole
+    SELECT line_no, resource_id, type,
+        CASE WHEN is_shared THEN div(quantity * readings_inside * 1e30, readings) * 1e-30 WHEN is_known THEN readings_inside END,
+        div(factor * readings_inside * 1e40, divisor)
+    FROM (
+        SELECT part_no, line_no, resource_id, type, is_known, is_shared, quantity, readings, factor, divisor,
+            sum(reading * (last_day - first_day + 1)) AS readings_inside
+        FROM asked_runs
+        WHERE NOT is_whole
+        GROUP BY part_no, line_no, resource_id, type, is_known, is_shared, quantity, readings, factor, divisor
+    ) AS inside
 ),
 -- What days of a line have in common is summed before it is divided.
 line_days AS (
-    SELECT sums.line_no, sums.first_day, sums.last_day, sums.type, div(sums.factor * sums.readings * 1e40, sums.divisor) AS share
-    FROM (
-        SELECT weighed.line_no, asked_runs.first_day, asked_runs.last_day, weighed.type, min(weighed.factor) AS factor,
-            min(weighed.divisor) AS divisor, sum(asked_runs.reading) AS readings
-        FROM asked_runs
-        JOIN weighed ON weighed.part_no = asked_runs.part_no
-        GROUP BY asked_runs.first_day, asked_runs.last_day, weighed.type, weighed.line_no,
-            CASE WHEN weighed.is_shared THEN weighed.part_no END
-    ) AS sums
+    SELECT line_no, first_day, last_day, type, div(min(factor) * sum(reading) * 1e40, min(divisor)) AS share
+    FROM asked_runs
+    GROUP BY first_day, last_day, type, line_no, CASE WHEN is_shared THEN part_no END
 ),
 day_shares AS (
     SELECT first_day, last_day, type, sum(share) AS share FROM line_days GROUP BY first_day, last_day, type
 ),
 presences AS (
-    SELECT all_parts.resource_id, all_parts.type, days.month, bit_or(days.bits) AS days
-    FROM (
-        SELECT part_no, month, bit_or(((1::bigint << (last_day - first_day + 1)) - 1) << (first_day - month)) AS bits
-        FROM asked_runs
-        GROUP BY part_no, month
-    ) AS days
-    JOIN all_parts ON all_parts.part_no = days.part_no
-    GROUP BY all_parts.resource_id, all_parts.type, days.month
+    SELECT resource_id, type, month, bit_or(((1::bigint << (last_day - first_day + 1)) - 1) << (first_day - month)) AS days
+    FROM asked_runs
+    GROUP BY resource_id, type, month
 )

@@ -9,15 +9,14 @@ place_days AS MATERIALIZED (
     GROUP BY cost_lines.month, cost_lines.project_id, cost_lines.region, cost_lines.service, coalesce(line_days.type, ''), days.day
 ),
 place_presences AS (
-    SELECT cost_lines.month, cost_lines.project_id, cost_lines.region, cost_lines.service, coalesce(all_parts.type, '') AS type,
-        all_parts.resource_id,
+    SELECT cost_lines.month, cost_lines.project_id, cost_lines.region, cost_lines.service, coalesce(asked_runs.type, '') AS type,
+        asked_runs.resource_id,
         bit_or(((1::bigint << (asked_runs.last_day - asked_runs.first_day + 1)) - 1) << (asked_runs.first_day - cost_lines.month)) AS days
     FROM asked_runs
-    JOIN all_parts ON all_parts.part_no = asked_runs.part_no
-    JOIN cost_lines ON cost_lines.line_no = all_parts.line_no
-    WHERE all_parts.resource_id IS NOT NULL
-    GROUP BY cost_lines.month, cost_lines.project_id, cost_lines.region, cost_lines.service, coalesce(all_parts.type, ''),
-        all_parts.resource_id
+    JOIN cost_lines ON cost_lines.line_no = asked_runs.line_no
+    WHERE asked_runs.resource_id IS NOT NULL
+    GROUP BY cost_lines.month, cost_lines.project_id, cost_lines.region, cost_lines.service, coalesce(asked_runs.type, ''),
+        asked_runs.resource_id
 ),
 day_sums AS (
     SELECT ($1::uuid[])[1] AS account_id, places.month AS period, places.project_id, places.region, places.service, places.type,
