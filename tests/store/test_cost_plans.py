@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
-from datetime import date
+from collections.abc import AsyncIterator, Sequence
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest_asyncio
 
 from billing import catalog
 from billing.analytics.model import DaySpan
-from billing.analytics.operations import costs
+from billing.analytics.operations import costs, keeping
 from tests.support.cloud import JANUARY, Cloud, at, open_cloud, price
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ OTHERS = 1000
 DAYS = DaySpan(date(2024, 1, 10), date(2024, 3, 1))
 HISTORY = ("accounts", "projects", "resources", "resource_moves", "state_points", "gauges", "day_rows", "period_versions",
            "closes", "invoices", "invoice_states", "invoice_lines")  # fmt: skip
+KEPT = ("kept_months", "kept_places", "kept_days")
 
 
 @pytest_asyncio.fixture
@@ -35,10 +36,12 @@ class Planner:
     def __init__(self, connection: Any) -> None:
         self._connection = connection
         self.scanned: set[str] = set()
+        self.reads_kept = False
 
     async def fetch(self, query: str, *arguments: object) -> Any:
         ((plan,),) = await self._connection.fetch(f"EXPLAIN (FORMAT JSON) {query}", *arguments)
         self._look(json.loads(plan)[0]["Plan"])
+        self.reads_kept |= "FROM kept_days" in query
         return await self._connection.fetch(query, *arguments)
 
     def __getattr__(self, name: str) -> Any:
@@ -73,9 +76,15 @@ async def fill(cloud: Cloud) -> Any:
     cloud.clock.now = at("02-20 10:00")
     for day in range(1, 20):
         await cloud.use(account_id, 1, resource_id="r-1", occurred_at=at(f"02-{day:02d} 12:00"))
+    await multiply(cloud, HISTORY)
+    return account_id
+
+
+async def multiply(cloud: Cloud, tables: Sequence[str]) -> None:
+    """Give others what the account has in some tables."""
     async with cloud.database.transaction() as tx:
         await tx.connection.execute("SET LOCAL ROLE NONE")
-        for table in HISTORY:
+        for table in tables:
             columns = [
                 row["column_name"]
                 for row in await tx.connection.fetch(
@@ -89,7 +98,6 @@ async def fill(cloud: Cloud) -> Any:
                 f"FROM {table}, generate_series(1, {OTHERS}) AS n"
             )
         await tx.connection.execute("ANALYZE")
-    return account_id
 
 
 class TestPlans:
@@ -116,3 +124,11 @@ class TestPlans:
                 await costs.follow(planner, account_id=account_id, metric=metric, interval="day", days=DAYS, now=tx.now)
             await costs.get_project_usage(planner, account_id=account_id, project_id=project_id, days=DAYS, now=tx.now)
             assert planner.scanned.isdisjoint(HISTORY), planner.scanned
+        await keeping.keep_closed(cloud.database, at_least=0, settled_after=timedelta(0))
+        await multiply(cloud, KEPT)
+        async with cloud.database.snapshot() as tx:
+            planner = Planner(tx.connection)
+            for grouping in groupings:
+                assert await costs.break_down(planner, account_id=account_id, days=DAYS, group_by=grouping, now=tx.now)
+            assert planner.scanned.isdisjoint({*HISTORY, *KEPT}), planner.scanned
+            assert planner.reads_kept
