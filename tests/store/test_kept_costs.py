@@ -253,6 +253,24 @@ class TestKept:
         assert run is not None
         return run
 
+    async def test_are_each_accounts_own(self, cloud: Cloud) -> None:
+        two = await begin_two(cloud)
+        days = [DaySpan(date(2024, 1, 1), date(2024, 2, 1)), DaySpan(date(2024, 1, 1), date(2024, 1, 8))]
+        asked = [(account_id, one, grouping) for account_id in two for one in days for grouping in GROUPINGS]
+
+        async def answers() -> list[object]:
+            async with cloud.database.snapshot() as tx:
+                return [
+                    await costs.break_down(
+                        tx.connection, account_id=account_id, days=one, group_by=grouping, now=tx.now
+                    )
+                    for account_id, one, grouping in asked
+                ]
+
+        before = await answers()
+        assert await keep(cloud) == 2
+        assert await answers() == before
+
     async def test_are_the_same_when_two_keep_a_month_at_once(self, cloud: Cloud) -> None:
         large, _ = await begin_two(cloud)
         await asyncio.gather(*(keeping.keep_month(cloud.database, account_id=large, period=JANUARY) for _ in range(4)))

@@ -1685,7 +1685,7 @@ CREATE TABLE public.kept_places (
 CREATE TABLE public.kept_runs (
     run_id uuid NOT NULL,
     finished_at timestamp with time zone NOT NULL,
-    last_account_id uuid NOT NULL,
+    reached uuid NOT NULL,
     is_done boolean NOT NULL
 );
 

@@ -30,7 +30,7 @@ async def find_due_run(connection: Connection, *, finished_before: datetime) -> 
     row = await connection.fetchrow(
         """
         SELECT runs.run_id, runs.period, runs.finished_at,
-            CASE WHEN kept_runs.finished_at = runs.finished_at THEN kept_runs.last_account_id END AS last_account_id
+            CASE WHEN kept_runs.finished_at = runs.finished_at THEN kept_runs.reached END AS reached
         FROM completed_runs_v AS runs
         LEFT JOIN kept_runs ON kept_runs.run_id = runs.run_id
         WHERE runs.finished_at <= $1 AND (kept_runs.finished_at = runs.finished_at AND kept_runs.is_done) IS NOT TRUE
@@ -42,7 +42,7 @@ async def find_due_run(connection: Connection, *, finished_before: datetime) -> 
     if row is None:
         return None
     period = Period(row["period"].year, row["period"].month)
-    return KeptRun(row["run_id"], period, row["finished_at"], row["last_account_id"] or _FIRST)
+    return KeptRun(row["run_id"], period, row["finished_at"], row["reached"] or _FIRST)
 
 
 async def list_next_accounts(connection: Connection, *, run: KeptRun, limit: int) -> list[UUID]:
@@ -73,9 +73,9 @@ async def mark_run(connection: Connection, *, run: KeptRun, last_account_id: UUI
     """Note how far the months of a run are looked through."""
     await connection.execute(
         """
-        INSERT INTO kept_runs (run_id, finished_at, last_account_id, is_done) VALUES ($1, $2, $3, $4)
-        ON CONFLICT (run_id) DO UPDATE SET finished_at = excluded.finished_at,
-            last_account_id = excluded.last_account_id, is_done = excluded.is_done
+        INSERT INTO kept_runs (run_id, finished_at, reached, is_done) VALUES ($1, $2, $3, $4)
+        ON CONFLICT (run_id) DO UPDATE SET finished_at = excluded.finished_at, reached = excluded.reached,
+            is_done = excluded.is_done
         """,
         run.run_id,
         run.finished_at,

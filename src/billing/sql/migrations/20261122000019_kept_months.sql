@@ -48,7 +48,7 @@ GRANT SELECT, INSERT ON kept_days TO lineserve_app;
 CREATE TABLE kept_runs (
     run_id uuid NOT NULL,
     finished_at timestamptz NOT NULL,  -- of the run: one that goes on with parked accounts finishes again
-    last_account_id uuid NOT NULL,  -- all up to this one are done
+    reached uuid NOT NULL,  -- the account, in the order of ids, up to which all are done
     is_done boolean NOT NULL,
     CONSTRAINT pk_kept_runs PRIMARY KEY (run_id)
 );
