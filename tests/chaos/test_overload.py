@@ -1,9 +1,10 @@
-"""S5: three times what the program can serve, for minutes, and ten seconds later all is as before. X29: an account that calls far
+"""S5: three times what the program can serve, for minutes, and at once all is as before. X29: an account that calls far
 beyond its limit is refused, and others hardly wait longer."""
 
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -16,11 +17,15 @@ import pytest
 from tests.support.serving import Serving, serving
 
 ROOT = Path(__file__).parents[2]
-OVERLOAD_S, PEAK_S, REST_S = 300, 10, 10
+ROUNDS, PEAK_S = 6, 5
+OVERLOAD_S = {"calls": 50, "connections": 30}
+CALLERS = 64  # as many at once as the program serves best
+CONNECTIONS = 2_000  # twice as many as it holds: the others have to wait outside
 GOODPUT, P99_S, GROWTH = 0.8, 2.0, 1.25
 PAIRS, PAIR_S = 5, 8
 NOISE_PER_S = 333  # 20 times its 1,000 an hour, within a minute
 SLOWER = 1.3
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
@@ -28,32 +33,65 @@ class Told:
     """What a process of callers heard."""
 
     sent: int
+    good: int
     seconds: float
     ended: dict[str, int]
     p50_s: float
     p99_s: float
+    cpu_s: float
 
     @property
     def good_per_s(self) -> float:
-        return self.ended.get("200", 0) / self.seconds
+        return self.good / self.seconds
 
 
-def offering(server: Serving, key: str, *, per_s: float, lasts_s: float) -> subprocess.Popen[str]:
+def offering(server: Serving, key: str, *flags: str, per_s: float, lasts_s: float) -> subprocess.Popen[str]:
     """Callers of GET /v1/account, beside us."""
     port = str(urlsplit(server.ready["base_url"]).port)
-    arguments = [port, "/v1/account", key, str(per_s), str(lasts_s)]
+    arguments = [port, "/v1/account", key, str(per_s), str(lasts_s), *flags]
     return subprocess.Popen(
         [sys.executable, "-m", "tests.support.offered", *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
 
 
 def told(callers: subprocess.Popen[str]) -> Told:
-    output, _ = callers.communicate(timeout=OVERLOAD_S + 120)
+    output, _ = callers.communicate(timeout=max(OVERLOAD_S.values()) + 60)
     return Told(**json.loads(output))
 
 
-def offer(server: Serving, key: str, *, per_s: float, lasts_s: float) -> Told:
-    return told(offering(server, key, per_s=per_s, lasts_s=lasts_s))
+def offer(server: Serving, key: str, *flags: str, per_s: float, lasts_s: float) -> Told:
+    return told(offering(server, key, *flags, per_s=per_s, lasts_s=lasts_s))
+
+
+@dataclass
+class Weighed:
+    """What a load came to, and what the server spent on it."""
+
+    told: Told
+    server_cpu_s: float
+
+    @property
+    def cost_us(self) -> float:
+        """Of a good call, with all that was spent on others."""
+        return 1e6 * self.server_cpu_s / self.told.ended["200"]
+
+    def __str__(self) -> str:
+        heard = self.told
+        return (
+            f"{heard.good_per_s:.0f}/s, p99 {heard.p99_s:.2f} s, {self.cost_us:.0f} us of the server each "
+            f"(callers took {heard.cpu_s / heard.seconds:.2f} of a core): {heard.ended}"
+        )
+
+
+def cpu_s(server: Serving) -> float:
+    fields = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
+
+
+def weigh(server: Serving, callers: subprocess.Popen[str]) -> Weighed:
+    began_s = cpu_s(server)
+    heard = told(callers)
+    return Weighed(heard, cpu_s(server) - began_s)
 
 
 def resident_kb(server: Serving) -> int:
@@ -71,28 +109,41 @@ def open_account(server: Serving, name: str) -> str:
 
 
 @pytest.mark.nightly
+@pytest.mark.parametrize("kind", list(OVERLOAD_S))
 class TestOverload:
-    @pytest.mark.xfail(reason="calls are bounded, a flood of new connections is not", strict=False)
-    def test_is_served_as_far_as_it_goes_and_forgotten(self, database_dsn: str, tmp_path: Path) -> None:
+    """What comes is three times what callers who wait for their answers get, over up to 2,000 connections at once: calls over kept
+    ones, or a connection for each call. A call that finds none free is not sent, as behind a proxy. Overload and peak in turn, for
+    callers and server share a machine that may do more besides: of the ratios of neighbours counts the middle one."""
+
+    def test_is_served_as_far_as_it_goes_and_forgotten(self, database_dsn: str, tmp_path: Path, kind: str) -> None:
         settings = {"LINESERVE_RATE_LIMIT_GENERAL": "1000000000", "DATABASE_URL": database_dsn}
+        flags = ["--new"] if kind == "connections" else []
         with serving(tmp_path, LINESERVE_HOME=str(tmp_path), **settings) as server:
             key = open_account(server, "a")
-            offer(server, key, per_s=0, lasts_s=3)
-            peak = offer(server, key, per_s=0, lasts_s=PEAK_S)
-            before_kb = resident_kb(server)
-            beyond = offer(server, key, per_s=3 * peak.good_per_s, lasts_s=OVERLOAD_S)
-            after_kb = resident_kb(server)
-            rested = offer(server, key, per_s=0, lasts_s=REST_S)
-            sys.stdout.write(
-                f"peak {peak.good_per_s:.0f}/s, p99 {peak.p99_s:.3f} s; three times that for {OVERLOAD_S} s: {beyond.ended}, "
-                f"{beyond.good_per_s:.0f}/s, p99 {beyond.p99_s:.2f} s, {before_kb} to {after_kb} kB; "
-                f"then {rested.good_per_s:.0f}/s, p99 {rested.p99_s:.3f} s\n"
-            )
-            assert not {"500", "502"} & set(beyond.ended)
-            assert beyond.good_per_s >= GOODPUT * peak.good_per_s
-            assert beyond.p99_s <= P99_S
-            assert after_kb <= GROWTH * before_kb
-            assert rested.good_per_s >= GOODPUT * peak.good_per_s
+
+            def peak() -> Weighed:
+                return weigh(server, offering(server, key, *flags, f"--callers={CALLERS}", per_s=0, lasts_s=PEAK_S))
+
+            peak()
+            peaks, floods, resident = [peak()], list[Weighed](), list[int]()
+            for _ in range(ROUNDS):
+                per_s = 3 * peaks[-1].told.good_per_s
+                coming = [*flags, f"--connections={CONNECTIONS}"]
+                floods.append(weigh(server, offering(server, key, *coming, per_s=per_s, lasts_s=OVERLOAD_S[kind])))
+                resident.append(resident_kb(server))
+                peaks.append(peak())
+                sys.stdout.write(f"{kind}: {per_s:.0f}/s: {floods[-1]}, {resident[-1]} kB; then peak {peaks[-1]}\n")
+        assert set().union(*(flood.told.ended for flood in floods)) <= {"200", "503", "no connection", "TimeoutError"}
+        served = [one.told.good_per_s for one in peaks]
+        ratios = [
+            2 * flood.told.good_per_s / (before + after)
+            for flood, before, after in zip(floods, served, served[1:], strict=False)
+        ]
+        sys.stdout.write(f"{kind}: of its peak {', '.join(f'{ratio:.2f}' for ratio in ratios)}\n")
+        assert statistics.median(ratios) >= GOODPUT
+        assert statistics.median(served[1:]) >= GOODPUT * served[0]
+        assert statistics.median(flood.told.p99_s for flood in floods) <= P99_S
+        assert resident[-1] <= GROWTH * resident[0]
 
 
 @pytest.mark.nightly

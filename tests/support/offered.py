@@ -1,14 +1,22 @@
 """Calls that come whether others were answered or not: `python -m tests.support.offered PORT PATH KEY RATE SECONDS`, in a process
-of their own. Prints as JSON how many were sent, how they were answered, and how long the good answers took."""
+of their own. Prints as JSON how many were sent, how they were answered, how long the good answers took, and the CPU that it took.
+
+`--connections` bounds how many are open at once, as a proxy's pool does: a call that finds none free is not sent, and counted as
+`no connection`. `--new` begins a connection for each call. Who waits for longer than 10 s goes, and closes his connection.
+"""
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
+import resource
 import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+
+import uvloop
 
 LIMIT_S = 10.0
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -16,28 +24,48 @@ Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 @dataclass
 class Offered:
-    """Calls of one kind over as many connections as are needed."""
+    """Calls of one kind over as many connections as there may be."""
 
     port: int
     request: bytes
+    connections: int
+    is_new: bool
+    until: float
+    opened: int = 0
+    good: int = 0
+    """Calls that were answered well while calls still came."""
+    sent: int = 0
     idle: list[Connection] = field(default_factory=list)
     ended: Counter[str] = field(default_factory=Counter)
     took_s: list[float] = field(default_factory=list)
 
     async def call(self) -> None:
         """One call, and how it ended."""
+        if not self.idle and self.opened >= self.connections:
+            self.ended["no connection"] += 1
+            return
         began = time.monotonic()
+        connection = self.idle.pop() if self.idle else None
+        self.opened += connection is None
+        is_kept = False
         try:
             async with asyncio.timeout(LIMIT_S):
-                connection = self.idle.pop() if self.idle else await asyncio.open_connection("127.0.0.1", self.port)
+                connection = connection or await asyncio.open_connection("127.0.0.1", self.port)
+                self.sent += 1
                 status = await self._ask(*connection)
+            self.ended[status] += 1
+            if status == "200":
+                self.good += time.monotonic() < self.until
+                self.took_s.append(time.monotonic() - began)
+            is_kept = not self.is_new
         except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
             self.ended[type(error).__name__] += 1
+        if is_kept and connection is not None:
+            self.idle.append(connection)
             return
-        self.idle.append(connection)
-        self.ended[status] += 1
-        if status == "200":
-            self.took_s.append(time.monotonic() - began)
+        self.opened -= 1
+        if connection is not None:
+            connection[1].transport.abort()
 
     async def _ask(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:
         writer.write(self.request)
@@ -46,42 +74,66 @@ class Offered:
         await reader.readexactly(length)
         return head.split(" ", 2)[1]
 
+    async def keep_calling(self) -> None:
+        """Call, wait for the answer, and call again."""
+        while time.monotonic() < self.until:
+            await self.call()
 
-async def main(port: str, path: str, key: str, rate: str, seconds: str) -> None:
-    """Offer calls, `rate` a second, for so long; a rate of 0: eight callers, each of whom waits for its answer."""
-    head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n\r\n"
-    offered = Offered(int(port), head.encode())
-    began, lasts_s, per_s = time.monotonic(), float(seconds), float(rate)
-    sent = 0
-
-    async def keep_calling() -> None:
-        nonlocal sent
-        while time.monotonic() < began + lasts_s:
-            sent += 1
-            await offered.call()
-
-    if per_s == 0:
-        await asyncio.gather(*(keep_calling() for _ in range(8)))
-    else:
+    async def come(self, per_s: float) -> None:
+        """Call as often as that, whatever came of others."""
+        began, came = time.monotonic(), 0
         under_way: set[asyncio.Task[None]] = set()
-        while (now := time.monotonic()) < began + lasts_s:
-            for _ in range(int((now - began) * per_s) - sent):
-                sent += 1
-                task = asyncio.create_task(offered.call())
+        while (now := time.monotonic()) < self.until:
+            for _ in range(int((now - began) * per_s) - came):
+                came += 1
+                if not self.idle and self.opened >= self.connections:
+                    self.ended["no connection"] += 1
+                    continue
+                task = asyncio.create_task(self.call())
                 under_way.add(task)
                 task.add_done_callback(under_way.discard)
             await asyncio.sleep(0.002)
-        await asyncio.gather(*under_way)
+        if under_way:
+            await asyncio.wait(under_way)
+
+
+async def main(arguments: argparse.Namespace) -> None:
+    """Offer calls; a rate of 0: callers each of whom waits for his answer."""
+    closing = "Connection: close\r\n" if arguments.new else ""
+    head = f"GET {arguments.path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {arguments.key}\r\n{closing}\r\n"
+    until = time.monotonic() + arguments.seconds
+    offered = Offered(arguments.port, head.encode(), arguments.connections, arguments.new, until)
+    if arguments.rate == 0:
+        await asyncio.gather(*(offered.keep_calling() for _ in range(arguments.callers)))
+    else:
+        await offered.come(arguments.rate)
     took_s = sorted(offered.took_s) or [0.0]
     told = {
-        "sent": sent,
-        "seconds": time.monotonic() - began,
+        "sent": offered.sent,
+        "good": offered.good,
+        "seconds": arguments.seconds,
         "ended": dict(offered.ended),
         "p50_s": took_s[len(took_s) // 2],
         "p99_s": took_s[int(len(took_s) * 0.99)],
+        "cpu_s": time.process_time(),
     }
     sys.stdout.write(json.dumps(told) + "\n")
 
 
+def read_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("port", type=int)
+    parser.add_argument("path")
+    parser.add_argument("key")
+    parser.add_argument("rate", type=float)
+    parser.add_argument("seconds", type=float)
+    parser.add_argument("--callers", type=int, default=8)
+    parser.add_argument("--connections", type=int, default=1_000)
+    parser.add_argument("--new", action="store_true")
+    return parser.parse_args()
+
+
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    uvloop.run(main(read_arguments()))

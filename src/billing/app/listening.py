@@ -2,6 +2,9 @@
 
 Who stops under load loses no call: no connection is begun any more, answers end those that are kept, and when none comes the
 server stops. A connection that is begun then is refused before anything was sent.
+
+A listener holds so many connections at once; others wait with the system until one ends, and cost this process nothing. One that
+brings no call for 30 s is closed.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import contextlib
 import ctypes
 import errno
 import os
+import resource
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -18,6 +22,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import structlog
 from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
 from granian.net import SocketHolder  # pyright: ignore[reportPrivateImportUsage]  # its place is not
@@ -30,11 +35,16 @@ if TYPE_CHECKING:
     from billing.app.metrics import Served
 
 _BACKLOG = 1024
+_OTHER_FILES = (
+    256  # that a process has open beside its connections: to the database, gateways and receivers of webhooks
+)
 _STOP_LIMIT_S = 10.0
 _QUIET_S = 0.05  # so long no call has come: none is on its way
 _DRAIN_LIMIT_S = 2.0
 _PROBE = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 _PROBE_LIMIT_S = 10.0
+
+_log = structlog.get_logger(__name__)
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -57,6 +67,20 @@ def bind(host: str, port: int) -> socket.socket:
             ) from error
         raise CommandError(f"cannot listen on {host} port {port}: {error.strerror}") from error
     return bound
+
+
+def allow_files(connections_max: int, *, listeners: int) -> int:
+    """Let the process open a file for each connection of its listeners. Returns how many each may have, fewer where it must."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = listeners * connections_max + _OTHER_FILES
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return connections_max
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    possible = max(1, (allowed - _OTHER_FILES) // listeners)
+    if possible < connections_max:
+        _log.warning("few_connections", possible=possible, wanted=connections_max)
+    return min(possible, connections_max)
 
 
 @dataclass(slots=True)
@@ -126,13 +150,14 @@ def _refuse_connections(bound: socket.socket) -> None:
 class _Listener(Server):
     """Granian over a socket that is bound already: its own would share the port with any process that asks."""
 
-    def __init__(self, app: Served, bound: socket.socket) -> None:
+    def __init__(self, app: Served, bound: socket.socket, connections_max: int) -> None:
         super().__init__(
             app,
             interface=Interfaces.ASGI,
             http=HTTPModes.http1,
             websockets=False,
             backlog=_BACKLOG,
+            backpressure=connections_max,
             log_level=LogLevels.error,
             log_dictconfig={"formatters": {}, "handlers": {}, "loggers": {"_granian": {"propagate": True}}},
         )
@@ -145,7 +170,7 @@ class _Listener(Server):
 
 
 @asynccontextmanager
-async def serving(app: Served, bound: socket.socket) -> AsyncIterator[asyncio.Task[None]]:
+async def serving(app: Served, bound: socket.socket, *, connections_max: int) -> AsyncIterator[asyncio.Task[None]]:
     """Serve beside the block, which starts when the first request was answered; open requests have 10 s when it ends."""
     try:
         bound.listen(_BACKLOG)
@@ -153,7 +178,7 @@ async def serving(app: Served, bound: socket.socket) -> AsyncIterator[asyncio.Ta
         raise CommandError(f"port {bound.getsockname()[1]} was taken meanwhile") from error
     bound.setblocking(False)
     calls = _Calls(app)
-    server = _Listener(calls, bound)
+    server = _Listener(calls, bound, connections_max)
     task = asyncio.create_task(server.serve(), name="listener")
     try:
         await _probe(bound, task)

@@ -65,9 +65,11 @@ async def _serve(settings: Settings, arguments: argparse.Namespace) -> None:
         tasks = [] if arguments.no_worker else [await stack.enter_async_context(working(installed))]
         keyring = api_keys.Keyring(installed.database)
         stack.push_async_callback(keyring.close)
+        connections_max = listening.allow_files(settings.connections_at_once, listeners=len(places))
         for place in places:
             app = make_app(installed, keyring=keyring, plane=place.plane, rate_limits=limits)
-            tasks.append(await stack.enter_async_context(listening.serving(Measured(app), place.bound)))
+            listener = listening.serving(Measured(app), place.bound, connections_max=connections_max)
+            tasks.append(await stack.enter_async_context(listener))
         if ready_file is not None:
             stack.callback(ready_file.unlink, missing_ok=True)
         _settle_memory()

@@ -122,7 +122,10 @@ class Settings(BaseSettings):
     )
 
     calls_at_once: int = Field(
-        default=512, ge=1, description="calls under way in a process; more are answered 503 and should come again"
+        default=512, ge=1, description="calls under way in a process; more wait for 0.5 s and are answered 503 then"
+    )
+    connections_at_once: int = Field(
+        default=1024, ge=1, le=100_000, description="connections of a listener; more wait outside until one ends"
     )
 
     rate_limit_url: SecretStr | None = Field(
@@ -145,11 +148,11 @@ class Settings(BaseSettings):
         default=(Decimal("1.00"), Decimal("10000.00")), description="the same for currencies not named there"
     )
     close_grace_s: int = Field(default=3600, ge=0, description="how long after its end a month waits for late usage")
-    sandbox_settle_after_s: int | None = Field(
-        default=None, ge=0, description="after which the sandbox gateway settles pending payments by itself"
-    )
     close_lanes: int = Field(
         default=2, ge=1, le=64, description="database sessions that a worker closes a month with at once"
+    )
+    sandbox_settle_after_s: int | None = Field(
+        default=None, ge=0, description="after which the sandbox gateway settles pending payments by itself"
     )
 
     sandbox_webhook_secrets: SecretStr | None = Field(

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import Context
 from itertools import chain, islice
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from billing.kit import patience
 
@@ -18,6 +18,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 MOST = 1_000
+_LATE_S = 0.01  # so long a lane may take before another is opened: together they would serve fewer callers each
 
 
 class GatheredTimeout(TimeoutError):
@@ -28,7 +29,7 @@ class Gathered(Generic[K, V]):
     """What a function gives for keys, many at once, by key; None for a key that it leaves out.
 
     Its error is that of all who wait for it, as is a GatheredTimeout; a call hears that one too when its patience ends. `lanes`
-    of it may be under way at once, so that one which waits for something does not hold up all others.
+    of it may be under way at once: who comes while one takes long is served by another.
     """
 
     def __init__(
@@ -38,17 +39,44 @@ class Gathered(Generic[K, V]):
         self._limit_s = limit_s
         self._lanes = lanes
         self._waiting: dict[K, list[asyncio.Future[V | None]]] = {}
+        self._watch = patience.Watch()
         self._at_work: set[asyncio.Task[None]] = set()
+        self._begun = 0
+        self._late: asyncio.TimerHandle | None = None
 
     async def get(self, key: K) -> V | None:
         """What the function gives for a key, or None."""
         future: asyncio.Future[V | None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(key, []).append(future)
-        if len(self._at_work) < self._lanes:
-            task = asyncio.create_task(self._work_off(), context=Context())  # it is no single caller's
-            self._at_work.add(task)
-            task.add_done_callback(self._at_work.discard)
-        return await _await(future)
+        if not self._at_work:
+            self._open_lane()
+        elif self._late is None and len(self._at_work) < self._lanes:
+            self._late = asyncio.get_running_loop().call_later(_LATE_S, self._look_after, self._begun)
+        patient = patience.current()
+        if patient is None:
+            return await future
+        wait, loop = _Wait(future), asyncio.get_running_loop()
+        self._watch.add(wait, until_s=patient.begin(loop.time()))
+        try:
+            return await future
+        finally:
+            self._watch.discard(wait)
+            patient.end(loop.time())
+
+    def _open_lane(self) -> None:
+        task = asyncio.create_task(self._work_off(), context=Context())  # it is no single caller's
+        self._at_work.add(task)
+        task.add_done_callback(self._at_work.discard)
+
+    def _look_after(self, begun: int) -> None:
+        """Open another lane when none has begun anything for a while; look again as long as somebody waits."""
+        self._late = None
+        if not self._waiting or len(self._at_work) >= self._lanes:
+            return
+        if self._begun == begun:
+            self._open_lane()
+        else:
+            self._late = asyncio.get_running_loop().call_later(_LATE_S, self._look_after, self._begun)
 
     async def _work_off(self) -> None:
         asked: Mapping[K, list[asyncio.Future[V | None]]] = {}
@@ -64,6 +92,7 @@ class Gathered(Generic[K, V]):
                 future.cancel()  # there are some only when the program ends
 
     async def _answer(self, asked: Mapping[K, list[asyncio.Future[V | None]]]) -> None:
+        self._begun += 1
         given: Mapping[K, V] = {}
         failure: BaseException | None = None
         try:
@@ -85,20 +114,15 @@ class Gathered(Generic[K, V]):
                     future.set_exception(failure)
 
 
-async def _await(future: asyncio.Future[V | None]) -> V | None:
-    """What comes of it, for as long as the call may wait that asks."""
-    patient = patience.current()
-    if patient is None:
-        return await future
-    loop = asyncio.get_running_loop()
-    timer = loop.call_at(patient.begin(loop.time()), _give_up, future)
-    try:
-        return await future
-    finally:
-        timer.cancel()
-        patient.end(loop.time())
+class _Wait:
+    """Of a call that has a patience of its own."""
 
+    __slots__ = ("_future",)
 
-def _give_up(future: asyncio.Future[V | None]) -> None:
-    if not future.done():
-        future.set_exception(GatheredTimeout())
+    def __init__(self, future: asyncio.Future[Any]) -> None:
+        self._future = future
+
+    def give_up(self) -> None:
+        """What was asked goes on without the call."""
+        if not self._future.done():
+            self._future.set_exception(GatheredTimeout())

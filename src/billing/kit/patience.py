@@ -6,7 +6,11 @@ call waits for otherwise, its body or a gateway, uses none of it up.
 
 from __future__ import annotations
 
+import asyncio
 from contextvars import ContextVar, Token
+from typing import Protocol
+
+_LOOKS_EVERY_S = 0.05
 
 
 class Patience:
@@ -56,3 +60,39 @@ class within:  # noqa: N801  read as a word: `with within(2.5):`
     def __exit__(self, *_: object) -> None:
         assert self._token is not None
         _OF_CALL.reset(self._token)
+
+
+class Wait(Protocol):
+    """Something that may last too long."""
+
+    def give_up(self) -> None:
+        """End it."""
+        ...
+
+
+class Watch:
+    """Ends waits whose time is over: one timer for all, for one of its own would cost each more than it does itself."""
+
+    __slots__ = ("_timer", "_until_s")
+
+    def __init__(self) -> None:
+        self._until_s: dict[Wait, float] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, wait: Wait, *, until_s: float) -> None:
+        """Watch a wait, which ends by a time of the event loop, or up to 50 ms later."""
+        self._until_s[wait] = until_s
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_LOOKS_EVERY_S, self._look)
+
+    def discard(self, wait: Wait) -> None:
+        """It is over."""
+        self._until_s.pop(wait, None)
+
+    def _look(self) -> None:
+        loop = asyncio.get_running_loop()
+        now_s = loop.time()
+        for wait in [wait for wait, until_s in self._until_s.items() if until_s <= now_s]:
+            del self._until_s[wait]
+            wait.give_up()
+        self._timer = loop.call_later(_LOOKS_EVERY_S, self._look) if self._until_s else None

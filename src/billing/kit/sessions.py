@@ -46,7 +46,8 @@ class SessionPool(_Pool):
         super().__init__(dsn, **settings)
         self._kept: list[Lent] = []
         self._taken = 0  # from asyncpg: lent ones and kept ones
-        self._line: deque[asyncio.Future[Lent | None]] = deque()
+        self._line: deque[_Place] = deque()
+        self.watch = patience.Watch()
 
     def acquire(self, *, timeout: float | None = None) -> _Lease:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Borrow a session, by `await` or for an `async with` block. Raises NoSession after `timeout` seconds."""
@@ -76,34 +77,32 @@ class SessionPool(_Pool):
             if is_open(session):
                 return session
             await self.release(session)
-        try:
-            async with asyncio.timeout(timeout_s):
-                return await self._open_or_wait()
-        except TimeoutError:
-            raise NoSession from None
+        until_s = None if timeout_s is None else asyncio.get_running_loop().time() + timeout_s
+        while self._taken >= self.get_max_size():
+            session = await self._wait_in_line(until_s)
+            if session is not None and is_open(session):
+                return session
+            if session is not None:
+                await self.release(session)
+        return await self._open(until_s)
 
     def bring_back(self, session: Lent) -> bool:
         """Hand a session that was used without an error to the next in line, or keep it; False if it must be released."""
         if self.is_closing() or not is_open(session) or session.is_in_transaction():
             return False
         while self._line:
-            waiting = self._line.popleft()
-            if not waiting.done():
-                waiting.set_result(session)
+            place = self._line.popleft()
+            if not place.turn.done():
+                place.turn.set_result(session)
                 return True
         self._kept.append(session)
         return True
 
-    async def _open_or_wait(self) -> Lent:
-        while self._taken >= self.get_max_size():
-            session = await self._wait_in_line()
-            if session is not None and is_open(session):
-                return session
-            if session is not None:
-                await self.release(session)
+    async def _open(self, until_s: float | None) -> Lent:
         self._taken += 1
         try:
-            return await super().acquire()
+            async with asyncio.timeout_at(until_s):
+                return await super().acquire()
         except (asyncpg.PostgresError, OSError) as error:  # of the server, as long as there is no session
             self._untake()
             raise NoSession from error
@@ -111,20 +110,24 @@ class SessionPool(_Pool):
             self._untake()
             raise
 
-    async def _wait_in_line(self) -> Lent | None:
+    async def _wait_in_line(self, until_s: float | None) -> Lent | None:
         """The session that somebody brings back, or None when another may be opened."""
-        waiting = asyncio.get_running_loop().create_future()
-        self._line.append(waiting)
+        place = _Place(asyncio.get_running_loop().create_future())
+        self._line.append(place)
+        if until_s is not None:
+            self.watch.add(place, until_s=until_s)
         try:
-            return await waiting
+            return await place.turn
         except asyncio.CancelledError:
-            if waiting.done() and not waiting.cancelled():
-                session = waiting.result()
+            if place.turn.done() and not place.turn.cancelled() and place.turn.exception() is None:
+                session = place.turn.result()
                 if session is None:
                     self._wake_one()
                 elif not self.bring_back(session):
                     await self.release(session)
             raise
+        finally:
+            self.watch.discard(place)
 
     def _untake(self) -> None:
         self._taken -= 1
@@ -132,23 +135,36 @@ class SessionPool(_Pool):
 
     def _wake_one(self) -> None:
         while self._line:
-            waiting = self._line.popleft()
-            if not waiting.done():
-                waiting.set_result(None)
+            place = self._line.popleft()
+            if not place.turn.done():
+                place.turn.set_result(None)
                 return
+
+
+class _Place:
+    """One in line."""
+
+    __slots__ = ("turn",)
+
+    def __init__(self, turn: asyncio.Future[Lent | None]) -> None:
+        self.turn = turn
+
+    def give_up(self) -> None:
+        """Go without a session."""
+        if not self.turn.done():
+            self.turn.set_exception(NoSession())
 
 
 class _Lease:
     """A session for the length of a block, or for good when awaited. A call's ends, with its session, when its patience does."""
 
-    __slots__ = ("_is_late", "_patience", "_pool", "_session", "_timeout_s", "_timer")
+    __slots__ = ("_is_late", "_patience", "_pool", "_session", "_timeout_s")
 
     def __init__(self, pool: SessionPool, timeout_s: float | None) -> None:
         self._pool = pool
         self._timeout_s = timeout_s
         self._session: Lent | None = None
         self._patience = patience.current()
-        self._timer: asyncio.TimerHandle | None = None
         self._is_late = False
 
     async def __aenter__(self) -> Lent:
@@ -165,10 +181,10 @@ class _Lease:
         except BaseException:
             self._patience.end(loop.time())
             raise
-        self._timer = loop.call_at(until_s, self._give_up)
+        self._pool.watch.add(self, until_s=until_s)
         return self._session
 
-    def _give_up(self) -> None:
+    def give_up(self) -> None:
         """Whoever waits on the session hears that it is closed; the server ends what it still does for it."""
         assert self._session is not None
         self._is_late = True
@@ -180,8 +196,8 @@ class _Lease:
     ) -> None:
         session, self._session = self._session, None
         assert session is not None
-        if self._patience is not None and self._timer is not None:
-            self._timer.cancel()
+        if self._patience is not None:
+            self._pool.watch.discard(self)
             self._patience.end(asyncio.get_running_loop().time())
         if isinstance(error, asyncio.CancelledError):
             session.terminate()  # a silent line would answer neither what is asked nor that it is not wanted any more

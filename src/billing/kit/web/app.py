@@ -36,6 +36,7 @@ from billing.kit.web.endpoints import (
 from billing.kit.web.errors import answer_of_error
 from billing.kit.web.paths import read_parameters, routed_path
 from billing.kit.web.rate_limits import RateLimits
+from billing.kit.web.turnstile import Turnstile
 
 if TYPE_CHECKING:
     from litestar.types import (
@@ -57,7 +58,7 @@ _HOST = re.compile(rb"[0-9A-Za-z!$&'()*+,;=._~:\[\]@%-]*")
 _IDS_DRAWN = 64
 _ALWAYS = "/livez"  # whoever is too busy is still alive
 _TOLD_EVERY_S = 10.0
-_TURNED_AWAY = Counter("lineserve_calls_turned_away", "Calls that came while too many were under way")
+_TURNED_AWAY = Counter("lineserve_calls_turned_away", "Calls that waited in vain while too many were under way")
 
 _log = structlog.get_logger("billing.web")
 
@@ -65,15 +66,15 @@ _log = structlog.get_logger("billing.web")
 class HttpApp(Litestar):
     """Endpoints behind Litestar's router, with a request id and safe headers on every answer, those of unknown paths too.
 
-    As many calls as `calls_max` are under way at once; others are turned away. A call waits for `wait_s` for its database.
+    As many calls are under way at once as `turnstile` lets in; others are turned away. A call waits for `wait_s` for its
+    database.
 
     The router's own way to a handler and back (dependencies, parameters, a Response) is not gone: endpoints read the request
     themselves, and it would cost a tenth of a read (docs/performance.md).
     """
 
-    calls_max: int | None = None
+    turnstile: Turnstile | None = None
     wait_s: float | None = None
-    _under_way = 0
     _told_at_s = -_TOLD_EVERY_S
 
     async def __call__(
@@ -85,34 +86,38 @@ class HttpApp(Litestar):
             return
         scope = cast("HTTPScope", scope)  # websockets are not served
         receive, send = cast("Receive", receive), cast("Send", send)
-        self._under_way += 1
-        try:
+        if self.turnstile is None or scope["path"] == _ALWAYS:
             await self._serve(scope, receive, send)
-        finally:
-            self._under_way -= 1
+        elif self.turnstile.take() or await self.turnstile.wait():
+            try:
+                await self._serve(scope, receive, send)
+            finally:
+                self.turnstile.leave()
+        else:
+            state = {REQUEST_ID: _request_id(scope["headers"])}
+            await self._turn_away(self.turnstile)(scope, receive, self._sending(send, scope, state))
 
     async def _serve(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
         request_id = _request_id(scope["headers"])
         state = scope["state"] = {REQUEST_ID: request_id}
-        origins: Collection[str] = self.state.get(CORS_ORIGINS, ())
-        if self.calls_max is not None and self._under_way > self.calls_max and scope["path"] != _ALWAYS:
-            await self._turn_away()(scope, receive, _with_headers(send, scope, state, origins))
-            return
         bound = structlog.contextvars.bind_contextvars(request_id=request_id)
         try:
             with patience.within(self.wait_s):
                 answer = await self._answer(scope, receive, request_id)
-            await answer(scope, receive, _with_headers(send, scope, state, origins))
+            await answer(scope, receive, self._sending(send, scope, state))
         finally:
             structlog.contextvars.reset_contextvars(**bound)
 
-    def _turn_away(self) -> ASGIApp:
-        """What a call hears that comes while too many are under way: done before anything is read or counted for it."""
+    def _sending(self, send: Send, scope: HTTPScope, state: dict[str, Any]) -> Callable[[Message], Any]:
+        return _with_headers(send, scope, state, self.state.get(CORS_ORIGINS, ()))
+
+    def _turn_away(self, turnstile: Turnstile) -> ASGIApp:
+        """What a call hears that waited in vain while too many were under way: done before anything is read or counted for it."""
         _TURNED_AWAY.inc()
         now_s = time.monotonic()
         if now_s > self._told_at_s + _TOLD_EVERY_S:
             self._told_at_s = now_s
-            _log.warning("too_many_calls", under_way=self._under_way)
+            _log.warning("too_many_calls", in_line=turnstile.in_line)
         busy = Unavailable("Too many calls are under way; try again soon")
         error = {"code": busy.code, "message": str(busy), "details": busy.details}
         return Answer.of({"error": error}, status=503, headers={"Retry-After": "1"})
@@ -154,8 +159,9 @@ def build_app(
 
     Public handlers are served below /v1, operator handlers below /operator/v1, plain ones (no key) at the root.
     `values` are given to handlers by parameter name. Without `rate_limits` nobody is limited; pages of `cors_origins` may
-    call from browsers. Of calls beyond `calls_max` at once all but `/livez` are turned away; one that waited for the
-    database for `wait_s` in all hears 503. Raises TypeError for a handler without a guard, or that asks for what nobody gives.
+    call from browsers. Calls beyond `calls_max` at once, all but `/livez`, wait in line and are turned away; one that waited
+    for the database for `wait_s` in all hears 503. Raises TypeError for a handler without a guard, or that asks for what nobody
+    gives.
     """
     if rate_limits is not None:
         read_caller = rate_limits.attempts.watching(read_caller)
@@ -180,7 +186,8 @@ def build_app(
         debug=False,
         state=State({CORS_ORIGINS: frozenset(cors_origins)}),
     )
-    app.calls_max, app.wait_s = calls_max, wait_s
+    app.turnstile = None if calls_max is None else Turnstile(calls_max)
+    app.wait_s = wait_s
     return app
 
 
