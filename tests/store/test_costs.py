@@ -22,7 +22,7 @@ import pytest_asyncio
 
 from billing import catalog, invoices, metering
 from billing.analytics import rules
-from billing.analytics.model import DaySpan, Metric, ServiceUsage
+from billing.analytics.model import DaySpan, Grouping, Metric, ServiceUsage
 from billing.analytics.operations import costs, usage
 from billing.catalog import Aggregation, Meter
 from billing.core.period import Period
@@ -33,7 +33,7 @@ from tests.oracle.costs import SharedLine, atoms_of, costs_by, rounded
 from tests.support.cloud import Cloud, at, open_cloud, price
 
 STEPS = int(os.environ.get("LINESERVE_TEST_STEPS", "45"))
-GROUPINGS = ("service", "project", "region", "day", "week", "month")
+GROUPINGS: tuple[Grouping, ...] = ("service", "project", "region", "day", "week", "month")
 METERS: dict[str, Aggregation] = {"sent": "sum", "peak": "max", "seats": "last", "level": "time_weighted"}
 SHOWN_AS: dict[str, Literal["storage_gb", "bandwidth_gb"]] = {
     "peak": "storage_gb",

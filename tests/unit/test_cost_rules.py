@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from billing.analytics import rules
 from billing.analytics.model import DayQuantityRun, DayShares, DaySpan, PlaceShare, Presence, RunShare
 from billing.core.errors import InvalidParameter
+from billing.core.period import Period
 from billing.kit.web import DateFilter
 
 MINOR = 10**40
@@ -141,6 +142,18 @@ class TestBucketsAsked:
         buckets = rules.buckets_of(JANUARY, "week")
         ends = rules.ends_of_buckets(buckets, days=JANUARY, interval="week", now=datetime(2024, 1, 9, 12, tzinfo=UTC))
         assert ends == [datetime(2024, 1, 8, tzinfo=UTC), datetime(2024, 1, 9, 12, 0, 0, 1, tzinfo=UTC)]
+
+
+class TestStretches:
+    def test_join_months_that_follow_each_other_within_the_days_asked_for(self):
+        days = DaySpan(date(2024, 1, 10), date(2024, 6, 5))
+        months = [Period(2024, month) for month in (1, 2, 4, 6)]
+        assert rules.stretches(months, within=days) == [
+            DaySpan(date(2024, 1, 10), date(2024, 3, 1)),
+            DaySpan(date(2024, 4, 1), date(2024, 5, 1)),
+            DaySpan(date(2024, 6, 1), date(2024, 6, 5)),
+        ]
+        assert rules.stretches([], within=days) == []
 
 
 def _end(text: str | None) -> DateFilter | None:
