@@ -18,10 +18,12 @@ class Shelf:
         self.batches: list[list[int]] = []
         self.open = asyncio.Event()
         self.open.set()
+        self.begun = asyncio.Event()
         self.failure: Exception | None = None
 
     async def look_up(self, keys: Sequence[int]) -> dict[int, int]:
         self.batches.append(list(keys))
+        self.begun.set()
         await self.open.wait()
         if self.failure is not None:
             raise self.failure
@@ -62,6 +64,25 @@ class TestGathered:
         shelf.open.set()
         assert await asyncio.gather(first, second) == [1, 1]
         assert shelf.batches == [[1], [1]]
+
+    async def test_opens_another_lane_for_those_who_wait_for_a_slow_one(self, shelf: Shelf):
+        """The second look-up begins fast and hangs: who came before that is not forgotten behind it."""
+        gathered = Gathered(shelf.look_up, limit_s=5, lanes=2)
+        shelf.open.clear()
+        first = asyncio.create_task(gathered.get(1))
+        await settle()
+        second = asyncio.create_task(gathered.get(2))
+        await settle()
+        shelf.open.set()
+        await first
+        shelf.open.clear()
+        await settle()
+        shelf.begun.clear()
+        third = asyncio.create_task(gathered.get(3))
+        await asyncio.wait_for(shelf.begun.wait(), 5)
+        assert shelf.batches == [[1], [2], [3]]
+        shelf.open.set()
+        assert await asyncio.gather(second, third) == [4, 9]
 
     async def test_tells_each_caller_of_a_failure_and_goes_on(self, shelf: Shelf):
         gathered = Gathered(shelf.look_up, limit_s=5)

@@ -15,7 +15,6 @@ from uuid import UUID
 from billing import ledger, rating, wallets
 from billing.core.errors import NotFound
 from billing.kit import idempotency
-from billing.kit.db import ACQUIRE_TIMEOUT_S
 from billing.kit.gathering import Gathered
 from billing.payments import rules, store
 from billing.payments.model import AmountRange, ChargeRequest, Gateway, Payment, PaymentMethod, TopUp
@@ -24,6 +23,9 @@ from billing.payments.operations import charging
 if TYPE_CHECKING:
     from billing.kit.db import Database, Tx
     from billing.kit.idempotency import Attempt
+
+
+_LANES = 2  # of one account whose books the other holds, a top-up goes alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +120,8 @@ class TopUps:
         self._database = database
         self._gateway = gateway
         self._reserve = reserve
-        self._turns = Gathered(self._take_turns, limit_s=ACQUIRE_TIMEOUT_S)
-        self._readings = Gathered(self._read_all, limit_s=ACQUIRE_TIMEOUT_S)
+        self._turns = Gathered(self._take_turns, limit_s=database.wait_s, lanes=_LANES)
+        self._readings = Gathered(self._read_all, limit_s=database.wait_s, lanes=_LANES)
 
     async def start(self, wanted: TopUp, *, attempt: Attempt | None) -> Started | None:
         """Keep the intent of a top-up, its amount in range, under its key; None when nothing was done and it has to be done
