@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import date, timedelta
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,7 +37,7 @@ from tests.support.mutants import Mutation, Stage
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from billing.analytics.model import Grouping
+    from billing.analytics.model import CostGroup, Grouping
     from billing.core.period import Period
     from billing.kit.db import Connection
 
@@ -256,9 +257,9 @@ class TestKept:
     async def test_are_each_accounts_own(self, cloud: Cloud) -> None:
         two = await begin_two(cloud)
         days = [DaySpan(date(2024, 1, 1), date(2024, 2, 1)), DaySpan(date(2024, 1, 1), date(2024, 1, 8))]
-        asked = [(account_id, one, grouping) for account_id in two for one in days for grouping in GROUPINGS]
+        asked = list(product(two, days, GROUPINGS))
 
-        async def answers() -> list[object]:
+        async def answers() -> list[list[CostGroup]]:
             async with cloud.database.snapshot() as tx:
                 return [
                     await costs.break_down(
