@@ -20,6 +20,7 @@ from billing.app import listening, stopping
 from billing.kit.db import open_pool
 
 CONNECTIONS = 16
+_CONNECTIONS_MAX = 1_024
 _PADDING = "x" * 180
 _HEADERS = [(b"content-type", b"application/json")]
 _encode = msgspec.json.Encoder().encode
@@ -46,7 +47,7 @@ async def main(dsn: str, ready_file: Path) -> None:
 
     bound = listening.bind("127.0.0.1", 0)
     with stopping.on_signals():
-        async with listening.serving(cast("Any", app), bound) as serving:
+        async with listening.serving(cast("Any", app), bound, connections_max=_CONNECTIONS_MAX) as serving:
             ready_file.with_suffix(".new").write_text(str(bound.getsockname()[1]))
             os.rename(ready_file.with_suffix(".new"), ready_file)  # noqa: PTH104  whole or not at all
             await serving
