@@ -94,6 +94,18 @@ class TestTotalUnusual:
         assert await close_last(cloud, account_id, last) == ({account_id: "total_unusual"} if is_parked else {})
         assert await cloud.broken() == []
 
+    async def test_is_taxed_as_the_account_is_and_no_other(self, cloud: Cloud) -> None:
+        """In one chunk: with 16 % it is beyond, without it would not be."""
+        await cloud.set_taxes(VAT="16")
+        taxed, untaxed = await billed(cloud, 1, 1, 1, country="KE"), await billed(cloud, 1, 1, 1)
+        for account_id in (taxed, untaxed):
+            await cloud.use(account_id, 9_500, occurred_at=LAST.start)
+        run_id = await cloud.request(LAST)
+        await invoices.advance(cloud.database, run_id=run_id)
+        assert await cloud.parked(run_id) == {taxed: "total_unusual"}
+        rows = await cloud.fetch("SELECT account_id FROM closes WHERE period = $1", LAST.start_date)
+        assert [row["account_id"] for row in rows] == [untaxed]
+
     @pytest.mark.parametrize("quantities", [(), (1,), (1, 1)])
     async def test_is_not_judged_before_three_invoices_exist(
         self, cloud: Cloud, quantities: tuple[object, ...]
