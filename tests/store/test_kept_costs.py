@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from billing.core.period import Period
     from billing.kit.db import Connection
 
-STEPS = int(os.environ.get("LINESERVE_TEST_STEPS", "40"))
+STEPS = int(os.environ.get("LINESERVE_TEST_STEPS", "32"))
 AT_ONCE = timedelta(0)
 WHOLE = DaySpan(date(2023, 12, 1), date(2025, 1, 1))
 
