@@ -301,7 +301,8 @@ class TestKept:
 
 
 SQL = "analytics/sql"
-SEEDS = (3, 4, 5, 6)
+SEEDS = (3, 4, 5, 6, 7, 8)
+LONG = 40
 READ: list[tuple[str, str, str]] = [
     ("kept_by_place", "kept_places.amount_minor * 1e40", "kept_places.amount_minor * 2e40"),
     ("kept_by_place", "<< numbers.first_number AS bits", "<< 0 AS bits"),
@@ -335,7 +336,7 @@ MUTATIONS = [
 async def survivors(dsn: str, mutations: list[Mutation], *, seed: int) -> list[Mutation]:
     """Those of some mutations that a random history does not tell from the statements as they are."""
     async with open_cloud(dsn) as cloud:
-        history = await live(seed, cloud, STEPS)
+        history = await live(seed, cloud, LONG)
         await history._close()
         await keep(cloud)
         left: list[Mutation] = []
