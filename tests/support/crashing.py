@@ -88,6 +88,8 @@ class Fuse:
     async def through(self, name: Call, call: Callable[[], Awaitable[T]], connection: Raw | None = None) -> T:
         """A call. Raises Died where it burns, and from then on."""
         if self.is_burnt:
+            if connection is not None:  # of one that was opened on the way out
+                self._tear(connection)
             raise Died
         if connection is not None:
             self._connections.add(connection)
@@ -107,10 +109,13 @@ class Fuse:
             raise self.fault
         self.is_burnt = True
         for connection in self._connections:
-            if not connection.is_closed():
-                self._torn.add(connection.get_server_pid())
-                connection.terminate()
+            self._tear(connection)
         raise Died
+
+    def _tear(self, connection: Raw) -> None:
+        if not connection.is_closed():
+            self._torn.add(connection.get_server_pid())
+            connection.terminate()
 
     async def mend(self, owner: Raw) -> None:
         """Start again, once the server has noticed who is gone."""
