@@ -79,6 +79,7 @@ SPARE = {
     "analytics/sql/explained_charges.sql : parts.account_id = charges.account_id 0": _ONE,
     "invoices/sql/rate_chunk.sql : accounts_v.account_id = ANY ($1) 0": _JOINED,
     "invoices/sql/rate_chunk.sql : projects_v.account_id = ANY ($1) 0": _JOINED,
+    "rating/sql/charges.sql : day_rows_v.account_id = ANY ($1) 0": _JOINED,
     "rating/sql/gauge_quantities.sql : gauges_v.account_id = ANY ($1) 0": _JOINED,
     "rating/sql/gauge_quantities.sql : resources_v.account_id = ANY ($1) 0": _JOINED,
     "rating/sql/priced.sql : resources_v.account_id = ANY ($1) 0": _JOINED,
