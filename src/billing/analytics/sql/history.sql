@@ -32,36 +32,24 @@ WITH newest AS (
             AND ($2::text IS NULL OR $2::text IN ('charge', 'adjustment'))
         ORDER BY issued_at DESC, invoice_id DESC
     ) AS issued
-    CROSS JOIN LATERAL (
-        SELECT * FROM invoice_line_transactions_v AS parts
-        WHERE parts.account_id = issued.account_id AND parts.invoice_id = issued.invoice_id
-            AND ($2::text IS NULL OR parts.type = $2)
-            AND parts.ordinal <= CASE WHEN issued.invoice_id = $9::uuid AND $10::integer = 1 THEN $11::integer ELSE 2147483647 END
-            AND (parts.created_at, parts.invoice_id, parts.part_kind, parts.ordinal) < ($8::timestamptz, $9::uuid, $10::integer, $11::integer)
-        ORDER BY parts.ordinal DESC
-        LIMIT $6::bigint + $7::bigint
+    CROSS JOIN LATERAL (  -- lines and taxes together: who pays no tax has lines, so that no invoice is looked into beyond those shown
+        (SELECT * FROM invoice_tax_transactions_v AS taxes
+        WHERE taxes.account_id = issued.account_id AND taxes.invoice_id = issued.invoice_id
+            AND ($2::text IS NULL OR taxes.type = $2)
+            AND taxes.ordinal <= CASE WHEN issued.invoice_id = $9::uuid AND $10::integer = 2 THEN $11::integer ELSE 2147483647 END
+            AND (taxes.created_at, taxes.invoice_id, taxes.part_kind, taxes.ordinal) < ($8::timestamptz, $9::uuid, $10::integer, $11::integer)
+        ORDER BY taxes.ordinal DESC
+        LIMIT $6::bigint + $7::bigint)
+        UNION ALL
+        (SELECT * FROM invoice_line_transactions_v AS lines
+        WHERE lines.account_id = issued.account_id AND lines.invoice_id = issued.invoice_id
+            AND ($2::text IS NULL OR lines.type = $2)
+            AND lines.ordinal <= CASE WHEN issued.invoice_id = $9::uuid AND $10::integer = 1 THEN $11::integer ELSE 2147483647 END
+            AND (lines.created_at, lines.invoice_id, lines.part_kind, lines.ordinal) < ($8::timestamptz, $9::uuid, $10::integer, $11::integer)
+        ORDER BY lines.ordinal DESC
+        LIMIT $6::bigint + $7::bigint)
     ) AS part
-    ORDER BY issued.issued_at DESC, issued.invoice_id DESC, part.ordinal DESC
-    LIMIT $6::bigint + $7::bigint)
-    UNION ALL
-    (SELECT part.invoice_id, part.part_kind, part.ordinal, part.type, part.amount_minor, part.currency, part.description, 'completed',
-        issued.issued_at, part.service, part.resource_id
-    FROM (
-        SELECT account_id, invoice_id, issued_at FROM issued_invoices_v
-        WHERE account_id = $1 AND issued_at >= $3::timestamptz AND issued_at < $4::timestamptz AND (issued_at, invoice_id) <= ($8::timestamptz, $9::uuid)
-            AND ($2::text IS NULL OR $2::text IN ('charge', 'adjustment'))
-        ORDER BY issued_at DESC, invoice_id DESC
-    ) AS issued
-    CROSS JOIN LATERAL (
-        SELECT * FROM invoice_tax_transactions_v AS parts
-        WHERE parts.account_id = issued.account_id AND parts.invoice_id = issued.invoice_id
-            AND ($2::text IS NULL OR parts.type = $2)
-            AND parts.ordinal <= CASE WHEN issued.invoice_id = $9::uuid AND $10::integer = 2 THEN $11::integer ELSE 2147483647 END
-            AND (parts.created_at, parts.invoice_id, parts.part_kind, parts.ordinal) < ($8::timestamptz, $9::uuid, $10::integer, $11::integer)
-        ORDER BY parts.ordinal DESC
-        LIMIT $6::bigint + $7::bigint
-    ) AS part
-    ORDER BY issued.issued_at DESC, issued.invoice_id DESC, part.ordinal DESC
+    ORDER BY issued.issued_at DESC, issued.invoice_id DESC, part.part_kind DESC, part.ordinal DESC
     LIMIT $6::bigint + $7::bigint)
     UNION ALL
     (SELECT invoice_id, part_kind, 0, type, amount_minor, currency, description, 'completed', created_at, NULL, NULL
