@@ -80,8 +80,9 @@ charge_parts AS (
         charges.amount_minor AS charge_amount_minor, charges.cost AS charge_cost, charges.quantity AS charge_quantity,
         charges.billed_quantity, charges.cap_applied, parts.quantity, parts.project_id, parts.region, parts.type,
         CASE WHEN charges.charge_resource_id <> '' THEN parts.resource_name END AS resource_name
+    -- FULL, though each has its other: a join that is never made by nested loops, of which many resources make the square
     FROM charges
-    JOIN parts ON parts.account_id = charges.account_id AND parts.price_id = charges.price_id
+    FULL JOIN parts ON parts.account_id = charges.account_id AND parts.price_id = charges.price_id
         AND parts.charge_resource_id = charges.charge_resource_id AND parts.units = charges.units
 ),
 line_splits AS (
@@ -123,7 +124,7 @@ share_splits AS (
         lines.project_id, lines.region, lines.amount_minor AS line_amount_minor, lines.quantity AS line_quantity, lines.billed_quantity,
         parts.resource_id, parts.resource_name, parts.type, parts.quantity
     FROM lines
-    JOIN parts ON parts.account_id = lines.account_id AND parts.price_id = lines.price_id
+    FULL JOIN parts ON parts.account_id = lines.account_id AND parts.price_id = lines.price_id
         AND parts.charge_resource_id = lines.charge_resource_id AND parts.units = lines.units
         AND parts.project_id = lines.project_id AND parts.region = lines.region
 ),
