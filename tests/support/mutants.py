@@ -68,6 +68,9 @@ class MutantConnection:
     async def fetchval(self, query: str, *arguments: object) -> Any:
         return await self._connection.fetchval(self._changed(query), *arguments)
 
+    async def prepare(self, query: str) -> Any:
+        return await self._connection.prepare(self._changed(query))
+
     def transaction(self) -> Any:
         return self._connection.transaction()
 
