@@ -78,7 +78,11 @@ async def list_invoices(
         WITH shown AS NOT MATERIALIZED (
             SELECT i.*, s.status, s.paid_minor, s.credited_minor, s.paid_at
             FROM invoices AS i
-            JOIN invoice_states AS s ON s.account_id = i.account_id AND s.invoice_id = i.invoice_id
+            CROSS JOIN LATERAL (  -- a look-up each: a plan for any account foresees few invoices, and reads all their states
+                SELECT * FROM invoice_states
+                WHERE invoice_states.account_id = i.account_id AND invoice_states.invoice_id = i.invoice_id
+                OFFSET 0
+            ) AS s
             WHERE i.account_id = $1 AND s.status = ANY ($2::text[])
                 AND (s.status NOT IN ('pending', 'processing')
                     OR CASE WHEN due_at <= $3 THEN 'overdue' ELSE 'pending' END = ANY ($11::text[]))
