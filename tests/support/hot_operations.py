@@ -29,7 +29,7 @@ class HotOperations:
 
     world: World
     _payments: int = 0
-    _cursors: dict[str, str] = field(default_factory=dict[str, str])
+    _cursors: dict[str, str | None] = field(default_factory=dict[str, "str | None"])
 
     def all(self) -> dict[str, Operation]:
         """By name. Each leaves the account as it was, but for what is written down of it, and may be repeated."""
@@ -64,7 +64,7 @@ class HotOperations:
             await operation()
 
     async def _call(self, method: str, path: str, body: object = None, **members: Any) -> Reply:
-        headers = {"Idempotency-Key": fresh(), **members.get("headers", {})} if method == "POST" else None
+        headers = members.get("headers", {"Idempotency-Key": fresh()}) if method == "POST" else None
         house = self.world.house
         key = house.operator_key if path.startswith("/operator") else self.world.jane.key
         reply = await house.call(method, path, key=key, body=body, headers=headers)
@@ -110,9 +110,11 @@ class HotOperations:
         await self._call("POST", "/operator/v1/events", events, headers={"Content-Type": EVENTS})
 
     async def _go_through(self, path: str) -> None:
+        """A part of a list in its midst, or all of a short one."""
         if path not in self._cursors:
             self._cursors[path] = (await self._get(path)).body["meta"]["next_cursor"]
-        await self._get(f"{path}{'&' if '?' in path else '?'}cursor={self._cursors[path]}")
+        cursor = self._cursors[path]
+        await self._get(path if cursor is None else f"{path}{'&' if '?' in path else '?'}cursor={cursor}")
 
     async def _relay(self) -> None:
         await outbox.relay(self.world.house.database, readers=[])
