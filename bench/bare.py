@@ -20,7 +20,7 @@ from billing.app import listening, stopping
 from billing.kit.db import open_pool
 
 CONNECTIONS = 16
-_CONNECTIONS_MAX = 1_024
+_CONNECTIONS_MAX = 4_096
 _PADDING = "x" * 180
 _HEADERS = [(b"content-type", b"application/json")]
 _encode = msgspec.json.Encoder().encode

@@ -32,7 +32,7 @@ SET ROLE lineserve_app;
 _PLANLESS = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "SET", "LISTEN", "NOTIFY")
 
 
-@dataclass
+@dataclass(eq=False)
 class Statement:
     """A statement as it was sent, and the plans of all that ran in it."""
 
@@ -87,7 +87,7 @@ class Watch:
     """What some sessions sent, and what the server told of it: both in the order in which it came, by session."""
 
     _sent: list[tuple[int, Statement]] = field(default_factory=list[tuple[int, Statement]])
-    _told: list[tuple[int, dict[str, Any]]] = field(default_factory=list[tuple[int, dict[str, Any]]])
+    _told: list[tuple[int, dict[str, Any], bool]] = field(default_factory=list[tuple[int, dict[str, Any], bool]])
 
     async def see(self, do: Callable[[], Awaitable[object]]) -> list[Statement]:
         """What was sent while something was done, in order."""
@@ -101,21 +101,30 @@ class Watch:
         return [statement for _, statement in self._sent]
 
     def _match(self, session: int) -> None:
-        """A plan is told when its statement is put away (a SELECT's by the next one, in a transaction); inner plans before."""
+        """A plan is told when its statement is put away (a SELECT's by the next one, in a transaction); inner plans before.
+
+        What asyncpg does not tell of, because it was prepared by hand, is put in.
+        """
         waiting = [statement for sender, statement in self._sent if sender == session]
         inner: list[dict[str, Any]] = []
-        for plan in (plan for sender, plan in self._told if sender == session):
+        for plan, is_inner in ((plan, is_inner) for sender, plan, is_inner in self._told if sender == session):
             inner.append(plan)
+            if is_inner:
+                continue
             place = next((at for at, one in enumerate(waiting) if one.query == plan["Query Text"]), None)
-            if place is not None:
+            if place is None:
+                at = self._sent.index((session, waiting[0])) if waiting else len(self._sent)
+                self._sent.insert(at, (session, Statement(plan["Query Text"], inner)))
+            else:
                 waiting[place].plans = inner
-                inner, waiting = [], waiting[place + 1 :]
+                waiting = waiting[place + 1 :]
+            inner = []
 
     def take_plan(self, session: int, message: Any) -> None:
-        """The server says how it went about a statement or a part of one."""
+        """The server says how it went about a statement or, in the context of one, about a part of it."""
         _, is_plan, plan = message.message.partition("  plan:\n")
         if is_plan:
-            self._told.append((session, json.loads(plan)))
+            self._told.append((session, json.loads(plan), bool(message.context)))
 
     def take_statement(self, session: int, query: str) -> None:
         """A session sent a statement and has its answer."""
