@@ -193,3 +193,16 @@ class TestKeys:
         assert await owner.fetchval("SELECT count(*) FROM payments") == 1
         payment_id = ids.decode("pay", reply.body["transaction"]["payment_id"])
         assert isinstance(payment_id, UUID)
+
+
+class TestPlaces:
+    async def test_for_calls_that_wait_for_a_gateway_leave_the_others_to_reads(self, database_dsn: str):
+        async with open_till(database_dsn, calls_max=6) as till:
+            payers, slow = [await settle(till) for _ in range(4)], Slow(till)
+            calls = [asyncio.create_task(top_up(till, payer, "one")) for payer in payers]
+            await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+            turned_away = [call.result() for call in calls if call.done()]
+            assert [(reply.status, reply.headers["Retry-After"]) for reply in turned_away] == [(503, "2")]
+            assert (await till.wallets(payers[0].resident))[0]["pending_balance"] == 10
+            slow.may_answer.set()
+            assert sorted([(await call).status for call in calls]) == [201, 201, 201, 503]

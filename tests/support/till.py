@@ -112,7 +112,9 @@ class Till(House):
 
 
 @asynccontextmanager
-async def open_till(dsn: str, *, webhook_secrets: tuple[bytes, ...] = (b"s" * 32,)) -> AsyncIterator[Till]:
+async def open_till(
+    dsn: str, *, webhook_secrets: tuple[bytes, ...] = (b"s" * 32,), calls_max: int | None = None
+) -> AsyncIterator[Till]:
     """The application over a database, with USD, KES and JPY."""
     clock = Clock()
     pool, sandbox_pool = await open_pool(dsn, size=4), await open_pool(dsn, size=2)
@@ -131,6 +133,7 @@ async def open_till(dsn: str, *, webhook_secrets: tuple[bytes, ...] = (b"s" * 32
             public=PUBLIC,
             operator=OPERATOR,
             plain=payment_routes.GATEWAY_HANDLERS,
+            calls_max=calls_max,
             values={
                 "payment_settings": payments.PaymentSettings(gateway, payments.topup_ranges(currencies)),
                 "wallet_settings": wallets.WalletSettings(wallets.reserve_for_usage, currencies),

@@ -57,6 +57,7 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9_-]{1,64}")
 _HOST = re.compile(rb"[0-9A-Za-z!$&'()*+,;=._~:\[\]@%-]*")
 _IDS_DRAWN = 64
 _ALWAYS = "/livez"  # whoever is too busy is still alive
+_OUTWARD_MAX = 256  # calls that may wait for the outside world where those under way have no bound
 _TOLD_EVERY_S = 10.0
 _TURNED_AWAY = Counter("lineserve_calls_turned_away", "Calls that waited in vain while too many were under way")
 
@@ -169,6 +170,7 @@ def build_app(
     edge = Edge(
         database=database,
         held_keys=HeldKeys(database),
+        outward=Turnstile(_OUTWARD_MAX if calls_max is None else max(1, calls_max // 2)),
         authenticator=Authenticator(read_caller=read_caller, read_operator=read_operator),
         trusted_proxies=read_networks(trusted_proxies),
         values=dict(values or {}),

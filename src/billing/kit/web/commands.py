@@ -23,6 +23,7 @@ from billing.kit.web.errors import answer_of_error
 if TYPE_CHECKING:
     from billing.kit.held_keys import HeldKeys
     from billing.kit.idempotency import Attempt, Kept
+    from billing.kit.web.turnstile import Turnstile
 
 T = TypeVar("T")
 Intent = dict[str, Any]
@@ -62,6 +63,7 @@ class Command:
         database: Database,
         *,
         held_keys: HeldKeys,
+        outward: Turnstile,
         key: str | None,
         make_attempt: Callable[[str], Attempt],
         make_action: Callable[[str | None], audit.Action] | None,
@@ -71,6 +73,7 @@ class Command:
     ) -> None:
         self._database = database
         self._held_keys = held_keys
+        self._outward = outward
         self._key = key
         self._make_attempt = make_attempt
         self._make_action = make_action
@@ -143,9 +146,23 @@ class Command:
         `finish` opens its own transactions and must bear being called again with the same intent: a retry does so when
         the first call died, or ended in Unavailable or an unexpected error. Any other error is an answer, and replayed.
         `together` may commit the intent, and keep it for the attempt it is given, in a transaction that other calls share; when
-        it gives None it has done nothing. The audit trail holds the intent: its record has no status.
+        it gives None it has done nothing. The audit trail holds the intent: its record has no status. Raises Unavailable when
+        too many calls wait for the outside world already.
         """
-        shape = _Shape(status, self._base_path, location, stored)
+        if not (self._outward.take() or await self._outward.wait()):
+            raise Unavailable("Too many calls wait for a gateway; try again soon")
+        try:
+            return await self._stage(start, finish, together, _Shape(status, self._base_path, location, stored))
+        finally:
+            self._outward.leave()
+
+    async def _stage(
+        self,
+        start: Work[Intent],
+        finish: Callable[[Intent], Awaitable[T]],
+        together: Together | None,
+        shape: _Shape[T],
+    ) -> Answer:
         if self._key is None:
             return shape.answer(await finish(await self._commit_intent(start, together, None)))
         attempt = self._make_attempt(self._key)

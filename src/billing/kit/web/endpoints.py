@@ -36,6 +36,7 @@ from billing.kit.web.queries import NoParameters, RawQuery
 from billing.kit.web.rate_limits import LIMITS_SIGNATURES, RATE_CLASS, Attempts, RateLimits, header_lines, refusal
 from billing.kit.web.representations import etag_of
 from billing.kit.web.schemas import UNDECLARED, Declared
+from billing.kit.web.turnstile import Turnstile
 from billing.kit.web.values import text_fault
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ class Edge:
 
     database: Database
     held_keys: HeldKeys
+    outward: Turnstile
+    """Places for calls that wait for the outside world: of all that are under way only a part, however slow it is."""
     authenticator: Authenticator
     trusted_proxies: tuple[Network, ...] = ()
     values: Mapping[str, object] = field(default_factory=dict[str, object])
@@ -259,6 +262,7 @@ def _command_source(base_path: str) -> Source:
         return Command(
             call.edge.database,
             held_keys=call.edge.held_keys,
+            outward=call.edge.outward,
             key=idempotency.read_key(_header_values(scope["headers"], b"idempotency-key")) if is_post else None,
             make_attempt=lambda key: _attempt_of(call, key),
             make_action=(lambda location: _action_of(call, base_path, location)) if call.audited else None,
