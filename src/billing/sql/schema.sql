@@ -2744,6 +2744,8 @@ CREATE INDEX ix_gateway_notices_received ON public.gateway_notices USING btree (
 
 CREATE INDEX ix_holds_captured ON public.holds USING btree (account_id, ended_at DESC, hold_id DESC) WHERE (status = 'captured'::text);
 
+CREATE INDEX ix_holds_created ON public.holds USING btree (account_id, created_at DESC, hold_id DESC);
+
 CREATE INDEX ix_holds_id ON public.holds USING btree (hold_id);
 
 CREATE INDEX ix_holds_open ON public.holds USING btree (account_id, expires_at) WHERE (status = 'open'::text);

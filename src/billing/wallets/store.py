@@ -276,7 +276,11 @@ async def list_credits_page(connection: Connection, *, account_id: UUID, page: P
                     WHERE expired_credits_v.account_id = $1 AND expired_credits_v.credit_id = listed.credit_id) AS is_expiry_booked
         FROM (SELECT CASE WHEN $2::boolean THEN (SELECT count(*) FROM whole) END AS total) AS counted
         LEFT JOIN listed ON true
-        LEFT JOIN promotional_credits_v AS credits ON credits.account_id = $1 AND credits.credit_id = listed.credit_id
+        LEFT JOIN LATERAL (  -- a look-up for each that is shown, not all credits and their balances
+            SELECT balance_minor FROM promotional_credits_v
+            WHERE promotional_credits_v.account_id = $1 AND promotional_credits_v.credit_id = listed.credit_id
+            OFFSET 0
+        ) AS credits ON true
         LEFT JOIN undone_credits ON undone_credits.account_id = $1 AND undone_credits.credit_id = listed.credit_id
         ORDER BY listed.granted_at DESC, listed.credit_id DESC
         """,

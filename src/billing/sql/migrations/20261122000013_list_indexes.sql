@@ -3,6 +3,7 @@
 CREATE INDEX ix_projects_created ON projects (account_id, created_at, project_id) WHERE deleted_at IS NULL;
 CREATE INDEX ix_api_keys_created ON api_keys (account_id, created_at DESC, key_id DESC) WHERE revoked_at IS NULL;
 CREATE INDEX ix_payment_methods_created ON payment_methods (account_id, created_at DESC, payment_method_id DESC) WHERE deleted_at IS NULL;
+CREATE INDEX ix_holds_created ON holds (account_id, created_at DESC, hold_id DESC);
 CREATE INDEX ix_runs_created ON runs (created_at DESC, run_id DESC);
 CREATE INDEX ix_quarantined_events_account ON quarantined_events (account_id, recorded_at, source, event_id) WHERE resolved_at IS NULL;
 
