@@ -18,14 +18,17 @@ import pytest_asyncio
 from billing import ledger
 from billing.accounts import store as accounts
 from billing.analytics.store import transactions
+from billing.api_keys import store as api_keys
 from billing.core.page import Page, PageRequest
-from billing.invoices.store import invoices
+from billing.invoices.store import credit_notes, invoices, runs, worklist
 from billing.kit import audit
 from billing.metering.store import events, resources
 from billing.notifications.store import listing as messages
-from billing.payments.store import methods
+from billing.payments.store import methods, payments, refunds
 from billing.projects import store as projects
+from billing.wallets import store as wallets
 from billing.webhooks.store import log as webhook_log
+from tests.http import test_lists
 from tests.support import databases, postgres
 from tests.support.plenty import grow
 
@@ -100,6 +103,66 @@ LISTS: dict[str, Read] = {
         connection, account_id=None, status=None, page=page
     ),
     "payment methods": lambda connection, page: methods.list_methods(connection, account_id=ACCOUNT, page=page),
+    "api keys": lambda connection, page: api_keys.list_keys(connection, account_id=ACCOUNT, page=page),
+    "credits": lambda connection, page: wallets.list_credits_page(connection, account_id=ACCOUNT, page=page),
+    "holds": lambda connection, page: wallets.list_holds_page(
+        connection, account_id=ACCOUNT, status=None, now=NOW, page=page
+    ),
+    "notifications": lambda connection, page: messages.list_notifications(connection, account_id=ACCOUNT, page=page),
+    "payments": lambda connection, page: payments.list_payments_page(
+        connection, account_id=ACCOUNT, kind=None, status=None, page=page
+    ),
+    "refunds": lambda connection, page: refunds.list_refunds(
+        connection, account_id=ACCOUNT, payment_id=PAYMENT, page=page
+    ),
+    "credit notes": lambda connection, page: credit_notes.list_credit_notes_page(
+        connection, account_id=ACCOUNT, invoice_id=INVOICE, page=page
+    ),
+    "runs": lambda connection, page: runs.list_runs(connection, page=page),
+    "parked": lambda connection, page: worklist.list_parked_page(connection, run_id=RUN, page=page),
+}
+# What each list route reads; of the others there are few, whatever is done.
+OF_ROUTES = {
+    "/v1/account/api-keys": "api keys",
+    "/v1/account/credits": "credits",
+    "/v1/account/notifications": "notifications",
+    "/v1/account/webhooks/{webhook_id:str}/deliveries": "webhook deliveries",
+    "/v1/account/payment-methods": "payment methods",
+    "/v1/account/invoices": "invoices",
+    "/v1/account/invoices/{invoice_id:str}/lines": "invoice lines",
+    "/v1/account/billing/history": "history",
+    "/v1/projects": "projects",
+    "/v1/projects/{project_id:str}/resources": "resources",
+    "/operator/v1/accounts": "accounts",
+    "/operator/v1/accounts/{account_id:str}/api-keys": "api keys",
+    "/operator/v1/accounts/{account_id:str}/resources": "resources",
+    "/operator/v1/accounts/{account_id:str}/projects": "projects",
+    "/operator/v1/accounts/{account_id:str}/credits": "credits",
+    "/operator/v1/accounts/{account_id:str}/notifications": "notifications",
+    "/operator/v1/deliveries": "deliveries",
+    "/operator/v1/webhooks/deliveries": "all webhook deliveries",
+    "/operator/v1/accounts/{account_id:str}/invoices": "invoices",
+    "/operator/v1/invoices/{invoice_id:str}/lines": "invoice lines",
+    "/operator/v1/accounts/{account_id:str}/holds": "holds",
+    "/operator/v1/accounts/{account_id:str}/payments": "payments",
+    "/operator/v1/accounts/{account_id:str}/ledger": "transfers",
+    "/operator/v1/payments/{payment_id:str}/refunds": "refunds",
+    "/operator/v1/invoices/{invoice_id:str}/credit-notes": "credit notes",
+    "/operator/v1/events/quarantine": "quarantine",
+    "/operator/v1/runs": "runs",
+    "/operator/v1/runs/{run_id:str}/parked": "parked",
+    "/operator/v1/audit": "audit",
+}
+OF_FEW = {
+    "/v1/account/wallets",
+    "/v1/account/alerts",
+    "/v1/account/webhooks",
+    "/operator/v1/accounts/{account_id:str}/wallets",
+    "/operator/v1/accounts/{account_id:str}/alerts",
+    "/operator/v1/accounts/{account_id:str}/webhooks",
+    "/operator/v1/rate-cards",
+    "/operator/v1/meters",
+    "/operator/v1/tax-rates",
 }
 
 
@@ -202,8 +265,12 @@ async def part(
 ) -> tuple[Page[Any], dict[str, Any]]:
     planned = Planned(connection)
     found = await read(planned, PageRequest(per_page=PER_PAGE, after=after))
-    (plan,) = planned.plans
-    return found, plan
+    return found, planned.plans[0]  # others look up what belongs to the rows of this one
+
+
+async def test_every_list_of_many_is_looked_at() -> None:
+    assert {*OF_ROUTES, *OF_FEW} == set(test_lists.LISTS)
+    assert set(OF_ROUTES.values()) <= set(LISTS)
 
 
 @pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
