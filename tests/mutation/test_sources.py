@@ -1,4 +1,4 @@
-"""Each change of a source in `money.py` and `bills.py` is noticed by the test named beside it. At night each is made, in a copy.
+"""Each change of a source in the lists beside is noticed by the test that it names. At night each is made, in a copy.
 
 `make mutants` runs these, those of statements and those of filters, and writes `nightly.json`: what was noticed, and by what.
 """
@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutation import bills, money
+from tests.mutation import billed, bills, money
 from tests.mutation.mutant import Mutant
 from tests.support import postgres
 from tests.tidy.sources import PACKAGE, ROOT
 from tests.tidy.test_proofs import exists
 
-MUTANTS = [*money.MUTANTS, *bills.MUTANTS]
+MUTANTS = [*money.MUTANTS, *bills.MUTANTS, *billed.MUTANTS]
 LEAST = 50
 LIMIT_S = 300
 NOTICED = 1  # how pytest ends when a test failed

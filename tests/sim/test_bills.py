@@ -570,4 +570,4 @@ class TestBills:
         is_nightly = bool(pytestconfig.getoption("--nightly"))
         examples, steps = (EXAMPLES_NIGHTLY, STEPS_NIGHTLY) if is_nightly else (EXAMPLES, STEPS)
         sys.stdout.write(f"seed {seed}: {examples} accounts, {steps} steps each\n")
-        live(Bills, shared_dsn, seed=seed, examples=examples, steps=steps)
+        live(Bills, shared_dsn, seed=seed, examples=examples, steps=steps, shrinks=is_nightly)

@@ -17,7 +17,7 @@ from uuid import UUID
 import asyncpg
 import hypothesis
 import pytest
-from hypothesis import HealthCheck
+from hypothesis import HealthCheck, Phase
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
@@ -283,14 +283,15 @@ class _OneConnection:
         return nullcontext(self._connection)
 
 
-def live(machine: type[Till], dsn: str, *, seed: int, examples: int, steps: int) -> None:
-    """So many accounts from a seed, each with so many steps at most; what goes wrong is shrunk to the fewest."""
+def live(machine: type[Till], dsn: str, *, seed: int, examples: int, steps: int, shrinks: bool = True) -> None:
+    """So many accounts from a seed, each with so many steps at most; `shrinks`: what goes wrong, to the fewest steps."""
     settings = hypothesis.settings(
         max_examples=examples,
         stateful_step_count=steps,
         deadline=None,
         database=None,
         report_multiple_bugs=False,
+        phases=[Phase.generate, *([Phase.shrink] if shrinks else [])],
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
     )
     seeded: Callable[[], Till] = hypothesis.seed(seed)(type("Account", (machine,), {"dsn": dsn}))
