@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from billing.invoices.model import CreditNote, CreditNoteExceedsInvoice, InvoiceNotPayable, InvoiceNotVoidable
 from billing.invoices.operations import collecting, crediting, ending
-from tests.support.cloud import Cloud, find_broken, open_cloud, price
+from tests.support.cloud import FEBRUARY, JANUARY, Cloud, at, find_broken, open_cloud, price
 
 
 @pytest_asyncio.fixture
@@ -64,6 +64,25 @@ class TestCreditAmount:
             0,
             0,
         )
+        assert await is_sound(cloud)
+
+    @pytest.mark.parametrize("granted_minor", [2000, 780], ids=["more", "as much"])
+    async def test_lets_what_a_spent_credit_gets_back_expire_again(self, cloud: Cloud, granted_minor: int) -> None:
+        """Its rest of January expired already, of another amount or of the same: the next close takes the rest of now."""
+        account_id = await cloud.open_account(country="KE")
+        credit_id = await cloud.grant(account_id, granted_minor, granted_at=at("01-01"), expires_at=at("01-20"))
+        await cloud.report(account_id)
+        await cloud.use(account_id, 5, occurred_at=at("01-05"))
+        await cloud.close(JANUARY)
+        promo = ("USD", f"promo:{credit_id}")
+        assert (await cloud.balances(account_id))[promo] == 0
+        ((invoice_id,),) = await cloud.fetch("SELECT invoice_id FROM invoices WHERE account_id = $1", account_id)
+        await credit(cloud, invoice_id, 200)
+        assert (await cloud.balances(account_id))[promo] == 200
+        cloud.advance_to(FEBRUARY.end)
+        await cloud.use(account_id, 1, occurred_at=at("02-05"))
+        await cloud.close(FEBRUARY)
+        assert (await cloud.balances(account_id))[promo] == 0
         assert await is_sound(cloud)
 
     async def test_lets_the_rest_be_collected_later(self, cloud: Cloud) -> None:

@@ -232,7 +232,7 @@ def makers(at: datetime, reference: UUID, row: Row) -> dict[str, Make]:
         "refund.failed": (ledger.refund_failed, refund),
         "owed.paid": (ledger.owed_paid, {"reference": reference, **moved}),
         "credit.granted": (ledger.credit_granted, credit),
-        "credit.expired": (ledger.credit_expired, credit),
+        "credit.expired": (ledger.credit_expired, {"ordinal": 0, **credit}),
         "hold.placed": (ledger.hold_placed, hold),
         "hold.captured": (ledger.hold_captured, hold),
         "hold.released": (ledger.hold_released, hold),

@@ -44,7 +44,7 @@ def samples() -> list[Transfer]:
         rules.hold_released(**hold),
         *rules.invoice_issued(**INVOICE, **PARTS),
         *rules.invoice_credited(**INVOICE, net_minor=-100, taxes_minor={"<name>": -16}),
-        rules.credit_expired(**credit),
+        rules.credit_expired(**credit, ordinal=0),
         *rules.invoice_voided(**INVOICE, **PARTS),
         *rules.credit_note_issued(**OF, **PARTS, credit_note_id=OBJECT),
         rules.credit_note_returned(**MOVE, credit_note_id=OBJECT, ordinal=0, destination="wallet:cash"),

@@ -283,10 +283,14 @@ def invoice_written_off(
     )
 
 
-def credit_expired(*, account_id: UUID, credit_id: UUID, currency: str, amount_minor: int, at: datetime) -> Transfer:
-    """What was left of a promotional credit when its validity ended."""
+def credit_expired(
+    *, account_id: UUID, credit_id: UUID, ordinal: int, currency: str, amount_minor: int, at: datetime
+) -> Transfer:
+    """What was left of a promotional credit when its validity ended; `ordinal` is 0, and one more each time that something which
+    came back to it later expires.
+    """
     return Transfer(
-        account_id, currency, promo(credit_id), PROMOTIONS, amount_minor, "credit.expired", str(credit_id), at
+        account_id, currency, promo(credit_id), PROMOTIONS, amount_minor, "credit.expired", str(credit_id), at, ordinal
     )
 
 

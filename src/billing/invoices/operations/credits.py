@@ -42,8 +42,13 @@ async def expire_credits(tx: Tx, *, account_ids: Sequence[UUID], period: Period)
     expired = await closing.list_expired_credits(tx.connection, account_ids=account_ids, until=period.end)
     transfers = [
         ledger.credit_expired(
-            account_id=account_id, credit_id=credit_id, currency=currency, amount_minor=amount_minor, at=tx.now
+            account_id=account_id,
+            credit_id=credit_id,
+            ordinal=booked,
+            currency=currency,
+            amount_minor=amount_minor,
+            at=tx.now,
         )
-        for account_id, credit_id, currency, amount_minor in expired
+        for account_id, credit_id, currency, amount_minor, booked in expired
     ]
     await ledger.post_all(tx.connection, transfers, recorded_at=tx.now)

@@ -334,11 +334,17 @@ async def list_issue_totals(connection: Connection, *, invoice_ids: Sequence[UUI
 
 async def list_expired_credits(
     connection: Connection, *, account_ids: Sequence[UUID], until: datetime
-) -> list[tuple[UUID, UUID, str, int]]:
-    """(account, credit, currency, what is left in minor units) of credits that expired by an instant, in a fixed order."""
+) -> list[tuple[UUID, UUID, str, int, int]]:
+    """(account, credit, currency, what is left in minor units, how often a rest of it was booked before) of credits that expired by
+    an instant, in a fixed order.
+    """
     rows = await connection.fetch(
         """
-        SELECT account_id, credit_id, currency, balance_minor FROM promotional_credits_v
+        SELECT account_id, credit_id, currency, balance_minor, (
+            SELECT count(*) FROM expired_credits_v
+            WHERE expired_credits_v.account_id = credits.account_id AND expired_credits_v.credit_id = credits.credit_id
+        ) AS booked
+        FROM promotional_credits_v AS credits
         WHERE account_id = ANY ($1) AND expires_at <= $2 AND balance_minor > 0
         ORDER BY account_id, credit_id
         """,
