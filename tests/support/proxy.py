@@ -24,7 +24,7 @@ class BadLine:
         self._fault: Fault = "none"
         self._loop = asyncio.new_event_loop()
         self._healed = asyncio.Event()
-        self._pairs: set[tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = set()
+        self._open: set[asyncio.StreamWriter] = set()
         self.port = 0
 
     @property
@@ -42,25 +42,22 @@ class BadLine:
         else:
             self._healed.clear()
         if fault == "reset":
-            for pair in list(self._pairs):
-                for writer in pair:
-                    _reset(writer)
+            for writer in list(self._open):
+                _reset(writer)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._fault == "reset":
             _reset(writer)
             return
+        self._open.add(writer)
         if self._fault == "silent":
             await self._healed.wait()
         up_reader, up_writer = await asyncio.open_unix_connection(self._target)
-        pair = (writer, up_writer)
-        self._pairs.add(pair)
-        try:
-            async with asyncio.TaskGroup() as both:
-                both.create_task(self._pump(reader, up_writer, is_answer=False))
-                both.create_task(self._pump(up_reader, writer, is_answer=True))
-        finally:
-            self._pairs.discard(pair)
+        self._open.add(up_writer)
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._pump(reader, up_writer, is_answer=False))
+            both.create_task(self._pump(up_reader, writer, is_answer=True))
+        self._open -= {writer, up_writer}
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, is_answer: bool) -> None:
         with suppress(OSError):
@@ -88,6 +85,7 @@ class BadLine:
         def work() -> None:
             with suppress(asyncio.CancelledError):
                 self._loop.run_until_complete(self._main(started))
+            self._loop.run_until_complete(asyncio.sleep(0))  # what was cut is closed
 
         thread = threading.Thread(target=work)
         thread.start()
@@ -104,6 +102,8 @@ class BadLine:
         await self._run(started)
 
     def _cancel(self) -> None:
+        for writer in self._open:
+            writer.transport.abort()
         for task in asyncio.all_tasks(self._loop):
             task.cancel()
 
