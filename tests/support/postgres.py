@@ -17,6 +17,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 from billing.kit import embedded_postgres
+from billing.kit.migrate import migrate
 
 VARIABLE = "LINESERVE_TEST_SERVER"
 TEMPLATE = "lineserve_template"
@@ -41,12 +42,17 @@ _ROOM_BYTES = 4 * 2**30
 
 def make_folder() -> Path:
     """The folder of this session's server, announced to worker processes through the environment."""
+    folder = _make_home()
+    os.environ[VARIABLE] = str(folder)
+    return folder
+
+
+def _make_home() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="ls-test-", dir=_IN_MEMORY if _has_room(_IN_MEMORY) else None))
     folder.chmod(0o755)
     (folder / "database").mkdir()
     (folder / "database").chmod(0o711)
     (folder / "database" / "postgresql.conf").write_text(_SETTINGS)
-    os.environ[VARIABLE] = str(folder)
     return folder
 
 
@@ -71,6 +77,21 @@ async def running(folder: Path) -> AsyncIterator[None]:
             if not (folder / "socket").exists():
                 (folder / "socket").symlink_to(database.server.socket_folder)
         yield
+
+
+@asynccontextmanager
+async def alone() -> AsyncIterator[str]:
+    """The address of a migrated database on a server of one test's own.
+
+    On the shared one a transaction of any test keeps what is dead on the pages of all others.
+    """
+    folder = _make_home()
+    try:
+        async with embedded_postgres.running(home=folder) as database:
+            await migrate(database.dsn)
+            yield database.dsn
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
