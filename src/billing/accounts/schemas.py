@@ -206,8 +206,18 @@ def changes_of(update: AccountUpdate) -> AccountChanges:
 
 
 def show(account: Account) -> AccountShown:
-    """An account as its own keys see it."""
-    return msgspec.convert(_members(account), AccountShown)
+    """An account as its own keys see it: the most read of all answers, so it is put together member by member."""
+    return AccountShown(
+        id=ids.encode(ACCOUNT_PREFIX, account.account_id),
+        email=account.email,
+        name=account.name,
+        company=account.company,
+        status=account.status,
+        created_at=account.created_at.replace(microsecond=0),  # in whole seconds already, it is written in one walk
+        verified=account.verified,
+        currency=account.currency,
+        timezone=account.timezone,
+    )
 
 
 def show_details(account: Account) -> AccountDetails:

@@ -341,7 +341,7 @@ def show_transaction(payment: Payment) -> TransactionOut:
         currency=payment.currency,
         description=payment.description,
         status=payment.status,
-        created_at=payment.created_at,
+        created_at=payment.created_at.replace(microsecond=0),
         service=None,
         resource_id=None,
         payment_id=ids.encode("pay", payment.payment_id),
