@@ -35,9 +35,8 @@ if TYPE_CHECKING:
     from billing.app.metrics import Served
 
 _BACKLOG = 1024
-_OTHER_FILES = (
-    256  # that a process has open beside its connections: to the database, gateways and receivers of webhooks
-)
+_OTHER_FILES = 256
+"""That a process has open beside its connections: to the database, gateways and receivers of webhooks."""
 _STOP_LIMIT_S = 10.0
 _QUIET_S = 0.05  # so long no call has come: none is on its way
 _DRAIN_LIMIT_S = 2.0
