@@ -36,8 +36,8 @@ PAID_IN = [
     ),
     (
         TOP_UPS,
-        "        await idempotency.insert_intents(tx.connection, kept, now=tx.now)\n",
-        "",
+        "        if kept:\n            await idempotency.insert_intents",
+        "        if False:\n            await idempotency.insert_intents",
         f"{T_TOGETHER}::TestKeys",
     ),
     (

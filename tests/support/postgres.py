@@ -47,12 +47,12 @@ def make_folder() -> Path:
     return folder
 
 
-def _make_home() -> Path:
+def _make_home(settings: str = _SETTINGS) -> Path:
     folder = Path(tempfile.mkdtemp(prefix="ls-test-", dir=_IN_MEMORY if _has_room(_IN_MEMORY) else None))
     folder.chmod(0o755)
     (folder / "database").mkdir()
     (folder / "database").chmod(0o711)
-    (folder / "database" / "postgresql.conf").write_text(_SETTINGS)
+    (folder / "database" / "postgresql.conf").write_text(settings)
     return folder
 
 
@@ -81,11 +81,12 @@ async def running(folder: Path) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def alone() -> AsyncIterator[str]:
-    """The address of a migrated database on a server of one test's own.
+    """The address of a migrated database on a server of one test's own, which vacuums only when it is told to.
 
-    On the shared one a transaction of any test keeps what is dead on the pages of all others.
+    On the shared one a transaction of any test keeps what is dead on the pages of all others, and a vacuum at any moment tells
+    the next statement of room on other pages than before.
     """
-    folder = _make_home()
+    folder = _make_home(_SETTINGS + "autovacuum = off\n")
     try:
         async with embedded_postgres.running(home=folder) as database:
             await migrate(database.dsn)

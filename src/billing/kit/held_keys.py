@@ -1,7 +1,8 @@
-"""The Idempotency-Keys of staged calls under way in this process: locked, answered and given back together, on one session.
+"""The Idempotency-Keys of calls under way in this process: locked, answered and given back together, on one session.
 
-A call that waits for the outside world so holds no session meanwhile. The session is lent while any key is held. If it ends, its
-locks end with it, and a retry may go on from an intent beside the call that made it: both then do what bears being done twice.
+A staged call that waits for the outside world so holds no session meanwhile. The session is lent while any key is held. If it ends,
+its locks end with it: a retry may go on from an intent beside the call that made it, and both do what bears being done twice; of
+two that began at once, the table's key lets one commit.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ async def top_up(
     wanted = body.read(TopUpIn)
     allowed = payment_settings.topup_ranges
     amount_minor = wanted.read_minor(enabled=allowed.keys())
-    top_up = TopUp(
+    asked = TopUp(
         account_id=writer.account_id,
         payment_method_id=ids.expect("pm", wanted.payment_method),
         currency=wanted.currency,
@@ -77,13 +77,13 @@ async def top_up(
 
     async def together(attempt: Attempt | None) -> dict[str, Any] | None:
         nonlocal started
-        rules.require_in_range(top_up.amount_minor, currency=top_up.currency, allowed=allowed[top_up.currency])
-        started = await topups.start(top_up, attempt=attempt)
+        rules.require_in_range(asked.amount_minor, currency=asked.currency, allowed=allowed[asked.currency])
+        started = await topups.start(asked, attempt=attempt)
         return None if started is None else {"payment_id": str(started.payment.payment_id)}
 
     async def start(tx: Tx) -> dict[str, Any]:
         payment = await operations.start_topup(
-            tx, gateway=payment_settings.gateway, wanted=top_up, allowed=allowed[top_up.currency]
+            tx, gateway=payment_settings.gateway, wanted=asked, allowed=allowed[asked.currency]
         )
         return {"payment_id": str(payment.payment_id)}
 

@@ -1443,7 +1443,8 @@ CREATE TABLE public.idempotency_keys (
     body bytea,
     headers jsonb,
     created_at timestamp with time zone NOT NULL
-);
+)
+WITH (fillfactor='70');
 
 CREATE VIEW public.invoice_line_transactions_v AS
  SELECT invoices.account_id,

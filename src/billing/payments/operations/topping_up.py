@@ -186,7 +186,8 @@ class TopUps:
             for intent, one in started.items()
             if intent.attempt is not None
         ]
-        await idempotency.insert_intents(tx.connection, kept, now=tx.now)
+        if kept:
+            await idempotency.insert_intents(tx.connection, kept, now=tx.now)
         return started
 
     async def _read_all(self, wanted: Sequence[tuple[UUID, str]]) -> dict[tuple[UUID, str], list[wallets.Wallet]]:

@@ -64,7 +64,7 @@ CREATE TABLE idempotency_keys (
     headers jsonb,
     created_at timestamptz NOT NULL,
     CONSTRAINT pk_idempotency_keys PRIMARY KEY (account_id, route, key)
-);
+) WITH (fillfactor = 70);  -- an intent's outcome finds room on its page
 GRANT SELECT, INSERT, UPDATE, DELETE ON idempotency_keys TO lineserve_app;
 
 -- Drawn while the event's object is locked: of one object it never goes back. Gaps mean nothing.
