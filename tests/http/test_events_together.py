@@ -22,6 +22,14 @@ from tests.support.house import House, Reply, Resident, open_house
 EVENTS = "application/cloudevents-batch+json"
 OPERATOR = [*projects_operator.HANDLERS, *metering_operator.HANDLERS]
 CALLS = 60
+POISON = """
+CREATE FUNCTION refuse_poison() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'for this test' USING ERRCODE = 'deadlock_detected';
+END $$;
+CREATE TRIGGER refuse_poison AFTER INSERT ON usage_events FOR EACH ROW WHEN (new.event_id = 'poison')
+EXECUTE FUNCTION refuse_poison();
+"""
 
 
 @pytest_asyncio.fixture
@@ -128,19 +136,11 @@ class TestCallsAtOnce:
         await owner.close()
         assert (await waiting).body["accepted"] == 1
 
-    async def test_are_tried_alone_when_the_shared_transaction_fails(
-        self, house: House, monkeypatch: pytest.MonkeyPatch
-    ):
+    async def test_are_tried_alone_when_the_shared_transaction_fails(self, house: House, database_dsn: str):
         jane, other = await settle(house), await settle(house)
-        ingest = operations.ingest
-
-        async def failing(tx: Any, events: Any, **options: Any) -> Any:
-            results = await ingest(tx, events, **options)
-            if any(one.event_id == "poison" for one in events):
-                raise asyncpg.DeadlockDetectedError("for this test")
-            return results
-
-        monkeypatch.setattr(operations, "ingest", failing)
+        owner = await asyncpg.connect(database_dsn)
+        await owner.execute(POISON)
+        await owner.close()
         replies = await asyncio.gather(
             *(send(house, event(jane, f"e{number}")) for number in range(5)), send(house, event(other, "poison"))
         )

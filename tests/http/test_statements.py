@@ -19,7 +19,7 @@ SENT = {
     "top up": 28,
     "retry a call": 4,
     "read the wallets": 10,
-    "take in an event": 4,
+    "take in an event": 2,
     "take in a batch of 100": 4,
     "read the usage": 5,
     "go through the history": 2,

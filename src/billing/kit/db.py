@@ -87,7 +87,7 @@ class Database:
             yield Tx(connection, self.clock(), self.random_bits)
 
     def reading(self) -> _Reading:
-        """A connection for single statements, each of which sees its own instant's state; no round trips for a transaction."""
+        """A connection for single statements, each a transaction of its own, without the round trips of one."""
         return _Reading(self)
 
 

@@ -1,4 +1,6 @@
-"""Small calls taken in together: the events of all that come while a transaction is under way are stored by the next."""
+"""Small calls taken in together: the events of all that come while others are stored are stored by the next transaction, which is
+one statement.
+"""
 
 from __future__ import annotations
 
@@ -45,6 +47,6 @@ class Intake:
 
     async def _store(self, calls: Sequence[_Sent]) -> dict[_Sent, list[IngestResult]]:
         events = [event for call in calls for event in call.events]
-        async with self._database.transaction() as tx:
+        async with self._database.reading() as tx:
             results = iter(await operations.ingest(tx, events))
         return {call: list(islice(results, len(call.events))) for call in calls}

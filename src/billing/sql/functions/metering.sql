@@ -1,16 +1,22 @@
 -- Each write of usage or state to a past month adds one to that month's version; the running month has none.
 CREATE OR REPLACE FUNCTION touch_periods(p_account_ids uuid[], p_periods date[], p_now timestamptz) RETURNS void
-LANGUAGE sql
+LANGUAGE plpgsql  -- whose plans are kept
 AS $$
-    INSERT INTO period_versions (account_id, period, version, dirty_at)
-    SELECT DISTINCT account_id, period, 1, p_now
-    FROM unnest(p_account_ids, p_periods) AS touched (account_id, period)
-    WHERE period < date_trunc('month', p_now AT TIME ZONE 'UTC')::date
-    ORDER BY account_id, period
-    ON CONFLICT (account_id, period) DO UPDATE SET version = period_versions.version + 1,
-        dirty_at = CASE WHEN period_versions.version > coalesce(period_versions.rated_version, 0)
-            THEN coalesce(period_versions.dirty_at, p_now) ELSE p_now END;
-    SELECT touch_accounts(p_account_ids);
+DECLARE
+    v_running date := date_trunc('month', p_now AT TIME ZONE 'UTC');
+BEGIN
+    IF v_running > ANY (p_periods) THEN
+        INSERT INTO period_versions (account_id, period, version, dirty_at)
+        SELECT DISTINCT account_id, period, 1, p_now
+        FROM unnest(p_account_ids, p_periods) AS touched (account_id, period)
+        WHERE period < v_running
+        ORDER BY account_id, period
+        ON CONFLICT (account_id, period) DO UPDATE SET version = period_versions.version + 1,
+            dirty_at = CASE WHEN period_versions.version > coalesce(period_versions.rated_version, 0)
+                THEN coalesce(period_versions.dirty_at, p_now) ELSE p_now END;
+    END IF;
+    PERFORM touch_accounts(p_account_ids);
+END
 $$;
 
 -- The months that readings of gauges on some days (parallel arrays; other meters are left out) count in: that of the day, and each over
@@ -258,10 +264,19 @@ BEGIN
     FROM unnest(p_account_ids, p_sources, p_event_ids, p_resource_ids, p_meters, p_quantities, p_occurred_ats)
         WITH ORDINALITY AS incoming (account_id, source, event_id, resource_id, meter, quantity, occurred_at, position)
     LEFT JOIN unnest(v_taken.positions) AS taken (position) ON taken.position = incoming.position
-    LEFT JOIN usage_events AS stored ON stored.account_id = incoming.account_id
-        AND stored.source = incoming.source AND stored.event_id = incoming.event_id
-    LEFT JOIN quarantined_events AS held ON held.account_id = incoming.account_id
-        AND held.source = incoming.source AND held.event_id = incoming.event_id
+    -- One by one, so that no plan that was made while the tables were small reads them whole.
+    LEFT JOIN LATERAL (
+        SELECT * FROM usage_events
+        WHERE taken.position IS NULL AND account_id = incoming.account_id AND source = incoming.source
+            AND event_id = incoming.event_id
+        LIMIT 1
+    ) AS stored ON true
+    LEFT JOIN LATERAL (
+        SELECT * FROM quarantined_events
+        WHERE taken.position IS NULL AND account_id = incoming.account_id AND source = incoming.source
+            AND event_id = incoming.event_id
+        LIMIT 1
+    ) AS held ON true
     CROSS JOIN LATERAL (SELECT (stored.resource_id, stored.meter, stored.quantity, stored.occurred_at)
         = (incoming.resource_id, incoming.meter, incoming.quantity, incoming.occurred_at)) AS stored_same (is_same)
     CROSS JOIN LATERAL (SELECT (held.resource_id, held.meter, held.quantity, held.occurred_at)
