@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
+from bisect import bisect_left
 from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
 
 from billing.kit.ratelimit import WINDOW_S, Limit, MemoryWindows, Quota, Recent
+from billing.kit.ratelimit.memory import MARKS_MAX
 from billing.kit.ratelimit.model import WINDOW_US
 from tests.support.house import Clock
 
@@ -141,3 +143,49 @@ class TestRecent:
             recent.set(number, number)
         assert len(recent) <= 20
         assert recent.get(999, now_us=0) == 999
+
+
+class TestMarks:
+    """What a process keeps of a holder does not grow with his calls, however many he may make."""
+
+    LARGE = Limit("general", 12_000)
+
+    async def test_are_bounded_for_a_limit_that_nobody_reaches(self, windows: MemoryWindows, clock: Clock) -> None:
+        unlimited, kept = Limit("general", 1_000_000_000), set[int]()
+        for _ in range(3):
+            for _ in range(30_000):
+                clock.advance(timedelta(milliseconds=60))
+                windows.judge("key", [unlimited], counts=True)
+            kept.add(windows.marks("key", unlimited))
+        assert max(kept) <= 2 * MARKS_MAX
+        assert (await windows.peek("key", [unlimited])).scarcest.remaining in range(10**9 - 60_010, 10**9 - 59_989)
+
+    def test_go_with_their_calls(self, windows: MemoryWindows, clock: Clock) -> None:
+        kept: list[int] = []
+        for _ in range(6):
+            for _ in range(BILLING.calls * 10):
+                clock.advance(HOUR / BILLING.calls)
+                assert windows.judge("key", [BILLING], counts=True).is_admitted
+            kept.append(windows.marks("key", BILLING))
+        assert max(kept) <= 3 * BILLING.calls + 256
+
+    def test_of_a_large_limit_never_let_more_calls_in_within_an_hour(
+        self, windows: MemoryWindows, clock: Clock
+    ) -> None:
+        made: list[float] = []
+        chance = random.Random(8)
+        for _ in range(40_000):
+            clock.advance(timedelta(seconds=chance.expovariate(5)))
+            if windows.judge("key", [self.LARGE], counts=True).is_admitted:
+                made.append(clock().timestamp())
+        most = max(bisect_left(made, start + WINDOW_S) - place for place, start in enumerate(made))
+        assert most == self.LARGE.calls
+
+    async def test_of_a_large_limit_end_within_half_a_second_after_an_hour(
+        self, windows: MemoryWindows, clock: Clock
+    ) -> None:
+        assert await admitted(windows, self.LARGE, calls=13_000) == 12_000
+        refused = await windows.take("key", [self.LARGE])
+        assert refused.scarcest.resets_in_s in {WINDOW_S, WINDOW_S + 1}
+        clock.advance(HOUR + timedelta(seconds=0.5))
+        assert await admitted(windows, self.LARGE, calls=1) == 1
