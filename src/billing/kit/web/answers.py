@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
 import msgspec
 
+from billing.kit.web.cors import cors_headers
 from billing.kit.web.representations import Sent, choose
 
 if TYPE_CHECKING:
-    from litestar.types import HTTPScope, Receive, Scope, Send
+    from litestar.types import HTTPScope, Send
 
 JSON_TYPE = "application/json"
+HeaderLines = list[tuple[bytes, bytes]]
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
 # A time that is not yet in whole seconds of UTC. It may also be somebody's text, so it only chooses the careful way.
@@ -23,6 +26,7 @@ _OTHER_TIME = re.compile(rb'"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?!Z")')
 # How a Decimal with an exponent is written, such as 1E-7 or 1E+2; somebody's text may hold that too. That the pattern begins
 # with a letter makes the search ten times as fast.
 _EXPONENT = re.compile(rb"E[+-]\d")
+_BODILESS = frozenset({204, 304})
 
 
 def encode(value: object) -> bytes:
@@ -74,12 +78,20 @@ class Answer:
         """The JSON answer of a struct or dict; none for 204."""
         return cls(status=status, body=b"" if status == 204 else encode(value), headers=headers)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 -- ASGI's signature
-        """Send it (ASGI), in the form that the request asks for."""
-        sent = await choose(cast("HTTPScope", scope), Sent(self.status, self.headers, self.body))
-        headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in sent.headers.items()]
-        if sent.status not in {204, 304}:
-            headers.append((b"content-length", str(len(sent.body)).encode()))
+    async def send(self, scope: HTTPScope, send: Send, *, beside: HeaderLines, origins: Collection[str] = ()) -> None:
+        """Send it (ASGI) in the form that the request asks for, with further headers, and those for pages of some origins."""
+        sent = await choose(scope, Sent(self.status, self.headers, self.body))
+        headers = [(_wire_name(name), value.encode("latin-1")) for name, value in sent.headers.items()]
+        if sent.status not in _BODILESS:
+            headers.append((b"content-length", b"%d" % len(sent.body)))
+        headers += beside
+        if origins:
+            headers += cors_headers(origins, method=scope["method"], asked=scope["headers"], answer=headers)
         await send({"type": "http.response.start", "status": sent.status, "headers": headers})
-        body = b"" if scope["type"] == "http" and scope["method"] == "HEAD" else sent.body
+        body = b"" if scope["method"] == "HEAD" else sent.body
         await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+@lru_cache
+def _wire_name(name: str) -> bytes:
+    return name.lower().encode("latin-1")

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 import secrets
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 from litestar import Litestar, Request
-from litestar.datastructures import State
 from litestar.exceptions import ClientException
 from litestar.handlers import HTTPRouteHandler
 from prometheus_client import Counter
@@ -21,7 +20,6 @@ from billing.kit.auth import Authenticator, CallerReader, Headers, OperatorReade
 from billing.kit.db import Database
 from billing.kit.held_keys import HeldKeys
 from billing.kit.web.answers import Answer
-from billing.kit.web.cors import cors_headers
 from billing.kit.web.endpoints import (
     BASES,
     GUARD,
@@ -39,24 +37,14 @@ from billing.kit.web.rate_limits import RateLimits
 from billing.kit.web.turnstile import Turnstile
 
 if TYPE_CHECKING:
-    from litestar.types import (
-        ASGIApp,
-        HTTPScope,
-        LifeSpanReceive,
-        LifeSpanScope,
-        LifeSpanSend,
-        Message,
-        Receive,
-        Scope,
-        Send,
-    )
+    from litestar.types import HTTPScope, LifeSpanReceive, LifeSpanScope, LifeSpanSend, Receive, Scope, Send
 
 
-CORS_ORIGINS = "cors_origins"  # under this name the application's state holds them
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9_-]{1,64}")
 _HOST = re.compile(rb"[0-9A-Za-z!$&'()*+,;=._~:\[\]@%-]*")
 _IDS_DRAWN = 64
 _ALWAYS = "/livez"  # whoever is too busy is still alive
+_ON_EVERY_ANSWER = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 _OUTWARD_MAX = 256  # calls that may wait for the outside world where those under way have no bound
 _TOLD_EVERY_S = 10.0
 _TURNED_AWAY = Counter("lineserve_calls_turned_away", "Calls that waited in vain while too many were under way")
@@ -76,6 +64,7 @@ class HttpApp(Litestar):
 
     turnstile: Turnstile | None = None
     wait_s: float | None = None
+    cors_origins: Collection[str] = ()
     _told_at_s = -_TOLD_EVERY_S
 
     async def __call__(
@@ -95,24 +84,27 @@ class HttpApp(Litestar):
             finally:
                 self.turnstile.leave()
         else:
-            state = {REQUEST_ID: _request_id(scope["headers"])}
-            await self._turn_away(self.turnstile)(scope, receive, self._sending(send, scope, state))
+            scope["state"] = {REQUEST_ID: _request_id(scope["headers"])}
+            await self._send(self._turn_away(self.turnstile), scope, send)
 
     async def _serve(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
         request_id = _request_id(scope["headers"])
-        state = scope["state"] = {REQUEST_ID: request_id}
+        scope["state"] = {REQUEST_ID: request_id}
         bound = structlog.contextvars.bind_contextvars(request_id=request_id)
         try:
             with patience.within(self.wait_s):
                 answer = await self._answer(scope, receive, request_id)
-            await answer(scope, receive, self._sending(send, scope, state))
+            await self._send(answer, scope, send)
         finally:
             structlog.contextvars.reset_contextvars(**bound)
 
-    def _sending(self, send: Send, scope: HTTPScope, state: dict[str, Any]) -> Callable[[Message], Any]:
-        return _with_headers(send, scope, state, self.state.get(CORS_ORIGINS, ()))
+    async def _send(self, answer: Answer, scope: HTTPScope, send: Send) -> None:
+        state: dict[str, Any] = scope["state"]
+        request_id = (b"x-request-id", state[REQUEST_ID].encode("ascii"))
+        beside = [request_id, *_ON_EVERY_ANSWER, *state.get(RATE_HEADERS, ())]
+        await answer.send(scope, send, beside=beside, origins=self.cors_origins)
 
-    def _turn_away(self, turnstile: Turnstile) -> ASGIApp:
+    def _turn_away(self, turnstile: Turnstile) -> Answer:
         """What a call hears that waited in vain while too many were under way: done before anything is read or counted for it."""
         _TURNED_AWAY.inc()
         now_s = time.monotonic()
@@ -123,7 +115,7 @@ class HttpApp(Litestar):
         error = {"code": busy.code, "message": str(busy), "details": busy.details}
         return Answer.of({"error": error}, status=503, headers={"Retry-After": "1"})
 
-    async def _answer(self, scope: HTTPScope, receive: Receive, request_id: str) -> ASGIApp:
+    async def _answer(self, scope: HTTPScope, receive: Receive, request_id: str) -> Answer:
         try:
             return await self._route(scope)(Request(scope, receive))
         except Exception as error:  # each has its answer
@@ -133,8 +125,9 @@ class HttpApp(Litestar):
     def _route(self, scope: HTTPScope) -> Endpoint:
         """The endpoint of a request, its path's parameters read. Raises the router's errors."""
         scope["path"] = path = routed_path(scope)
-        if not all(_HOST.fullmatch(value) for name, value in scope["headers"] if name == b"host"):
-            raise ClientException
+        for name, value in scope["headers"]:
+            if name == b"host" and _HOST.fullmatch(value) is None:
+                raise ClientException
         routing = self.asgi_router.handle_routing(path=path, method=scope["method"])
         _, handler, scope["path"], parameters, scope["path_template"] = routing
         scope["path_params"] = read_parameters(parameters)
@@ -186,8 +179,8 @@ def build_app(
         openapi_config=None,
         logging_config=None,
         debug=False,
-        state=State({CORS_ORIGINS: frozenset(cors_origins)}),
     )
+    app.cors_origins = frozenset(cors_origins)
     app.turnstile = None if calls_max is None else Turnstile(calls_max)
     app.wait_s = wait_s
     return app
@@ -223,22 +216,3 @@ def _random_ids() -> Iterator[str]:
 
 
 _NEW_IDS = _random_ids()
-
-
-def _with_headers(
-    send: Callable[..., Any], scope: HTTPScope, state: dict[str, Any], origins: Collection[str]
-) -> Callable[[Message], Any]:
-    own = [
-        (b"x-request-id", state[REQUEST_ID].encode("ascii")),
-        (b"cache-control", b"no-store"),
-        (b"x-content-type-options", b"nosniff"),
-    ]
-
-    async def send_with_headers(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            answer = list(message["headers"])
-            shared = cors_headers(origins, method=scope["method"], asked=scope["headers"], answer=answer)
-            message["headers"] = [*answer, *own, *state.get(RATE_HEADERS, ()), *shared]
-        await send(message)
-
-    return send_with_headers

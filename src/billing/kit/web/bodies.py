@@ -19,6 +19,8 @@ from billing.kit.web.schemas import INVALID, UNDECLARED, Declared, Faults, struc
 if TYPE_CHECKING:
     from litestar.types import Receive, Scope
 
+    from billing.kit.patience import Watch
+
 Schema = TypeVar("Schema", bound=msgspec.Struct)
 
 JSON_TYPE = "application/json"
@@ -120,25 +122,55 @@ class RawBody:
             raise UnsupportedMediaType("The body must not be compressed")
 
 
-async def read_content(scope: Scope, receive: Receive) -> bytes:
+async def read_content(scope: Scope, receive: Receive, *, watch: Watch) -> bytes:
     """The bytes of a body. Raises PayloadTooLarge beyond 1 MB, once a sender that is not much beyond has finished."""
     announced = [value.decode("latin-1") for name, value in scope["headers"] if name == b"content-length"]
     if announced and announced[0].isdigit() and (len(announced[0]) > 9 or int(announced[0]) > DRAINED_MAX_BYTES):
         raise PayloadTooLarge
+    receiving = _Receiving()
+    watch.add(receiving, until_s=asyncio.get_running_loop().time() + BODY_TIMEOUT_S)
+    try:
+        return await _receive_all(receive)
+    except asyncio.CancelledError:
+        if receiving.is_given_up():
+            raise InvalidParameter.one("body", "", f"was not sent within {BODY_TIMEOUT_S} seconds") from None
+        raise
+    finally:
+        watch.discard(receiving)
+
+
+async def _receive_all(receive: Receive) -> bytes:
     content = bytearray()
     received_bytes = 0
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT_S):
-            while True:
-                message = await receive()
-                if message["type"] != "http.request":
-                    raise InvalidParameter.one("body", "", "was not sent to its end")
-                received_bytes += len(message["body"])
-                if received_bytes <= BODY_MAX_BYTES:
-                    content += message["body"]
-                if received_bytes > DRAINED_MAX_BYTES or (not message["more_body"] and received_bytes > BODY_MAX_BYTES):
-                    raise PayloadTooLarge
-                if not message["more_body"]:
-                    return bytes(content)
-    except TimeoutError:
-        raise InvalidParameter.one("body", "", f"was not sent within {BODY_TIMEOUT_S} seconds") from None
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise InvalidParameter.one("body", "", "was not sent to its end")
+        received_bytes += len(message["body"])
+        if received_bytes <= BODY_MAX_BYTES:
+            content += message["body"]
+        if received_bytes > DRAINED_MAX_BYTES or (not message["more_body"] and received_bytes > BODY_MAX_BYTES):
+            raise PayloadTooLarge
+        if not message["more_body"]:
+            return bytes(content)
+
+
+class _Receiving:
+    """What the task under way receives; given up, it is cancelled."""
+
+    __slots__ = ("_is_late", "_task")
+
+    def __init__(self) -> None:
+        self._task = asyncio.current_task()
+        self._is_late = False
+
+    def give_up(self) -> None:
+        """It took too long."""
+        assert self._task is not None
+        self._is_late = True
+        self._task.cancel()
+
+    def is_given_up(self) -> bool:
+        """Whether nothing else cancelled the task."""
+        assert self._task is not None
+        return self._is_late and self._task.uncancel() == 0

@@ -16,11 +16,11 @@ import msgspec
 from litestar import Request
 from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
-from litestar.types import ASGIApp, Method
+from litestar.types import Method
 
 from billing.core import ids
 from billing.core.errors import NotFound
-from billing.kit import audit, idempotency
+from billing.kit import audit, idempotency, patience
 from billing.kit.auth import Authenticator, Caller, Headers, Network, Operator, Plane, client_address
 from billing.kit.db import Database
 from billing.kit.held_keys import HeldKeys
@@ -66,6 +66,7 @@ class Edge:
     trusted_proxies: tuple[Network, ...] = ()
     values: Mapping[str, object] = field(default_factory=dict[str, object])
     rate_limits: RateLimits | None = None
+    slow_bodies: patience.Watch = field(default_factory=patience.Watch)
 
 
 @dataclass(slots=True)
@@ -83,7 +84,7 @@ class Call:
     body: RawBody | None = None
 
 
-Endpoint = Callable[[Request[Any, Any, Any]], Awaitable[ASGIApp]]
+Endpoint = Callable[[Request[Any, Any, Any]], Awaitable[Answer]]
 Source = Callable[[Call], object]  # what waits for something gives an awaitable
 
 
@@ -111,7 +112,7 @@ def make_endpoint(handler: HTTPRouteHandler, *, plane: Plane, edge: Edge) -> HTT
     if "POST" in handler.http_methods and "body" not in sources:
         sources[NO_MEMBERS] = _no_members_source(plane)
 
-    async def endpoint(request: Request[Any, Any, Any]) -> ASGIApp:
+    async def endpoint(request: Request[Any, Any, Any]) -> Answer:
         scope = request.scope
         ip = _client_address(scope, edge)
         call = Call(scope, request.receive, edge, ip, audited, described, limits)
@@ -141,7 +142,7 @@ def make_endpoint(handler: HTTPRouteHandler, *, plane: Plane, edge: Edge) -> HTT
 def _proving(endpoint: Endpoint, edge: Edge, attempts: Attempts) -> Endpoint:
     """An endpoint whose callers prove by a signature who they are: who failed to too often is refused before his body is read."""
 
-    async def proving(request: Request[Any, Any, Any]) -> ASGIApp:
+    async def proving(request: Request[Any, Any, Any]) -> Answer:
         scope = request.scope
         ip = _client_address(scope, edge)
         scope["state"][LOGGED] = {"method": scope["method"], "route": scope["path_template"], "ip": ip}
@@ -166,7 +167,7 @@ def options_endpoints(endpoints: list[HTTPRouteHandler]) -> list[HTTPRouteHandle
 
 
 def _options_endpoint(path: str, allowed: str) -> HTTPRouteHandler:
-    async def options(request: Request[Any, Any, Any]) -> ASGIApp:  # noqa: ARG001 as every endpoint
+    async def options(request: Request[Any, Any, Any]) -> Answer:  # noqa: ARG001 as every endpoint
         return Answer(status=204, headers={"Allow": allowed})
 
     return HTTPRouteHandler(path, http_method=HttpMethod.OPTIONS, status_code=200)(options)
@@ -231,7 +232,7 @@ def _body_source(plane: Plane) -> Callable[[Call], Awaitable[RawBody]]:
     async def body(call: Call) -> RawBody:
         headers = call.scope["headers"]
         call.body = RawBody(
-            await read_content(call.scope, call.receive),
+            await read_content(call.scope, call.receive, watch=call.edge.slow_bodies),
             content_type=", ".join(_header_values(headers, b"content-type")),
             content_encoding=", ".join(_header_values(headers, b"content-encoding")).lower(),
             refuses_card_numbers=plane == "public",
@@ -365,7 +366,7 @@ def _header_values(headers: Headers, wanted: bytes) -> list[str]:
     return [value.decode("latin-1") for name, value in headers if name == wanted]
 
 
-def _answer_of(result: object, scope: HTTPScope) -> ASGIApp:
+def _answer_of(result: object, scope: HTTPScope) -> Answer:
     """The answer of what a handler returned: a struct or dict as JSON, with `Link` if it is a part of a list, else with `ETag`."""
     is_read = scope["method"] in {"GET", "HEAD"}
     match result:

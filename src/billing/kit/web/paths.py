@@ -6,6 +6,7 @@ one. Here the parts are told apart first: a slash that was sent as `%2F` belongs
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote_to_bytes
@@ -15,12 +16,15 @@ if TYPE_CHECKING:
 
 _DISGUISE = "\uffff"  # no character of any text
 _NOTHING = f"/{_DISGUISE}"
+_PLAIN = re.compile(rb"(?:/[A-Za-z0-9_-][A-Za-z0-9_.-]*)+")  # nothing to be undone, no empty and no dot segment
 
 
 def routed_path(scope: HTTPScope) -> str:
     """The path for the router. One with an empty segment, a slash at its end or a dot segment leads nowhere."""
-    raw = scope["raw_path"] or quote(scope["path"]).encode("ascii")
-    first, *parts = (unquote_to_bytes(part).decode("utf-8", "replace") for part in raw.partition(b"?")[0].split(b"/"))
+    raw = (scope["raw_path"] or quote(scope["path"]).encode("ascii")).partition(b"?")[0]
+    if _PLAIN.fullmatch(raw) is not None:
+        return raw.decode("ascii")
+    first, *parts = (unquote_to_bytes(part).decode("utf-8", "replace") for part in raw.split(b"/"))
     if first or any(part in {"", ".", ".."} or _DISGUISE in part for part in parts):
         return _NOTHING
     return "/" + "/".join(part.replace("/", _DISGUISE) for part in parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TypeVar, cast
 from urllib.parse import parse_qsl
 
@@ -30,6 +31,8 @@ class RawQuery:
     def read(self, schema: type[Schema]) -> Schema:
         """The parameters as a schema. Raises InvalidParameter with every fault."""
         self._declared.expect(schema)
+        if not self.query_string and (nothing := _read_nothing(schema)) is not None:
+            return cast("Schema", nothing)
         from_text = from_text_readers(schema)
         tree = members_of([(name, from_text.get(name, str)(text)) for name, text in self._pairs()])
         faults = Faults("query")
@@ -59,6 +62,14 @@ class RawQuery:
             raise InvalidParameter.one("query", "", "must be percent-encoded UTF-8") from None
         except ValueError:
             raise InvalidParameter.one("query", "", f"must not have more than {PARAMETERS_MAX} parameters") from None
+
+
+@cache
+def _read_nothing(schema: type[msgspec.Struct]) -> object:
+    """What a query without a parameter says, the same object each time; None where one is required."""
+    faults = Faults("query")
+    value = struct_reader(schema)(members_of([]), "", faults)
+    return None if faults.found() else value
 
 
 class NoParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

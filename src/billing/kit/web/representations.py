@@ -10,8 +10,7 @@ import gzip
 import hashlib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from litestar.types import HTTPScope
@@ -26,8 +25,7 @@ _ETAG = re.compile(r'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
 _CODING = re.compile(r"\s*([!#$%&'*+.^_`|~0-9a-z-]+)\s*(?:;\s*q\s*=\s*(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)\s*)?")
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(NamedTuple):
     """What goes over the wire."""
 
     status: int
@@ -45,7 +43,7 @@ async def choose(scope: HTTPScope, sent: Sent) -> Sent:
     headers = scope["headers"]
     chosen = sent
     if _is_compressible(sent):
-        chosen = replace(sent, headers={**sent.headers, "Vary": "Accept-Encoding"})
+        chosen = sent._replace(headers={**sent.headers, "Vary": "Accept-Encoding"})
         if accepts_gzip(_values(headers, b"accept-encoding")):
             chosen = await _compressed(chosen)
     etag = chosen.headers.get("ETag")

@@ -344,7 +344,7 @@ class _StructReader:
         for name, member in value.items():
             reader = self.readers.get(name)
             if reader is not None:
-                result = read[self.names[name]] = reader(member, join(path, name), faults)
+                result = read[self.names[name]] = reader(member, join(path, name) if path else name, faults)
                 is_valid = is_valid and result is not INVALID
             elif not self.accepts_unknown:
                 is_valid = faults.add(join(path, name), faults.unknown(name)) is not INVALID
