@@ -140,7 +140,14 @@ class TestRun:
         assert await effects(database) == before
         assert (await send(client, key)).status_code == 201
 
-    @pytest.mark.parametrize("failure", [asyncpg.SerializationError("no"), asyncpg.DeadlockDetectedError("no")])
+    @pytest.mark.parametrize(
+        "failure",
+        [
+            asyncpg.SerializationError("no"),
+            asyncpg.DeadlockDetectedError("no"),
+            asyncpg.InvalidCachedStatementError("no"),
+        ],
+    )
     @pytest.mark.parametrize(("failures", "status"), [(4, 201), (5, 503)])
     async def test_does_the_work_again_when_the_database_gives_up(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from decimal import Decimal
 from typing import ClassVar, Literal
@@ -363,6 +364,22 @@ class TestRecordPayment:
             assert (await till.command(f"/accounts/{account}/payments", key="e", body=self.BODY)).status == 404
 
 
+@asynccontextmanager
+async def sandbox_read_only(till: Till) -> AsyncIterator[None]:
+    """The sandbox's database after a failover that has not ended: it reads and does not write."""
+
+    async def set_all(is_read_only: bool) -> None:
+        pool = till.gateway.gateway.pool
+        async with AsyncExitStack() as stack:
+            for _ in range(pool.get_max_size()):
+                session = await stack.enter_async_context(pool.acquire())
+                await session.execute(f"SET default_transaction_read_only = {'on' if is_read_only else 'off'}")
+
+    await set_all(True)
+    yield
+    await set_all(False)
+
+
 class TestSandboxLevers:
     async def test_fail_a_pending_payment_and_stay_there(self, till: Till, jane: Resident):
         made = (await till.top_up(jane, await till.add_method(jane, "tok_pending"))).body["transaction"]
@@ -380,6 +397,15 @@ class TestSandboxLevers:
         replies = await asyncio.gather(*(till.operate("POST", path) for _ in range(50)))
         assert {reply.status for reply in replies} == {200}
         assert (await till.wallets(jane))[0]["available_balance"] == Decimal("100.00")
+
+    async def test_ask_to_come_again_while_the_sandbox_is_not_there(self, till: Till, jane: Resident):
+        made = (await till.top_up(jane, await till.add_method(jane, "tok_pending"))).body["transaction"]
+        async with sandbox_read_only(till):
+            for lever in ("settle", "fail"):
+                reply = await till.operate("POST", f"/sandbox/payments/{made['payment_id']}/{lever}")
+                assert (reply.status, reply.code, reply.headers["Retry-After"]) == (503, "unavailable", "2")
+        settled = await till.operate("POST", f"/sandbox/payments/{made['payment_id']}/settle")
+        assert (settled.status, settled.body["transaction"]["status"]) == (200, "completed")
 
     async def test_do_not_know_other_payments(self, till: Till, jane: Resident):
         for payment in (f"pay_{'0' * 26}", "x"):

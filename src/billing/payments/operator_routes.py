@@ -10,7 +10,7 @@ from litestar import get, post
 from billing import accounts
 from billing.accounts import CurrencyNotSupported
 from billing.core import ids
-from billing.core.errors import NotFound
+from billing.core.errors import NotFound, Unavailable
 from billing.kit.auth import Operator
 from billing.kit.db import Database
 from billing.kit.web import DESCRIBED, Answer, Command, Described, PageQuery, RawBody, RawQuery, meta
@@ -19,6 +19,7 @@ from billing.payments import operations, schemas, store
 from billing.payments.adapters.sandbox import SandboxGateway
 from billing.payments.model import (
     ChargebackExceedsPayment,
+    GatewayUnknown,
     PaymentNotPending,
     PaymentNotRefundable,
     PaymentReferenceReused,
@@ -40,6 +41,8 @@ from billing.payments.schemas import (
 from billing.wallets import WalletSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from billing.kit.db import Connection, Tx
     from billing.payments.model import Charge, Payment
 
@@ -234,7 +237,7 @@ async def settle_in_sandbox(
     payments_operator: Operator, payment_id: str, command: Command, db: Database, sandbox: SandboxGateway
 ) -> Answer:
     """Let a pending charge of the sandbox gateway succeed; it says so by a webhook, and is asked."""
-    return await _take_down(command, db, sandbox, await sandbox.settle(str(_decoded("pay", payment_id))))
+    return await _take_down(command, db, sandbox, await _pull(sandbox.settle(str(_decoded("pay", payment_id)))))
 
 
 @post(
@@ -253,7 +256,15 @@ async def fail_in_sandbox(
     payments_operator: Operator, payment_id: str, command: Command, db: Database, sandbox: SandboxGateway
 ) -> Answer:
     """Let a pending charge of the sandbox gateway fail; it says so by a webhook, and is asked."""
-    return await _take_down(command, db, sandbox, await sandbox.fail(str(_decoded("pay", payment_id))))
+    return await _take_down(command, db, sandbox, await _pull(sandbox.fail(str(_decoded("pay", payment_id)))))
+
+
+async def _pull(lever: Awaitable[Charge]) -> Charge:
+    """What a lever did. Raises Unavailable while the sandbox cannot be reached."""
+    try:
+        return await lever
+    except GatewayUnknown as error:
+        raise Unavailable("The sandbox gateway does not answer; try again shortly") from error
 
 
 async def _take_down(command: Command, db: Database, sandbox: SandboxGateway, charge: Charge) -> Answer:

@@ -31,7 +31,7 @@ Work = Callable[[Tx], Awaitable[T]]
 Together = Callable[["Attempt | None"], Awaitable[Intent | None]]
 
 TRIES = 5
-_AGAIN = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+_AGAIN = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError, asyncpg.InvalidCachedStatementError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,8 @@ class Command:
 
         `location` makes the Location header, a path below the API's base. `stored` makes what a replay shows instead of
         the answer (a key's secret is shown once). An error rolls everything back and leaves the Idempotency-Key unused.
-        The work is done again, up to 5 times in all, when PostgreSQL gives up for a deadlock or a serialization failure.
+        The work is done again, up to 5 times in all, when PostgreSQL gives up for a deadlock or a serialization failure, or
+        a migration has changed what the session's plans are made for.
         """
         shape = _Shape(status, self._base_path, location, stored)
         attempt = None if self._key is None else self._make_attempt(self._key)

@@ -79,8 +79,12 @@ _OUT_OF_REACH = (
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.TransactionRollbackError,
-    asyncpg.LockNotAvailableError,
+    asyncpg.ObjectNotInPrerequisiteStateError,  # a lock that cannot be had, also on a standby
     asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.IdleInTransactionSessionTimeoutError,  # this process stood still
+    asyncpg.TransactionTimeoutError,
+    asyncpg.InvalidCachedStatementError,  # a migration went by
+    asyncpg.PostgresSystemError,
     asyncpg.InternalClientError,  # what the driver says when the server dies under a statement
     NoSession,
     NoAnswer,
