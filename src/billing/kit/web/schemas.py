@@ -187,7 +187,8 @@ def _reader_of(described: inspect.Type) -> Reader:
         case inspect.Metadata():
             reader = _reader_of(described.type)
         case inspect.StrType():
-            reader = _TextReader(described)
+            longest = values.TEXT_LONGEST if described.max_length is None else described.max_length
+            reader = _TextReader(described.min_length or 0, longest, described.pattern)
         case inspect.IntType():
             reader = _IntegerReader(described)
         case inspect.LiteralType():
@@ -230,9 +231,13 @@ class _ScalarReader:
 
 @dataclass(frozen=True, slots=True)
 class _TextReader:
-    described: inspect.StrType
+    shortest: int
+    longest: int
+    pattern: str | None
 
     def __call__(self, value: object, path: str, faults: Faults) -> object:
+        if type(value) is str and value.isalnum() and value.isascii() and self._fault(value) is None:
+            return value  # most texts are such names
         try:
             text = values.read_text(value)
         except ValueError as error:
@@ -241,13 +246,11 @@ class _TextReader:
         return text if reason is None else faults.add(path, reason)
 
     def _fault(self, text: str) -> str | None:
-        longest = values.TEXT_LONGEST if self.described.max_length is None else self.described.max_length
-        shortest = self.described.min_length or 0
-        if len(text) > longest:
-            return f"must not be longer than {longest} characters"
-        if len(text) < shortest:
-            return f"must have at least {shortest} characters" if text else "must not be empty"
-        if self.described.pattern is not None and re.search(self.described.pattern, text) is None:
+        if len(text) > self.longest:
+            return f"must not be longer than {self.longest} characters"
+        if len(text) < self.shortest:
+            return f"must have at least {self.shortest} characters" if text else "must not be empty"
+        if self.pattern is not None and re.search(self.pattern, text) is None:
             return "does not have the right form"
         return None
 
