@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
 
+from billing.core.errors import Unavailable
 from billing.kit import patience
 from billing.kit.db import open_pool
 from billing.kit.sessions import NoAnswer, NoSession, SessionPool
+from billing.kit.web.errors import translate
 
 
 @pytest.fixture
@@ -174,10 +177,32 @@ class TestAfterTrouble:
                 await session.execute("SELECT 1")
 
         for _ in range(3):
-            with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)):
+            with pytest.raises(NoAnswer):
                 await die()
         async with pool.acquire(), pool.acquire() as second:
             assert await second.fetchval("SELECT 1") == 1
+
+    @pytest.mark.parametrize("in_transaction", [False, True])
+    async def test_a_session_that_dies_between_statements_is_told_as_that(
+        self, pool: SessionPool, shared_dsn: str, in_transaction: bool
+    ):
+        """The driver has taken it away by then, and says that it was given back: what a caller would hear as a fault of ours."""
+
+        async def die() -> None:
+            async with pool.acquire() as session, session.transaction() if in_transaction else contextlib.nullcontext():
+                await end(shared_dsn, await session.fetchval("SELECT pg_backend_pid()"))
+                await asyncio.sleep(0.02)
+                await session.execute("SELECT 1")
+
+        with pytest.raises(Exception) as caught:
+            await die()
+        assert isinstance(translate(caught.value), Unavailable), repr(caught.value)
+
+    async def test_an_error_of_a_statement_stays_what_it_is(self, pool: SessionPool):
+        with pytest.raises(asyncpg.DivisionByZeroError):
+            async with pool.acquire() as session:
+                await session.execute("SELECT 1 / 0")
+        assert await backend(pool)
 
     async def test_close_waits_for_who_is_at_work(self, shared_dsn: str):
         pool = await open_pool(shared_dsn, size=2)

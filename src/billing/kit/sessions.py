@@ -36,7 +36,9 @@ class NoSession(OSError):
 
 
 class NoAnswer(OSError):
-    """The database did not answer in the time that the call has: whether it did what it was asked last is not known."""
+    """The session ended under its user, or the database did not answer in the time that the call has: whether it did what it was
+    asked last is not known.
+    """
 
 
 class SessionPool(_Pool):
@@ -199,11 +201,12 @@ class _Lease:
         if self._patience is not None:
             self._pool.watch.discard(self)
             self._patience.end(asyncio.get_running_loop().time())
+        is_lost = isinstance(error, _LOST) and (self._is_late or not is_open(session))
         if isinstance(error, asyncio.CancelledError):
             session.terminate()  # a silent line would answer neither what is asked nor that it is not wanted any more
         if error is not None or not self._pool.bring_back(session):
             await self._pool.release(session)
-        if self._is_late and isinstance(error, _LOST):
+        if is_lost:
             raise NoAnswer from error
 
     def __await__(self) -> Generator[Any, None, Lent]:
