@@ -1,7 +1,8 @@
 """K1, K2, M3: real processes killed with SIGKILL at random instants under load. A client's own journal says what was acknowledged.
 
 `serve` and its worker die together and start anew on a database that stays; then the database itself dies, on a disk that it syncs.
-By default 2 kills of the server; `--nightly` 500, and 100 of the database.
+By default 2 kills of the server; `--nightly` 250, half of K1's figure, and 100 of the database: what a kill costs is the next
+start, so that the 100,000 top-ups of K1 would take another night.
 """
 
 from __future__ import annotations
@@ -30,13 +31,14 @@ from billing.kit.embedded_postgres import processes
 from tests.support.serving import Serving, run, serving
 
 CLIENTS = 4
-KILLS, KILLS_NIGHTLY = 2, 500
+KILLS, KILLS_NIGHTLY = 2, 250
 DATABASE_KILLS = 100
 GIVE_UP_S = (
     600  # where starts take long, the server is there for a tenth of the time, and one of the clients may miss it often
 )
 AMOUNT = "1.25"
 ASKED_S = 60
+CAUGHT_UP_S = 180.0  # by then each job has run again: one that a killed process had begun is taken over by the next
 
 
 @dataclass
@@ -203,6 +205,14 @@ async def nothing_lost(dsn: str, load: Load) -> str:
     return f"{len(paid)} top-ups ({pending} pending) and {len(sent)} events acknowledged in {tries} tries"
 
 
+def require_whole(**settings: str) -> None:
+    """Every invariant holds, soon if not at once: jobs that were killed again and again have to come to their end first."""
+    give_up_at = time.monotonic() + CAUGHT_UP_S
+    while "All invariants hold." not in (checked := run("check", **settings)).stdout:
+        assert time.monotonic() < give_up_at, checked.stdout
+        time.sleep(5)
+
+
 def unexpected_in(server: Serving) -> list[str]:
     """What the server logged of faults that nobody expected, each with its traceback."""
     return [line for line in server.output.read_text(errors="replace").splitlines() if '"unexpected_error"' in line]
@@ -247,10 +257,9 @@ class TestServer:
                 server = stack.enter_context(serving(tmp_path, **settings))
                 load.point_to(server)
             load.end()
-        told = asyncio.run(nothing_lost(database_dsn, load))
-        sys.stdout.write(f"seed {seed}: {kills} kills, {told}\n")
-        checked = run("check", **settings)
-        assert "All invariants hold." in checked.stdout, checked.stdout
+            told = asyncio.run(nothing_lost(database_dsn, load))
+            sys.stdout.write(f"seed {seed}: {kills} kills, {told}\n")
+            require_whole(**settings)
 
 
 class TestDatabase:

@@ -151,11 +151,10 @@ class TestManyMessages:
     """
 
     async def test_are_each_taken_once_however_many_attempts_and_processes_fail(
-        self, database_dsn: str, request: pytest.FixtureRequest
+        self, database_dsn: str, seed: int, pytestconfig: pytest.Config
     ) -> None:
-        is_nightly = request.config.getoption("--nightly")
+        is_nightly = pytestconfig.getoption("--nightly")
         count, accounts = (100_000, 32) if is_nightly else (200, 2)
-        seed = random.randrange(2**32)
         print(f"P5: {count} of 100000 events to {accounts} accounts, seed {seed}")  # noqa: T201  shown when it fails
         chance = random.Random(seed)
         async with open_cloud(database_dsn, connections=12) as cloud, open_sink() as sink:
