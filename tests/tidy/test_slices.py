@@ -26,6 +26,7 @@ FOLDERS = {"sql", "templates", "assets"}
 # Parts of a slice that are neither of these, each with its reason.
 MORE = {
     ("invoices", "pdf"): "a plain record to bytes, without a database (style.md 11)",
+    ("metering", "plain_batches"): "bytes to the events of a batch, without a database",
 }
 README_LINES = 60
 # core, model and rules decide; clocks, chance and the outside world come in from the edge.

@@ -17,6 +17,7 @@ from billing.kit.web import DESCRIBED, Answer, Batch, Command, Described, RawBod
 from billing.metering import operations, schemas
 from billing.metering.model import IngestResult, UsageEvent
 from billing.metering.operations.intake import SMALL, Intake
+from billing.metering.plain_batches import read_plain
 from billing.metering.schemas import (
     EVENTS_MAX,
     MEDIA_TYPE,
@@ -58,7 +59,7 @@ async def ingest_events(
     not billable yet) or `rejected`. A batch can safely be sent again.
     """
     is_backfill = query.read(EventsQuery).backfill
-    items = body.read_json_array(UsageEventIn, media_type=MEDIA_TYPE, max_items=EVENTS_MAX)
+    items = body.read_json_array(UsageEventIn, media_type=MEDIA_TYPE, max_items=EVENTS_MAX, read_plain=read_plain)
     judged = [schemas.judge(item) for item in items]
     events = [one for one in judged if isinstance(one, UsageEvent)]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
@@ -28,6 +28,7 @@ JSON_TYPE = "application/json"
 BODY_MAX_BYTES = 1_000_000
 BODY_TIMEOUT_S = 30
 DRAINED_MAX_BYTES = 16 * BODY_MAX_BYTES
+_NOTHING: Mapping[str, object] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,19 +81,34 @@ class RawBody:
         return cast("Schema", value)
 
     def read_json_array(
-        self, schema: type[Schema], *, media_type: str = JSON_TYPE, max_items: int
+        self,
+        schema: type[Schema],
+        *,
+        media_type: str = JSON_TYPE,
+        max_items: int,
+        read_plain: Callable[[bytes], list[Schema] | None] | None = None,
     ) -> list[BatchItem[Schema]]:
         """The items of a body that is one array; a faulty item does not fail its neighbours.
 
-        Raises InvalidParameter when the body is no array or holds more items than allowed, UnsupportedMediaType.
+        `read_plain` may read a body whose items have no fault, and leaves any other (None). Raises InvalidParameter when the
+        body is no array or holds more items than allowed, UnsupportedMediaType.
         """
         self._declared.expect(schema)
+        if read_plain is not None and not self._refuses_card_numbers:
+            self._check_type(media_type)
+            plain = read_plain(self.content)
+            if plain is not None and len(plain) <= max_items:
+                self.parsed = plain
+                return [BatchItem(value, (), _NOTHING) for value in plain]
         tree = self._read_tree(media_type)
         if not isinstance(tree, list):
             raise InvalidParameter.one("body", "", "must be a list")
         items = cast("list[object]", tree)
         if len(items) > max_items:
             raise InvalidParameter.one("body", "", f"must not have more than {max_items} items")
+        return self._read_items(schema, items)
+
+    def _read_items(self, schema: type[Schema], items: list[object]) -> list[BatchItem[Schema]]:
         reader = struct_reader(schema)
         read: list[BatchItem[Schema]] = []
         for item in items:
@@ -104,8 +120,7 @@ class RawBody:
         return read
 
     def _read_tree(self, media_type: str) -> object:
-        if not self.is_empty or self._content_type:
-            self._check_type(media_type)
+        self._check_type(media_type)
         tree = read_json(self.content)
         if self._refuses_card_numbers and may_hold_card_number(self.content):
             paths = list(card_number_paths(tree))
@@ -114,6 +129,9 @@ class RawBody:
         return tree
 
     def _check_type(self, media_type: str) -> None:
+        """Of nothing it may be left out."""
+        if not self._content_type and self.is_empty:
+            return
         essence, *parameters = (part.strip().lower() for part in self._content_type.split(";"))
         charsets = [part.removeprefix("charset=").strip('"') for part in parameters if part.startswith("charset=")]
         if essence != media_type or any(charset not in {"utf-8", "utf8"} for charset in charsets):

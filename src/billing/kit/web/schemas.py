@@ -187,7 +187,7 @@ def _reader_of(described: inspect.Type) -> Reader:
         case inspect.Metadata():
             reader = _reader_of(described.type)
         case inspect.StrType():
-            longest = values.TEXT_LONGEST if described.max_length is None else described.max_length
+            longest = described.max_length or values.TEXT_LONGEST
             reader = _TextReader(described.min_length or 0, longest, described.pattern)
         case inspect.IntType():
             reader = _IntegerReader(described)
@@ -236,8 +236,6 @@ class _TextReader:
     pattern: str | None
 
     def __call__(self, value: object, path: str, faults: Faults) -> object:
-        if type(value) is str and value.isalnum() and value.isascii() and self._fault(value) is None:
-            return value  # most texts are such names
         try:
             text = values.read_text(value)
         except ValueError as error:
