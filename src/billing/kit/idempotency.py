@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Context, Decimal
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -39,12 +39,12 @@ class Attempt:
     route: str
     key: str
     fingerprint: bytes
+    lock_id: int = field(init=False)
+    """The 64 bits that its session lock is taken on."""
 
-    @property
-    def lock_id(self) -> int:
-        """The 64 bits that its session lock is taken on."""
+    def __post_init__(self) -> None:
         digest = hashlib.sha256(f"{self.account_id}\n{self.route}\n{self.key}".encode()).digest()
-        return int.from_bytes(digest[:8], "big", signed=True)
+        object.__setattr__(self, "lock_id", int.from_bytes(digest[:8], "big", signed=True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
