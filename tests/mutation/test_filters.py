@@ -45,7 +45,7 @@ KILLERS = {
     "invoices/store/document_pdfs.py list_service_costs": "tests/store/test_close.py",
     "invoices/store/worklist.py mark_accounts": RUNS,
     "kit/audit.py list_records": "tests/http/test_audit.py",
-    "metering/store/resources.py is_plan_priced": TOGETHER,
+    "metering/store/states.py is_plan_priced": TOGETHER,
     "webhooks/store/queue.py insert_messages": "tests/store/test_webhooks.py",
     "analytics/sql/billed_totals.sql ": "tests/store/test_usage_totals.py",
     "analytics/sql/day_quantities.sql ": COSTS,
@@ -57,14 +57,15 @@ KILLERS = {
     "rating/sql/charges.sql ": TOGETHER,
     "rating/sql/find_prices.sql ": APART,
     "rating/sql/gauge_quantities.sql ": TOGETHER,
+    "rating/sql/monthly_costs.sql ": TOGETHER,
     "rating/sql/plan_quantities.sql ": TOGETHER,
+    "rating/sql/price_in_force.sql ": APART,
     "rating/sql/priced.sql ": f"{APART} {TOGETHER}",
     "rating/sql/scope.sql ": APART,
     "sql/functions/ledger.sql post_transfers": "tests/store/test_ledger.py",
     "sql/functions/metering.sql refold_gauges": f"{APART} tests/store/test_metering.py",
     "sql/functions/metering.sql ingest_usage": "tests/store/test_metering.py",
     "sql/functions/metering.sql recount_days": f"{APART} tests/store/test_metering.py",
-    "sql/views/metering.sql resource_spans_v": TOGETHER,
 }
 _JOINED = "the relation is joined by account too; this one is for the planner"
 _ONE = "the statement is asked for one account alone, whose both sides are"
@@ -80,9 +81,11 @@ SPARE = {
     "invoices/sql/rate_chunk.sql : accounts_v.account_id = ANY ($1) 0": _JOINED,
     "invoices/sql/rate_chunk.sql : projects_v.account_id = ANY ($1) 0": _JOINED,
     "rating/sql/charges.sql : day_rows_v.account_id = ANY ($1) 0": _JOINED,
-    "rating/sql/gauge_quantities.sql : gauges_v.account_id = ANY ($1) 0": _JOINED,
-    "rating/sql/gauge_quantities.sql : resources_v.account_id = ANY ($1) 0": _JOINED,
-    "rating/sql/priced.sql : resources_v.account_id = ANY ($1) 0": _JOINED,
+    "rating/sql/gauge_quantities.sql : gauges.account_id = ANY ($1) 0": _JOINED,
+    "rating/sql/gauge_quantities.sql : resources.account_id = ANY ($1) 0": _JOINED,
+    "rating/sql/monthly_costs.sql : resources.account_id = ANY ($1) 0": _ONE,
+    "rating/sql/monthly_costs.sql : resources.account_id = shares.account_id 0": _ONE,
+    "rating/sql/priced.sql : resources.account_id = ANY ($1) 0": _JOINED,
 }
 
 

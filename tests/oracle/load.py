@@ -49,12 +49,8 @@ async def load_world(connection: Connection, world: World, *, recorded_at: datet
     await _copy(
         connection,
         "state_points",
-        "account_id resource_id effective_at plan units status recorded_at",
-        (
-            (resource.account_id, resource.resource_id, at.effective_at, at.plan, at.units, at.status, recorded_at)
-            for resource in world.resources
-            for at in resource.points
-        ),
+        "account_id resource_id effective_at plan units status recorded_at end_at",
+        (row for resource in world.resources for row in _state_rows(resource, recorded_at)),
     )
     if with_usage:
         await _load_usage(connection, world, recorded_at)
@@ -134,6 +130,12 @@ async def _load_usage(connection: Connection, world: World, recorded_at: datetim
         if world.meters[event.meter] == "time_weighted"
     }
     await _copy(connection, "gauges", "account_id resource_id meter", sorted(gauges))
+    await connection.execute(
+        """
+        UPDATE gauges SET ended_at = deleted_at FROM resources
+        WHERE gauges.account_id = resources.account_id AND gauges.resource_id = resources.resource_id AND gauges.ended_at IS NULL
+        """
+    )
     # Else the planner may go by the empty tables that worlds before this one left behind: nested scans of thousands of rows.
     await connection.execute("ANALYZE resources, state_points, usage_events, day_rows, gauges")
     await connection.execute(
@@ -164,8 +166,29 @@ def _fold(events: list[Event], *, is_gauge: bool) -> tuple[Decimal, Decimal, Dec
     return total, max(event.quantity for event in ordered), ordered[-1].quantity, latest_at, first_at, is_gauge
 
 
+def _state_rows(resource: Resource, recorded_at: datetime) -> Iterable[tuple[object, ...]]:
+    """Each state with the instant until which it held."""
+    deleted_at = _deleted_at(resource)
+    for at in resource.points:
+        later = [point.effective_at for point in resource.points if point.effective_at > at.effective_at]
+        ends = [*later, *([] if deleted_at is None else [max(deleted_at, at.effective_at)])]
+        yield (
+            resource.account_id,
+            resource.resource_id,
+            at.effective_at,
+            at.plan,
+            at.units,
+            at.status,
+            recorded_at,
+            min(ends, default=None),
+        )
+
+
+def _deleted_at(resource: Resource) -> datetime | None:
+    return min((point.effective_at for point in resource.points if point.status == "deleted"), default=None)
+
+
 def _resource_row(resource: Resource, recorded_at: datetime) -> tuple[object, ...]:
-    deleted = [point.effective_at for point in resource.points if point.status == "deleted"]
     return (
         resource.account_id,
         resource.resource_id,
@@ -175,7 +198,7 @@ def _resource_row(resource: Resource, recorded_at: datetime) -> tuple[object, ..
         resource.resource_id,
         resource.region,
         min(point.effective_at for point in resource.points),
-        min(deleted, default=None),
+        _deleted_at(resource),
         recorded_at,
     )
 

@@ -182,6 +182,10 @@ DAMAGES: list[tuple[str, dict[str, int]]] = [
         {"lines are what their months cost": 2},
     ),
     (
+        "UPDATE state_points SET end_at = '2030-01-01Z' WHERE resource_id = 's' AND end_at IS NULL",
+        {"states hold until the next, or the resource's end": 1},
+    ),
+    (
         "UPDATE state_points SET units = 7 WHERE resource_id = 's'",
         {"lines are what their months cost": 4},
     ),

@@ -27,7 +27,7 @@ async def compared(history: History) -> None:
 MUTATIONS = [
     Mutation(f"{SQL}/{file}.sql", old, new, compared)
     for file, old, new in [
-        ("billed_lines", "coalesce(homes.project_id, resources_v.project_id)", "resources_v.project_id"),
+        ("billed_lines", "coalesce(homes.project_id, resources.project_id)", "resources.project_id"),
         ("billed_lines", "($6 IS NULL OR project_id = $6)", "region = 'eu'"),
         ("counted_rows", "WHEN 'max' THEN day_rows_v.highest", "WHEN 'max' THEN day_rows_v.total"),
         ("day_runs", "WHEN 'last' THEN lasts.reading", "WHEN 'last' THEN sums.highest"),

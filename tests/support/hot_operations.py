@@ -10,7 +10,7 @@ from uuid import UUID
 from billing import alerts, ledger, wallets, webhooks
 from billing.kit import outbox, touches
 from billing.ledger import rules as transfers
-from tests.support.every_route import EVENTS, event, fresh
+from tests.support.every_route import EVENTS, STATE, event, fresh
 from tests.support.sink import StubSender
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ class HotOperations:
 
     world: World
     _payments: int = 0
+    _states: int = 0
     _cursors: dict[str, str | None] = field(default_factory=dict[str, "str | None"])
 
     def all(self) -> dict[str, Operation]:
@@ -44,6 +45,11 @@ class HotOperations:
             "take in an event": lambda: self._report(1),
             "take in a batch of 100": lambda: self._report(HUNDRED),
             "read the usage": lambda: self._get("/v1/account/usage?detailed=true"),
+            "report a state": self._report_state,
+            "read the projects": lambda: self._get("/v1/projects"),
+            "read the resources": lambda: self._get(f"/v1/projects/{self.world.mine['project_id']}/resources"),
+            "read the payment methods": lambda: self._get("/v1/account/payment-methods"),
+            "quote a plan": self._quote,
             "go through the history": lambda: self._go_through("/v1/account/billing/history"),
             "go through the charges": lambda: self._go_through("/v1/account/billing/history?type=charge"),
             "go through the payments": lambda: self._go_through("/v1/account/billing/history?type=payment"),
@@ -108,6 +114,19 @@ class HotOperations:
         at = "2024-02-01T09:00:00Z"
         events = [{**event(self.world.jane.id, fresh()), "time": at} for _ in range(count)]
         await self._call("POST", "/operator/v1/events", events, headers={"Content-Type": EVENTS})
+
+    async def _report_state(self) -> None:
+        """Stop the server, or start it again: each report is newer than all before it."""
+        self._states += 1
+        at = f"2024-02-01T08:{self._states // 60:02}:{self._states % 60:02}Z"
+        status = "running" if self._states % 2 == 0 else "stopped"
+        path = f"/operator/v1/accounts/{self.world.jane.id}/resources/vps_1"
+        await self._call("PUT", path, {**STATE, "effective_at": at, "status": status})
+
+    async def _quote(self) -> None:
+        quoted = {"currency": "USD", "account_id": self.world.jane.id, "at": "2024-02-01T00:00:00Z"}
+        lines = [{"plan": "small", "hours": 10, "units": 2, "region": "nairobi"}, {"meter": "sms", "quantity": 10}]
+        await self._call("POST", "/operator/v1/quotes", {**quoted, "lines": lines})
 
     async def _go_through(self, path: str) -> None:
         """A part of a list in its midst, or all of a short one."""

@@ -62,8 +62,9 @@ SELECT account, md5('hold' || g)::uuid, 'h' || g, 'USD', 100, CASE WHEN g % 3 = 
 INSERT INTO resources (account_id, resource_id, project_id, type, service, name, region, created_at, recorded_at, deleted_at)
 SELECT account, 'r/' || g, project, 'vps', (ARRAY['compute', 'storage'])[1 + g % 2], 'R', 'nairobi', at, at,
     CASE WHEN g % 3 = 2 THEN at + interval '1 hour' END FROM seeds;
-INSERT INTO state_points (account_id, resource_id, effective_at, plan, units, status, recorded_at)
-SELECT account, 'r/' || g, at, 'small', 1, (ARRAY['running', 'stopped', 'running'])[1 + g % 3], at FROM seeds;
+INSERT INTO state_points (account_id, resource_id, effective_at, plan, units, status, recorded_at, end_at)
+SELECT account, 'r/' || g, at, 'small', 1, (ARRAY['running', 'stopped', 'running'])[1 + g % 3], at,
+    CASE WHEN g % 3 = 2 THEN at + interval '1 hour' END FROM seeds;
 INSERT INTO payments (account_id, payment_id, kind, gateway, currency, amount_minor, status, failure_reason, description, reference,
     created_at, received_at, completed_at)
 SELECT account, md5('pay' || g)::uuid, kind, 'sandbox', 'USD', 100 + g, status,

@@ -46,7 +46,8 @@ from billing.ledger.rules import (
 )
 from billing.ledger.store import (
     list_balances,
-    list_balances_of,
+    list_live_balances,
+    list_live_balances_of,
     list_transfers,
     list_transfers_of,
     lock_free_heads,
@@ -87,7 +88,8 @@ __all__ = [
     "invoice_voided",
     "invoice_written_off",
     "list_balances",
-    "list_balances_of",
+    "list_live_balances",
+    "list_live_balances_of",
     "list_transfers",
     "list_transfers_of",
     "lock_free_heads",

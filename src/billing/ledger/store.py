@@ -90,11 +90,24 @@ async def insert_transfers(connection: Connection, transfers: Sequence[Transfer]
 
 
 async def list_balances(connection: Connection, *, account_id: UUID) -> dict[tuple[str, str], int]:
-    """Balance in minor units by (currency, ledger account), in that order."""
-    return (await list_balances_of(connection, account_ids=[account_id]))[account_id]
+    """Every balance in minor units by (currency, ledger account), in that order: as many as there were ever credits granted."""
+    rows = await connection.fetch(
+        """
+        SELECT currency, ledger_account, balance_minor FROM balances
+        WHERE account_id = $1
+        ORDER BY currency, ledger_account
+        """,
+        account_id,
+    )
+    return {(row["currency"], row["ledger_account"]): row["balance_minor"] for row in rows}
 
 
-async def list_balances_of(
+async def list_live_balances(connection: Connection, *, account_id: UUID) -> dict[tuple[str, str], int]:
+    """The same without credits of which nothing is left."""
+    return (await list_live_balances_of(connection, account_ids=[account_id]))[account_id]
+
+
+async def list_live_balances_of(
     connection: Connection, *, account_ids: Sequence[UUID]
 ) -> dict[UUID, dict[tuple[str, str], int]]:
     """The same of several accounts; one without books has none."""
@@ -105,7 +118,7 @@ async def list_balances_of(
         FROM unnest(ARRAY(SELECT unnest($1::uuid[]))) AS asked (account_id)
         CROSS JOIN LATERAL (  -- a look-up each, however small the table was when the plan was made
             SELECT currency, ledger_account, balance_minor FROM balances
-            WHERE balances.account_id = asked.account_id
+            WHERE balances.account_id = asked.account_id AND NOT is_spent
             OFFSET 0
         ) AS found
         ORDER BY asked.account_id, currency, ledger_account

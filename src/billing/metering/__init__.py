@@ -31,10 +31,10 @@ from billing.metering.store.periods import (
 from billing.metering.store.resources import (
     count_live_resources,
     find_resource,
-    list_resources,
+    list_live_resources,
     list_resources_page,
-    list_spans,
 )
+from billing.metering.store.states import list_spans
 
 __all__ = [
     "IngestResult",
@@ -56,10 +56,10 @@ __all__ = [
     "ingest",
     "list_active_accounts",
     "list_dirty",
+    "list_live_resources",
     "list_open_periods",
     "list_open_periods_of",
     "list_quarantined",
-    "list_resources",
     "list_resources_page",
     "list_spans",
     "list_unrated_before",

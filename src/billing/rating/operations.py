@@ -35,17 +35,17 @@ class Reading:
         self._totals: dict[_Until, Totals] = {}
         self._plans: dict[_Until, dict[UUID, int]] = {}
         self._newest: dict[Period, Totals] = {}
-        self._gauged: dict[UUID, bool] = {}
+        self._gauged: dict[tuple[Period, UUID], bool] = {}
 
     async def list_totals(self, *, account_ids: Iterable[UUID], period: Period, as_of: datetime) -> Totals:
         """The totals of some accounts' month up to an instant, which may lie ahead.
 
-        Of an account without gauges whose month was rated for an earlier instant, only plans are rated again.
+        Of an account without gauges in a month that was rated for an earlier instant, only plans are rated again.
         """
         known = self._totals.setdefault((period, min(as_of, period.end)), {})
         missing = [account_id for account_id in account_ids if account_id not in known]
         rated = self._newest.setdefault(period, {})
-        still = await self._list_ungauged([account_id for account_id in missing if account_id in rated])
+        still = await self._list_ungauged(period, [account_id for account_id in missing if account_id in rated])
         if still:
             plans_minor = await self.list_plans(account_ids=still, period=period, as_of=as_of)
             for account_id in still:
@@ -73,12 +73,12 @@ class Reading:
             known.update((account_id, found.get(account_id, 0)) for account_id in missing)
         return known
 
-    async def _list_ungauged(self, account_ids: Sequence[UUID]) -> set[UUID]:
-        unknown = [account_id for account_id in account_ids if account_id not in self._gauged]
+    async def _list_ungauged(self, period: Period, account_ids: Sequence[UUID]) -> set[UUID]:
+        unknown = [account_id for account_id in account_ids if (period, account_id) not in self._gauged]
         if unknown:
-            gauged = await store.list_gauged(self.connection, account_ids=unknown)
-            self._gauged.update((account_id, account_id in gauged) for account_id in unknown)
-        return {account_id for account_id in account_ids if not self._gauged[account_id]}
+            gauged = await store.list_gauged(self.connection, account_ids=unknown, period=period)
+            self._gauged.update(((period, account_id), account_id in gauged) for account_id in unknown)
+        return {account_id for account_id in account_ids if not self._gauged[period, account_id]}
 
 
 async def list_reserve_bases(

@@ -63,6 +63,31 @@ CREATE FUNCTION public.chain_start(account_id uuid) RETURNS bytea
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN sha256(uuid_send(account_id));
 
+CREATE FUNCTION public.end_states(p_account_id uuid, p_resource_id text, p_since timestamp with time zone) RETURNS void
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    v_first timestamptz := coalesce((
+        SELECT max(effective_at) FROM state_points
+        WHERE account_id = p_account_id AND resource_id = p_resource_id AND effective_at < p_since
+    ), p_since);
+    v_deleted_at timestamptz := (SELECT deleted_at FROM resources WHERE account_id = p_account_id AND resource_id = p_resource_id);
+BEGIN
+    UPDATE state_points SET end_at = held.end_at
+    FROM (
+        SELECT effective_at, CASE WHEN effective_at >= v_deleted_at THEN effective_at
+            ELSE least(lead(effective_at) OVER (ORDER BY effective_at), v_deleted_at) END AS end_at
+        FROM state_points
+        WHERE account_id = p_account_id AND resource_id = p_resource_id AND effective_at >= v_first
+    ) AS held
+    WHERE state_points.account_id = p_account_id AND state_points.resource_id = p_resource_id
+        AND state_points.effective_at >= v_first AND state_points.effective_at = held.effective_at
+        AND state_points.end_at IS DISTINCT FROM held.end_at;
+    UPDATE gauges SET ended_at = v_deleted_at
+    WHERE account_id = p_account_id AND resource_id = p_resource_id AND ended_at IS DISTINCT FROM v_deleted_at;
+END
+$$;
+
 CREATE FUNCTION public.ingest_usage(p_account_ids uuid[], p_sources text[], p_event_ids text[], p_resource_ids text[], p_meters text[], p_quantities numeric[], p_occurred_ats timestamp with time zone[], p_reasons text[], p_now timestamp with time zone) RETURNS TABLE("position" bigint, outcome text, reason text)
     LANGUAGE plpgsql
     AS $$
@@ -79,7 +104,7 @@ BEGIN
     ), judged AS (
         SELECT firsts.account_id, firsts.source, firsts.event_id, firsts.resource_id, firsts.meter, firsts.quantity,
             firsts.occurred_at, (firsts.occurred_at AT TIME ZONE 'UTC')::date AS day, firsts.position,
-            meters.aggregation = 'time_weighted' AS is_gauge,
+            meters.aggregation = 'time_weighted' AS is_gauge, resources.deleted_at,
             accounts.account_id IS NOT NULL AND (quarantined.event_id IS NULL OR (
                 quarantined.resource_id, quarantined.meter, quarantined.quantity, quarantined.occurred_at
             ) = (firsts.resource_id, firsts.meter, firsts.quantity, firsts.occurred_at)
@@ -98,16 +123,39 @@ BEGIN
                     ) = 'deleting'
                     THEN 'outside_resource_life'
                 WHEN meters.meter IS NULL THEN 'meter_unknown'
-                WHEN NOT EXISTS (
-                    SELECT FROM prices_v AS prices
+                -- each is read from its end of the index, past no price that it replaced and no contract of another
+                WHEN coalesce((
+                    SELECT true FROM prices_v AS prices
                     WHERE prices.kind = 'meter' AND prices.item = firsts.meter AND prices.currency = accounts.currency
-                        AND (prices.account_id IS NULL OR prices.account_id = firsts.account_id)
-                        AND (prices.region IS NULL OR prices.region = resources.region)
-                        AND prices.valid_from <= date_trunc('month', firsts.occurred_at, 'UTC')
-                        AND coalesce(prices.valid_to, 'infinity') > date_trunc('month', firsts.occurred_at, 'UTC')
-                ) THEN 'price_missing'
+                        AND prices.account_id IS NULL AND prices.region IS NULL
+                        AND prices.valid_from <= months.month_start AND coalesce(prices.valid_to, 'infinity') > months.month_start
+                    ORDER BY prices.account_id DESC, prices.region DESC, prices.valid_from DESC
+                    LIMIT 1
+                ), (
+                    SELECT true FROM prices_v AS prices
+                    WHERE prices.kind = 'meter' AND prices.item = firsts.meter AND prices.currency = accounts.currency
+                        AND prices.account_id IS NULL AND prices.region = resources.region
+                        AND prices.valid_from <= months.month_start AND coalesce(prices.valid_to, 'infinity') > months.month_start
+                    ORDER BY prices.account_id DESC, prices.region DESC, prices.valid_from DESC
+                    LIMIT 1
+                ), (
+                    SELECT true FROM prices_v AS prices
+                    WHERE prices.kind = 'meter' AND prices.item = firsts.meter AND prices.currency = accounts.currency
+                        AND prices.account_id = firsts.account_id AND prices.region IS NULL
+                        AND prices.valid_from <= months.month_start AND coalesce(prices.valid_to, 'infinity') > months.month_start
+                    ORDER BY prices.account_id DESC, prices.region DESC, prices.valid_from DESC
+                    LIMIT 1
+                ), (
+                    SELECT true FROM prices_v AS prices
+                    WHERE prices.kind = 'meter' AND prices.item = firsts.meter AND prices.currency = accounts.currency
+                        AND prices.account_id = firsts.account_id AND prices.region = resources.region
+                        AND prices.valid_from <= months.month_start AND coalesce(prices.valid_to, 'infinity') > months.month_start
+                    ORDER BY prices.account_id DESC, prices.region DESC, prices.valid_from DESC
+                    LIMIT 1
+                )) IS NULL THEN 'price_missing'
             END AS objection
         FROM firsts
+        CROSS JOIN LATERAL (SELECT date_trunc('month', firsts.occurred_at, 'UTC') AS month_start) AS months
         LEFT JOIN accounts_v AS accounts ON accounts.account_id = firsts.account_id
         LEFT JOIN resources ON resources.account_id = firsts.account_id AND resources.resource_id = firsts.resource_id
         LEFT JOIN meters_v AS meters ON meters.meter = firsts.meter
@@ -144,8 +192,8 @@ BEGIN
             first_at = least(d.first_at, excluded.first_at),
             events = d.events + excluded.events
     ), registered AS (
-        INSERT INTO gauges (account_id, resource_id, meter)
-        SELECT DISTINCT account_id, resource_id, meter FROM counted WHERE is_gauge ORDER BY account_id, resource_id, meter
+        INSERT INTO gauges (account_id, resource_id, meter, ended_at)
+        SELECT DISTINCT account_id, resource_id, meter, deleted_at FROM counted WHERE is_gauge ORDER BY account_id, resource_id, meter
         ON CONFLICT DO NOTHING
     ), released AS (
         UPDATE quarantined_events SET resolved_at = p_now FROM stored
@@ -237,14 +285,10 @@ CREATE FUNCTION public.metered_seconds(p_account_id uuid, p_resource_id text, p_
     LANGUAGE sql STABLE
     AS $$
     SELECT CASE WHEN p_since >= p_until THEN 0 ELSE extract(epoch FROM p_until - p_since) - coalesce((
-        SELECT sum(greatest(extract(epoch FROM least(coalesce(points.next_at, 'infinity'), p_until)
-            - greatest(points.effective_at, p_since)), 0))
-        FROM (
-            SELECT status, effective_at, lead(effective_at) OVER (ORDER BY effective_at) AS next_at
-            FROM state_points
-            WHERE account_id = p_account_id AND resource_id = p_resource_id
-        ) AS points
-        WHERE points.status = 'deleting'
+        SELECT sum(extract(epoch FROM least(coalesce(end_at, 'infinity'), p_until) - greatest(effective_at, p_since)))
+        FROM state_points
+        WHERE account_id = p_account_id AND resource_id = p_resource_id AND status = 'deleting'
+            AND effective_at < p_until AND coalesce(end_at, 'infinity') > p_since
     ), 0) END
 $$;
 
@@ -522,18 +566,23 @@ CREATE FUNCTION public.refold_gauges(p_account_ids uuid[], p_resource_ids text[]
         AND day_rows.resource_id = folded.resource_id AND day_rows.meter = folded.meter
 $$;
 
-CREATE FUNCTION public.resource_states_v(p_account_id uuid, p_at timestamp with time zone) RETURNS TABLE(account_id uuid, resource_id text, project_id uuid, type text, service text, name text, region text, created_at timestamp with time zone, status text, plan text, units numeric)
+CREATE FUNCTION public.resource_states_v(p_account_id uuid, p_at timestamp with time zone) RETURNS TABLE(account_id uuid, resource_id text, project_id uuid, type text, service text, name text, region text, created_at timestamp with time zone, deleted_at timestamp with time zone, status text, plan text, units numeric)
     LANGUAGE sql STABLE
     AS $$
-    SELECT resources.account_id, resources.resource_id, project_id, type, service, name, region, created_at,
-        CASE WHEN resources.deleted_at <= p_at THEN 'deleted' ELSE point.status END, point.plan, point.units
+    SELECT resources.account_id, resources.resource_id, project_id, type, service, name, region, created_at, deleted_at,
+        CASE WHEN resources.deleted_at <= p_at THEN 'deleted' ELSE (shown.point).status END, (shown.point).plan, (shown.point).units
     FROM resources
     CROSS JOIN LATERAL (
-        SELECT status, plan, units FROM state_points
-        WHERE state_points.account_id = resources.account_id AND state_points.resource_id = resources.resource_id
-        ORDER BY effective_at <= p_at DESC, abs(extract(epoch FROM effective_at - p_at))
-        LIMIT 1
-    ) AS point
+        SELECT coalesce(
+            (SELECT points FROM state_points AS points
+             WHERE points.account_id = resources.account_id AND points.resource_id = resources.resource_id AND effective_at <= p_at
+             ORDER BY effective_at DESC LIMIT 1),
+            (SELECT points FROM state_points AS points
+             WHERE points.account_id = resources.account_id AND points.resource_id = resources.resource_id
+             ORDER BY effective_at LIMIT 1)
+        ) AS point
+        OFFSET 0
+    ) AS shown
     WHERE resources.account_id = p_account_id
 $$;
 
@@ -865,6 +914,7 @@ CREATE TABLE public.balances (
     currency text NOT NULL,
     ledger_account text NOT NULL,
     balance_minor bigint NOT NULL,
+    is_spent boolean GENERATED ALWAYS AS ((starts_with(ledger_account, 'promo:'::text) AND (balance_minor = 0))) STORED NOT NULL,
     CONSTRAINT ck_balances_guarded CHECK (((balance_minor >= 0) OR (NOT (starts_with(ledger_account, 'wallet:'::text) OR starts_with(ledger_account, 'promo:'::text)))))
 )
 WITH (fillfactor='50');
@@ -873,7 +923,8 @@ CREATE VIEW public.balances_v AS
  SELECT account_id,
     currency,
     ledger_account,
-    balance_minor
+    balance_minor,
+    is_spent
    FROM public.balances;
 
 CREATE TABLE public.bands (
@@ -1038,7 +1089,12 @@ CREATE VIEW public.chargeback_transactions_v AS
     NULL::text AS failure_reason,
     chargebacks.payment_id AS of_payment_id
    FROM (public.chargebacks
-     JOIN public.payments ON (((payments.account_id = chargebacks.account_id) AND (payments.payment_id = chargebacks.payment_id))));
+     CROSS JOIN LATERAL ( SELECT payments_1.description,
+            payments_1.payment_method_id,
+            payments_1.invoice_id
+           FROM public.payments payments_1
+          WHERE ((payments_1.account_id = chargebacks.account_id) AND (payments_1.payment_id = chargebacks.payment_id))
+         OFFSET 0) payments);
 
 CREATE TABLE public.check_marks (
     check_group text NOT NULL,
@@ -1181,7 +1237,10 @@ CREATE VIEW public.credit_note_transactions_v AS
     NULL::text AS service,
     NULL::text AS resource_id
    FROM (public.credit_notes notes
-     JOIN public.invoices ON (((invoices.account_id = notes.account_id) AND (invoices.invoice_id = notes.invoice_id))));
+     CROSS JOIN LATERAL ( SELECT invoices_1.number
+           FROM public.invoices invoices_1
+          WHERE ((invoices_1.account_id = notes.account_id) AND (invoices_1.invoice_id = notes.invoice_id))
+         OFFSET 0) invoices);
 
 CREATE TABLE public.promotional_credits (
     account_id uuid NOT NULL,
@@ -1375,7 +1434,7 @@ CREATE TABLE public.transfers (
 
 CREATE VIEW public.expired_credits_v AS
  SELECT account_id,
-    (reference)::uuid AS credit_id
+    reference AS credit_reference
    FROM public.transfers
   WHERE (template = 'credit.expired'::text);
 
@@ -1402,8 +1461,17 @@ CREATE TABLE public.gateway_notices (
 CREATE TABLE public.gauges (
     account_id uuid NOT NULL,
     resource_id text NOT NULL,
-    meter text NOT NULL
+    meter text NOT NULL,
+    ended_at timestamp with time zone
 );
+
+CREATE VIEW public.gauges_by_end_v AS
+ SELECT account_id,
+    resource_id,
+    meter,
+    COALESCE(ended_at, 'infinity'::timestamp with time zone) AS ended_at
+   FROM public.gauges
+  WHERE (COALESCE(ended_at, 'infinity'::timestamp with time zone) > '-infinity'::timestamp with time zone);
 
 CREATE VIEW public.gauges_v AS
  SELECT account_id,
@@ -1556,8 +1624,13 @@ CREATE VIEW public.voiding_transactions_v AS
     states.ended_at AS created_at,
     NULL::text AS service,
     NULL::text AS resource_id
-   FROM (public.invoices
-     JOIN public.invoice_states states ON (((states.account_id = invoices.account_id) AND (states.invoice_id = invoices.invoice_id))))
+   FROM (public.invoice_states states
+     CROSS JOIN LATERAL ( SELECT invoices_1.total_minor,
+            invoices_1.currency,
+            invoices_1.number
+           FROM public.invoices invoices_1
+          WHERE ((invoices_1.account_id = states.account_id) AND (invoices_1.invoice_id = states.invoice_id))
+         OFFSET 0) invoices)
   WHERE ((states.status = 'void'::text) AND (invoices.total_minor > 0));
 
 CREATE VIEW public.invoice_transactions_v AS
@@ -1861,7 +1934,12 @@ CREATE VIEW public.refund_transactions_v AS
     refunds.failure_reason,
     refunds.payment_id AS of_payment_id
    FROM (public.refunds
-     JOIN public.payments ON (((payments.account_id = refunds.account_id) AND (payments.payment_id = refunds.payment_id))));
+     CROSS JOIN LATERAL ( SELECT payments_1.description,
+            payments_1.payment_method_id,
+            payments_1.invoice_id
+           FROM public.payments payments_1
+          WHERE ((payments_1.account_id = refunds.account_id) AND (payments_1.payment_id = refunds.payment_id))
+         OFFSET 0) payments);
 
 CREATE VIEW public.payment_transactions_v AS
  SELECT received_transactions_v.account_id,
@@ -2075,6 +2153,31 @@ CREATE TABLE public.resource_deletions (
     CONSTRAINT ck_resource_deletions_end CHECK (((confirmed_at IS NULL) OR (restored_at IS NULL)))
 );
 
+CREATE TABLE public.state_points (
+    account_id uuid NOT NULL,
+    resource_id text NOT NULL,
+    effective_at timestamp with time zone NOT NULL,
+    plan text,
+    units numeric NOT NULL,
+    status text NOT NULL,
+    recorded_at timestamp with time zone NOT NULL,
+    end_at timestamp with time zone,
+    CONSTRAINT ck_state_points_end CHECK ((end_at >= effective_at)),
+    CONSTRAINT ck_state_points_status CHECK ((status = ANY (ARRAY['running'::text, 'stopped'::text, 'deleting'::text, 'deleted'::text]))),
+    CONSTRAINT ck_state_points_units CHECK ((units > (0)::numeric))
+);
+
+CREATE VIEW public.resource_spans_v AS
+ SELECT account_id,
+    resource_id,
+    plan,
+    units,
+    status,
+    effective_at AS start_at,
+    end_at
+   FROM public.state_points
+  WHERE ((status <> 'deleted'::text) AND (COALESCE(end_at, 'infinity'::timestamp with time zone) > effective_at));
+
 CREATE TABLE public.resources (
     account_id uuid NOT NULL,
     resource_id text NOT NULL,
@@ -2087,38 +2190,6 @@ CREATE TABLE public.resources (
     deleted_at timestamp with time zone,
     recorded_at timestamp with time zone NOT NULL
 );
-
-CREATE TABLE public.state_points (
-    account_id uuid NOT NULL,
-    resource_id text NOT NULL,
-    effective_at timestamp with time zone NOT NULL,
-    plan text,
-    units numeric NOT NULL,
-    status text NOT NULL,
-    recorded_at timestamp with time zone NOT NULL,
-    CONSTRAINT ck_state_points_status CHECK ((status = ANY (ARRAY['running'::text, 'stopped'::text, 'deleting'::text, 'deleted'::text]))),
-    CONSTRAINT ck_state_points_units CHECK ((units > (0)::numeric))
-);
-
-CREATE VIEW public.resource_spans_v AS
- SELECT points.account_id,
-    points.resource_id,
-    points.plan,
-    points.units,
-    points.status,
-    points.start_at,
-    LEAST(points.next_at, resources.deleted_at) AS end_at,
-    resources.account_id AS resource_account_id
-   FROM (( SELECT state_points.account_id,
-            state_points.resource_id,
-            state_points.plan,
-            state_points.units,
-            state_points.status,
-            state_points.effective_at AS start_at,
-            lead(state_points.effective_at) OVER (PARTITION BY state_points.account_id, state_points.resource_id ORDER BY state_points.effective_at) AS next_at
-           FROM public.state_points) points
-     JOIN public.resources ON (((resources.account_id = points.account_id) AND (resources.resource_id = points.resource_id))))
-  WHERE ((points.status <> 'deleted'::text) AND (points.start_at < COALESCE(resources.deleted_at, 'infinity'::timestamp with time zone)));
 
 CREATE VIEW public.resource_gaps_v AS
  SELECT resource_spans_v.account_id,
@@ -2148,6 +2219,20 @@ CREATE VIEW public.resource_moves_v AS
     recorded_at,
     project_id
    FROM public.resource_moves;
+
+CREATE VIEW public.resources_by_end_v AS
+ SELECT account_id,
+    resource_id,
+    project_id,
+    type,
+    service,
+    name,
+    region,
+    created_at,
+    deleted_at,
+    COALESCE(deleted_at, 'infinity'::timestamp with time zone) AS ended_at
+   FROM public.resources
+  WHERE (COALESCE(deleted_at, 'infinity'::timestamp with time zone) > '-infinity'::timestamp with time zone);
 
 CREATE VIEW public.resources_v AS
  SELECT account_id,
@@ -2188,6 +2273,17 @@ CREATE TABLE public.shortened_resources (
     settled_at timestamp with time zone NOT NULL
 );
 
+CREATE VIEW public.spans_by_end_v AS
+ SELECT account_id,
+    resource_id,
+    plan,
+    units,
+    status,
+    effective_at AS start_at,
+    COALESCE(end_at, 'infinity'::timestamp with time zone) AS ended_at
+   FROM public.state_points
+  WHERE ((status <> 'deleted'::text) AND (COALESCE(end_at, 'infinity'::timestamp with time zone) > effective_at) AND (COALESCE(end_at, 'infinity'::timestamp with time zone) > '-infinity'::timestamp with time zone));
+
 CREATE TABLE public.tax_rates (
     country text NOT NULL,
     name text NOT NULL,
@@ -2209,6 +2305,33 @@ CREATE TABLE public.undone_credits (
     reason text NOT NULL,
     undone_at timestamp with time zone NOT NULL
 );
+
+CREATE VIEW public.unspent_credits_v AS
+ SELECT balances.account_id,
+    credits.credit_id,
+    credits.currency,
+    credits.amount_minor,
+    credits.reason,
+    credits.priority,
+    credits.granted_at,
+    credits.expires_at,
+    balances.balance_minor
+   FROM (public.balances_v balances
+     CROSS JOIN LATERAL ( SELECT promotional_credits.credit_id,
+            promotional_credits.currency,
+            promotional_credits.amount_minor,
+            promotional_credits.reason,
+            promotional_credits.priority,
+            promotional_credits.granted_at,
+            promotional_credits.expires_at
+           FROM public.promotional_credits
+          WHERE ((promotional_credits.account_id = balances.account_id) AND (promotional_credits.credit_id =
+                CASE
+                    WHEN starts_with(balances.ledger_account, 'promo:'::text) THEN (substr(balances.ledger_account, 7))::uuid
+                    ELSE NULL::uuid
+                END))
+         OFFSET 0) credits)
+  WHERE ((NOT balances.is_spent) AND (balances.balance_minor > 0) AND starts_with(balances.ledger_account, 'promo:'::text));
 
 CREATE TABLE public.usage_events (
     account_id uuid NOT NULL,
@@ -2740,6 +2863,8 @@ CREATE INDEX ix_audit_records_actor ON public.audit_records USING btree (actor_k
 
 CREATE INDEX ix_audit_records_occurred ON public.audit_records USING btree (occurred_at);
 
+CREATE INDEX ix_balances_left ON public.balances USING btree (account_id, currency, ledger_account) WHERE (NOT is_spent);
+
 CREATE INDEX ix_chargebacks_created ON public.chargebacks USING btree (account_id, created_at DESC, chargeback_id DESC);
 
 CREATE INDEX ix_chargebacks_payment ON public.chargebacks USING btree (account_id, payment_id);
@@ -2757,6 +2882,8 @@ CREATE INDEX ix_deliveries_newest ON public.deliveries USING btree (created_at D
 CREATE INDEX ix_deliveries_status ON public.deliveries USING btree (status, created_at DESC, delivery_id DESC) WHERE (status <> 'sent'::text);
 
 CREATE INDEX ix_gateway_notices_received ON public.gateway_notices USING btree (received_at);
+
+CREATE INDEX ix_gauges_end ON public.gauges USING btree (account_id, COALESCE(ended_at, 'infinity'::timestamp with time zone)) WHERE (COALESCE(ended_at, 'infinity'::timestamp with time zone) > '-infinity'::timestamp with time zone);
 
 CREATE INDEX ix_holds_captured ON public.holds USING btree (account_id, ended_at DESC, hold_id DESC) WHERE (status = 'captured'::text);
 
@@ -2796,7 +2923,7 @@ CREATE INDEX ix_payments_invoice ON public.payments USING btree (account_id, inv
 
 CREATE INDEX ix_payments_unsettled ON public.payments USING btree (next_check_at, account_id, payment_id) WHERE (status = 'pending'::text);
 
-CREATE INDEX ix_prices_contract ON public.prices USING btree (account_id) WHERE (account_id IS NOT NULL);
+CREATE INDEX ix_prices_contract ON public.prices USING btree (account_id, COALESCE(valid_to, 'infinity'::timestamp with time zone)) WHERE (account_id IS NOT NULL);
 
 CREATE INDEX ix_prices_rate_card ON public.prices USING btree (rate_card_id);
 
@@ -2830,6 +2957,10 @@ CREATE INDEX ix_resource_deletions_project ON public.resource_deletions USING bt
 
 CREATE INDEX ix_resource_deletions_unstopped ON public.resource_deletions USING btree (asked_at, account_id, resource_id) WHERE (stopped_at IS NULL);
 
+CREATE INDEX ix_resources_end ON public.resources USING btree (account_id, COALESCE(deleted_at, 'infinity'::timestamp with time zone)) WHERE (COALESCE(deleted_at, 'infinity'::timestamp with time zone) > '-infinity'::timestamp with time zone);
+
+CREATE INDEX ix_resources_living ON public.resources USING btree (account_id, project_id, created_at, resource_id) WHERE (deleted_at IS NULL);
+
 CREATE INDEX ix_resources_project ON public.resources USING btree (account_id, project_id, created_at, resource_id);
 
 CREATE INDEX ix_run_accounts_parked ON public.run_accounts USING btree (run_id, account_id) WHERE (reason IS NOT NULL);
@@ -2841,6 +2972,10 @@ CREATE INDEX ix_runs_created ON public.runs USING btree (created_at DESC, run_id
 CREATE INDEX ix_runs_unfinished ON public.runs USING btree (created_at, run_id) WHERE (status = ANY (ARRAY['queued'::text, 'running'::text]));
 
 CREATE INDEX ix_shortened_resources_due ON public.shortened_resources USING btree (due_at, account_id, resource_id);
+
+CREATE INDEX ix_state_points_deleting ON public.state_points USING btree (account_id, COALESCE(end_at, 'infinity'::timestamp with time zone), resource_id) WHERE (status = 'deleting'::text);
+
+CREATE INDEX ix_state_points_end ON public.state_points USING btree (account_id, COALESCE(end_at, 'infinity'::timestamp with time zone)) WHERE (COALESCE(end_at, 'infinity'::timestamp with time zone) > '-infinity'::timestamp with time zone);
 
 CREATE INDEX ix_transfers_recorded ON public.transfers USING brin (recorded_at) WITH (pages_per_range='32');
 
@@ -3238,7 +3373,11 @@ GRANT SELECT ON TABLE public.gateway_notices TO lineserve_ops;
 GRANT SELECT,INSERT,DELETE ON TABLE public.gateway_notices TO lineserve_app;
 
 GRANT SELECT ON TABLE public.gauges TO lineserve_ops;
-GRANT SELECT,INSERT ON TABLE public.gauges TO lineserve_app;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.gauges TO lineserve_app;
+
+GRANT SELECT ON TABLE public.gauges_by_end_v TO lineserve_ops;
+GRANT SELECT ON TABLE public.gauges_by_end_v TO lineserve_app;
+GRANT SELECT ON TABLE public.gauges_by_end_v TO lineserve_read;
 
 GRANT SELECT ON TABLE public.gauges_v TO lineserve_ops;
 GRANT SELECT ON TABLE public.gauges_v TO lineserve_app;
@@ -3438,15 +3577,15 @@ GRANT SELECT,INSERT ON TABLE public.receipts TO lineserve_app;
 GRANT SELECT ON TABLE public.resource_deletions TO lineserve_ops;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.resource_deletions TO lineserve_app;
 
-GRANT SELECT ON TABLE public.resources TO lineserve_ops;
-GRANT SELECT,INSERT,UPDATE ON TABLE public.resources TO lineserve_app;
-
 GRANT SELECT ON TABLE public.state_points TO lineserve_ops;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.state_points TO lineserve_app;
 
 GRANT SELECT ON TABLE public.resource_spans_v TO lineserve_ops;
 GRANT SELECT ON TABLE public.resource_spans_v TO lineserve_app;
 GRANT SELECT ON TABLE public.resource_spans_v TO lineserve_read;
+
+GRANT SELECT ON TABLE public.resources TO lineserve_ops;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.resources TO lineserve_app;
 
 GRANT SELECT ON TABLE public.resource_gaps_v TO lineserve_ops;
 GRANT SELECT ON TABLE public.resource_gaps_v TO lineserve_app;
@@ -3458,6 +3597,10 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.resource_moves TO lineserve_app;
 GRANT SELECT ON TABLE public.resource_moves_v TO lineserve_ops;
 GRANT SELECT ON TABLE public.resource_moves_v TO lineserve_app;
 GRANT SELECT ON TABLE public.resource_moves_v TO lineserve_read;
+
+GRANT SELECT ON TABLE public.resources_by_end_v TO lineserve_ops;
+GRANT SELECT ON TABLE public.resources_by_end_v TO lineserve_app;
+GRANT SELECT ON TABLE public.resources_by_end_v TO lineserve_read;
 
 GRANT SELECT ON TABLE public.resources_v TO lineserve_ops;
 GRANT SELECT ON TABLE public.resources_v TO lineserve_app;
@@ -3474,6 +3617,10 @@ GRANT SELECT,INSERT ON TABLE public.secret_keys TO lineserve_app;
 GRANT SELECT ON TABLE public.shortened_resources TO lineserve_ops;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.shortened_resources TO lineserve_app;
 
+GRANT SELECT ON TABLE public.spans_by_end_v TO lineserve_ops;
+GRANT SELECT ON TABLE public.spans_by_end_v TO lineserve_app;
+GRANT SELECT ON TABLE public.spans_by_end_v TO lineserve_read;
+
 GRANT SELECT ON TABLE public.tax_rates TO lineserve_ops;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.tax_rates TO lineserve_app;
 
@@ -3483,6 +3630,10 @@ GRANT SELECT ON TABLE public.tax_rates_v TO lineserve_read;
 
 GRANT SELECT ON TABLE public.undone_credits TO lineserve_ops;
 GRANT SELECT,INSERT ON TABLE public.undone_credits TO lineserve_app;
+
+GRANT SELECT ON TABLE public.unspent_credits_v TO lineserve_ops;
+GRANT SELECT ON TABLE public.unspent_credits_v TO lineserve_app;
+GRANT SELECT ON TABLE public.unspent_credits_v TO lineserve_read;
 
 GRANT SELECT ON TABLE public.usage_events TO lineserve_ops;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.usage_events TO lineserve_app;

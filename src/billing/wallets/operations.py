@@ -136,7 +136,7 @@ async def list_wallets_of(
 ) -> dict[UUID, list[Wallet]]:
     """The same of several accounts, given with their own currencies, by the same few statements."""
     account_ids = list(own_currencies)
-    balances_minor = await ledger.list_balances_of(reading.connection, account_ids=account_ids)
+    balances_minor = await ledger.list_live_balances_of(reading.connection, account_ids=account_ids)
     expired_minor = await store.list_expired(reading.connection, account_ids=account_ids, now=now)
     kept = {
         account_id: rules.cash_by_currency(
@@ -293,7 +293,9 @@ async def post_arrivals(
     The accounts' heads must be locked.
     """
     account_ids = {arrival.account_id for arrival, _ in arrivals}
-    balances_minor = await ledger.list_balances_of(tx.connection, account_ids=list(account_ids)) if arrivals else {}
+    balances_minor = (
+        await ledger.list_live_balances_of(tx.connection, account_ids=list(account_ids)) if arrivals else {}
+    )
     transfers = [*beside]
     for arrival, reference in arrivals:
         own_minor = balances_minor[arrival.account_id]

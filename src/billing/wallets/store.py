@@ -204,7 +204,7 @@ async def get_credit(connection: Connection, *, account_id: UUID, credit_id: UUI
             (SELECT undone_at FROM undone_credits
              WHERE undone_credits.account_id = $1 AND undone_credits.credit_id = $2) AS undone_at,
             EXISTS (SELECT FROM expired_credits_v
-                    WHERE expired_credits_v.account_id = $1 AND expired_credits_v.credit_id = $2) AS is_expiry_booked
+                    WHERE expired_credits_v.account_id = $1 AND expired_credits_v.credit_reference = $2::text) AS is_expiry_booked
         FROM promotional_credits AS credits
         JOIN promotional_credits_v USING (account_id, credit_id)
         WHERE credits.account_id = $1 AND credits.credit_id = $2
@@ -239,12 +239,10 @@ async def list_unspent_credits(
     """
     rows = await connection.fetch(
         """
-        SELECT credits.account_id, credits.credit_id, credits.currency, amount_minor, reason, credits.priority,
-            credits.granted_at, credits.expires_at, left_v.balance_minor
-        FROM promotional_credits AS credits
-        JOIN promotional_credits_v AS left_v ON left_v.account_id = credits.account_id AND left_v.credit_id = credits.credit_id
-        WHERE credits.account_id = ANY ($1) AND left_v.balance_minor > 0
-        ORDER BY credits.account_id, credits.priority, credits.expires_at NULLS LAST, credits.granted_at, credits.credit_id
+        SELECT account_id, credit_id, currency, amount_minor, reason, priority, granted_at, expires_at, balance_minor
+        FROM unspent_credits_v
+        WHERE account_id = ANY ($1)
+        ORDER BY account_id, priority, expires_at NULLS LAST, granted_at, credit_id
         """,
         list(account_ids),
     )
@@ -272,8 +270,8 @@ async def list_credits_page(connection: Connection, *, account_id: UUID, page: P
             LIMIT $3 OFFSET $4
         )
         SELECT listed.*, counted.total, credits.balance_minor AS remaining_minor, undone_at,
-            EXISTS (SELECT FROM expired_credits_v
-                    WHERE expired_credits_v.account_id = $1 AND expired_credits_v.credit_id = listed.credit_id) AS is_expiry_booked
+            EXISTS (SELECT FROM expired_credits_v WHERE expired_credits_v.account_id = $1
+                    AND expired_credits_v.credit_reference = listed.credit_id::text) AS is_expiry_booked
         FROM (SELECT CASE WHEN $2::boolean THEN (SELECT count(*) FROM whole) END AS total) AS counted
         LEFT JOIN listed ON true
         LEFT JOIN LATERAL (  -- a look-up for each that is shown, not all credits and their balances

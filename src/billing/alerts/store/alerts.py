@@ -111,7 +111,11 @@ async def list_subjects(connection: Connection, *, account_ids: Sequence[UUID]) 
         """
         SELECT alerts.*, projects_v.name AS project_name
         FROM alerts
-        LEFT JOIN projects_v ON projects_v.account_id = alerts.account_id AND projects_v.project_id = alerts.project_id
+        LEFT JOIN LATERAL (  -- a look-up each, however many accounts the plan is made for
+            SELECT name FROM projects_v
+            WHERE projects_v.account_id = alerts.account_id AND projects_v.project_id = alerts.project_id
+            OFFSET 0
+        ) AS projects_v ON true
         WHERE alerts.account_id = ANY ($1)
         ORDER BY alerts.account_id, alerts.created_at, alerts.alert_id
         """,

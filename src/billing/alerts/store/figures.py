@@ -81,8 +81,13 @@ async def list_running(connection: Connection, *, account_ids: Sequence[UUID], n
     """Those of some accounts that have resources now: what these cost grows by itself."""
     rows = await connection.fetch(
         """
-        SELECT DISTINCT account_id FROM resources_v
-        WHERE account_id = ANY ($1) AND coalesce(deleted_at, 'infinity') > $2
+        SELECT asked.account_id FROM unnest($1::uuid[]) AS asked (account_id)
+        CROSS JOIN LATERAL (
+            SELECT FROM resources_by_end_v AS resources
+            WHERE resources.account_id = asked.account_id AND resources.ended_at > $2
+            ORDER BY resources.ended_at DESC  -- by the index of ends
+            LIMIT 1
+        ) AS running
         """,
         list(account_ids),
         now,

@@ -26,17 +26,18 @@ cost_lines AS MATERIALIZED (
 ),
 -- The project that each resource had when the month was closed; of one that came later, its first.
 places AS MATERIALIZED (
-    SELECT homes.month, resources_v.resource_id, resources_v.region, resources_v.type, coalesce(homes.project_id, resources_v.project_id) AS project_id
-    FROM resources_v
+    SELECT homes.month, resources.resource_id, resources.region, resources.type, coalesce(homes.project_id, resources.project_id) AS project_id
+    FROM resources_by_end_v AS resources
     CROSS JOIN LATERAL (
         SELECT DISTINCT ON (months.first_day) months.first_day AS month, moves.project_id
         FROM months
         LEFT JOIN closes_v ON closes_v.account_id = ($1::uuid[])[1] AND closes_v.period = months.first_day
-        LEFT JOIN resource_moves_v AS moves ON moves.account_id = ($1::uuid[])[1] AND moves.resource_id = resources_v.resource_id
+        LEFT JOIN resource_moves_v AS moves ON moves.account_id = ($1::uuid[])[1] AND moves.resource_id = resources.resource_id
         ORDER BY months.first_day, coalesce(moves.recorded_at <= closes_v.rated_at, false) DESC,
             CASE WHEN moves.recorded_at <= closes_v.rated_at THEN moves.recorded_at END DESC, moves.recorded_at
     ) AS homes
-    WHERE resources_v.account_id = ($1::uuid[])[1]
+    WHERE resources.account_id = ($1::uuid[])[1]
+        AND resources.ended_at > date_trunc('month', $2::timestamp) AT TIME ZONE 'UTC'
 ),
 given_parts AS (
     SELECT cost_lines.line_no, cost_lines.charge_resource_id AS resource_id, cost_lines.type, 1::numeric AS quantity

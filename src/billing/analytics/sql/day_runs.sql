@@ -7,32 +7,33 @@ frame AS (
 ),
 spans AS MATERIALIZED (
     SELECT resource_id, plan, units, status, greatest(start_at, frame.since) AS start_at,
-        least(coalesce(end_at, 'infinity'), frame.until) AS end_at
-    FROM resource_spans_v
+        least(ended_at, frame.until) AS end_at
+    FROM spans_by_end_v
     CROSS JOIN frame
-    WHERE account_id = ($1::uuid[])[1] AND status <> 'deleting' AND start_at < frame.until AND coalesce(end_at, 'infinity') > frame.since
+    WHERE account_id = ($1::uuid[])[1] AND status <> 'deleting' AND start_at < frame.until
+        AND ended_at > (SELECT since FROM frame)  -- known first, so that the index is asked for it
 ),
 -- Rows of gauges with how long their last level held after the day, the one that was carried in first.
 levels AS MATERIALIZED (
-    SELECT gauges_v.resource_id, gauges_v.meter, days.*
-    FROM gauges_v
+    SELECT gauges.resource_id, gauges.meter, days.*
+    FROM gauges_by_end_v AS gauges
     CROSS JOIN frame
     CROSS JOIN LATERAL (
         SELECT day, total, latest, latest_at, (day + 1)::timestamp AT TIME ZONE 'UTC' AS day_end, day >= frame.first_day AS is_inside,
             coalesce(lead(first_at) OVER (ORDER BY day), 'infinity') AS next_at
         FROM (
             SELECT * FROM day_rows_v
-            WHERE day_rows_v.account_id = gauges_v.account_id AND day_rows_v.resource_id = gauges_v.resource_id
-                AND day_rows_v.meter = gauges_v.meter AND day_rows_v.is_gauge AND day_rows_v.day >= frame.first_day
+            WHERE day_rows_v.account_id = gauges.account_id AND day_rows_v.resource_id = gauges.resource_id
+                AND day_rows_v.meter = gauges.meter AND day_rows_v.is_gauge AND day_rows_v.day >= frame.first_day
                 AND day_rows_v.day::timestamp AT TIME ZONE 'UTC' < frame.until
             UNION ALL
             (SELECT * FROM day_rows_v
-            WHERE day_rows_v.account_id = gauges_v.account_id AND day_rows_v.resource_id = gauges_v.resource_id
-                AND day_rows_v.meter = gauges_v.meter AND day_rows_v.is_gauge AND day_rows_v.day < frame.first_day
+            WHERE day_rows_v.account_id = gauges.account_id AND day_rows_v.resource_id = gauges.resource_id
+                AND day_rows_v.meter = gauges.meter AND day_rows_v.is_gauge AND day_rows_v.day < frame.first_day
             ORDER BY day_rows_v.day DESC LIMIT 1)
         ) AS rows
     ) AS days
-    WHERE gauges_v.account_id = ($1::uuid[])[1]
+    WHERE gauges.account_id = ($1::uuid[])[1] AND gauges.ended_at > (SELECT since FROM frame)
 ),
 -- Time in which a quantity grows evenly, by `rate` a second.
 stretches AS (

@@ -25,7 +25,6 @@ FROM (
     ) AS inside
     WHERE kept_days.account_id = $1 AND kept_days.period = ANY ($4::date[]) AND inside.share IS NOT NULL
 ) AS kept
-JOIN projects_v ON projects_v.account_id = $1 AND projects_v.project_id = kept.project_id
 CROSS JOIN LATERAL (
     SELECT CASE $2::text
             WHEN 'service' THEN kept.service
@@ -33,6 +32,8 @@ CROSS JOIN LATERAL (
             WHEN 'region' THEN kept.region
             WHEN 'month' THEN kept.period::text
         END AS key,
-        CASE $2 WHEN 'project' THEN projects_v.name ELSE '' END AS name
+        CASE $2 WHEN 'project' THEN (
+            SELECT projects_v.name FROM projects_v WHERE projects_v.account_id = $1 AND projects_v.project_id = kept.project_id
+        ) ELSE '' END AS name
 ) AS groups
 ORDER BY groups.key, kept.period, kept.project_id, kept.region, kept.service, kept.type

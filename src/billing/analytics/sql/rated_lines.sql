@@ -20,9 +20,9 @@ cost_lines AS MATERIALIZED (
 ),
 places AS MATERIALIZED (
     SELECT months.first_day AS month, resource_id, region, type, project_id
-    FROM resources_v
+    FROM resources_by_end_v
     CROSS JOIN months
-    WHERE account_id = ($1::uuid[])[1]
+    WHERE account_id = ($1::uuid[])[1] AND ended_at > $2
 ),
 given_parts AS (
     SELECT cost_lines.line_no, parts.resource_id, parts.type, parts.quantity

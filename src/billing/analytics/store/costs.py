@@ -97,10 +97,10 @@ async def count_resources_at(connection: Connection, *, account_id: UUID, instan
     """How many resources there were just before each instant, in the order of the instants."""
     rows = await connection.fetch(
         """
-        SELECT asked.position, count(resources_v.resource_id) AS resources
+        SELECT asked.position, count(resources.resource_id) AS resources
         FROM unnest($2::timestamptz[]) WITH ORDINALITY AS asked (instant, position)
-        LEFT JOIN resources_v ON resources_v.account_id = $1 AND resources_v.created_at < asked.instant
-            AND coalesce(resources_v.deleted_at, 'infinity') >= asked.instant
+        LEFT JOIN resources_by_end_v AS resources ON resources.account_id = $1 AND resources.created_at < asked.instant
+            AND resources.ended_at >= asked.instant
         GROUP BY asked.position
         ORDER BY asked.position
         """,

@@ -57,7 +57,7 @@ async def collect_all(tx: Tx, *, account_id: UUID, currency: str) -> Collected:
 
 async def get_cash(tx: Tx, *, account_id: UUID, currency: str) -> int:
     """The cash of a wallet in minor units. The account's head must be locked."""
-    balances_minor = await ledger.list_balances(tx.connection, account_id=account_id)
+    balances_minor = await ledger.list_live_balances(tx.connection, account_id=account_id)
     return balances_minor.get((currency, ledger.WALLET_CASH), 0)
 
 
@@ -95,7 +95,7 @@ async def set_against(
 
 async def pay_owed(tx: Tx, *, account_id: UUID, currency: str) -> int:
     """Pay what chargebacks left owing before any invoice, as far as the cash goes; minor units used."""
-    balances_minor = await ledger.list_balances(tx.connection, account_id=account_id)
+    balances_minor = await ledger.list_live_balances(tx.connection, account_id=account_id)
     cash_minor = balances_minor.get((currency, ledger.WALLET_CASH), 0)
     amount_minor = min(cash_minor, -balances_minor.get((currency, ledger.OWED), 0))
     if amount_minor <= 0:
@@ -160,7 +160,7 @@ async def collect_arrived(database: Database) -> int:
             if payment_id is not None:
                 currency = str(event.payload["currency"])
                 await acknowledge(tx, account_id=event.account_id, payment_id=payment_id, currency=currency)
-            balances_minor = await ledger.list_balances(tx.connection, account_id=event.account_id)
+            balances_minor = await ledger.list_live_balances(tx.connection, account_id=event.account_id)
             for currency in sorted({currency for currency, _ in balances_minor}):
                 await collect(tx, account_id=event.account_id, currency=currency)
         acted += 1

@@ -58,8 +58,8 @@ WITH asked AS MATERIALIZED (
             ORDER BY credits.priority, credits.expires_at NULLS LAST, credits.granted_at, credits.credit_id
         ) AS rank
     FROM totals
-    JOIN promotional_credits_v AS credits ON credits.account_id = totals.account_id AND credits.currency = totals.currency
-        AND credits.balance_minor > 0 AND credits.granted_at < (totals.period + interval '1 month') AT TIME ZONE 'UTC'
+    JOIN unspent_credits_v AS credits ON credits.account_id = totals.account_id AND credits.currency = totals.currency
+        AND credits.granted_at < (totals.period + interval '1 month') AT TIME ZONE 'UTC'
         AND coalesce(credits.expires_at, 'infinity') > totals.period::timestamp AT TIME ZONE 'UTC'
     LEFT JOIN limits ON limits.invoice_id = totals.invoice_id AND limits.credit_id = credits.credit_id
     WHERE totals.total_minor > 0

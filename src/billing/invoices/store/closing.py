@@ -146,8 +146,7 @@ async def list_partial_credits(
         """
         SELECT closes.account_id, closes.invoice_id, credits.credit_id, covered.since, covered.until
         FROM closes
-        JOIN promotional_credits_v AS credits ON credits.account_id = closes.account_id
-            AND credits.currency = closes.currency AND credits.balance_minor > 0
+        JOIN unspent_credits_v AS credits ON credits.account_id = closes.account_id AND credits.currency = closes.currency
         CROSS JOIN LATERAL (
             SELECT closes.period::timestamp AT TIME ZONE 'UTC' AS month_start,
                 (closes.period + interval '1 month') AT TIME ZONE 'UTC' AS month_end
@@ -342,10 +341,10 @@ async def list_expired_credits(
         """
         SELECT account_id, credit_id, currency, balance_minor, (
             SELECT count(*) FROM expired_credits_v
-            WHERE expired_credits_v.account_id = credits.account_id AND expired_credits_v.credit_id = credits.credit_id
+            WHERE expired_credits_v.account_id = credits.account_id AND expired_credits_v.credit_reference = credits.credit_id::text
         ) AS booked
-        FROM promotional_credits_v AS credits
-        WHERE account_id = ANY ($1) AND expires_at <= $2 AND balance_minor > 0
+        FROM unspent_credits_v AS credits
+        WHERE account_id = ANY ($1) AND expires_at <= $2
         ORDER BY account_id, credit_id
         """,
         list(account_ids),

@@ -61,8 +61,8 @@ async def list_usable_credits(connection: Connection, *, account_id: UUID, invoi
                 AND invoice_payments.source = 'credit' AND invoice_payments.source_id = credits.credit_id
         ) AS used_minor
         FROM invoices
-        JOIN promotional_credits_v AS credits ON credits.account_id = invoices.account_id
-            AND credits.currency = invoices.currency AND credits.balance_minor > 0
+        JOIN unspent_credits_v AS credits ON credits.account_id = invoices.account_id
+            AND credits.currency = invoices.currency
             AND credits.granted_at < (invoices.period + interval '1 month') AT TIME ZONE 'UTC'
             AND coalesce(credits.expires_at, 'infinity') > invoices.period::timestamp AT TIME ZONE 'UTC'
         WHERE invoices.account_id = $1 AND invoices.invoice_id = $2

@@ -21,7 +21,7 @@ from billing.metering.model import (
     UsageEvent,
 )
 from billing.metering.store import events as event_store
-from billing.metering.store import periods, resources
+from billing.metering.store import periods, resources, states
 
 if TYPE_CHECKING:
     from billing.kit.db import Connection, Tx
@@ -63,15 +63,16 @@ async def record_state(tx: Tx, report: StateReport) -> RecordedState:
     known = await resources.find_resource(connection, **key, at=tx.now)
     if known is not None:
         await _refuse_contradiction(connection, known, report)
-    if report.plan is not None and not await resources.is_plan_priced(
+    if report.plan is not None and not await states.is_plan_priced(
         connection, account_id=report.account_id, plan=report.plan, region=report.region, at=report.effective_at
     ):
         raise PriceMissing(details={"plan": report.plan})
-    is_newest = not await resources.has_state_after(connection, **key, at=report.effective_at)
+    is_newest = not await states.has_state_after(connection, **key, at=report.effective_at)
     await resources.upsert_resource(connection, report, is_newest=is_newest, now=tx.now)
     await resources.insert_move(connection, **key, now=tx.now)
-    is_changed = await resources.upsert_state_point(connection, report, now=tx.now)
+    is_changed = await states.upsert_state_point(connection, report, now=tx.now)
     if is_changed:
+        await states.end_states(connection, **key, since=report.effective_at)
         await _follow_up(tx, report)
     return RecordedState(is_created=known is None, is_changed=is_changed)
 
@@ -88,8 +89,8 @@ async def _follow_up(tx: Tx, report: StateReport) -> None:
     key: ResourceKey = {"account_id": report.account_id, "resource_id": report.resource_id}
     # Day rows before versions, as ingest locks them: no two locks cross.
     if report.status in _SHORTENING:
-        await resources.lock_days(tx.connection, **key, since=report.effective_at)
-    await resources.refold_after(tx.connection, **key, since=report.effective_at)
+        await states.lock_days(tx.connection, **key, since=report.effective_at)
+    await states.refold_after(tx.connection, **key, since=report.effective_at)
     if report.status in _SHORTENING:
         await _shorten(tx, key, since=report.effective_at)
     waiting = await event_store.list_waiting_of(tx.connection, **key, limit=SETTLED_AT_ONCE)

@@ -65,6 +65,23 @@ WHERE (e.occurred_at < resources.created_at OR EXISTS (
     SELECT FROM shortened_resources AS s WHERE s.account_id = e.account_id AND s.resource_id = e.resource_id
 )
 UNION ALL
+SELECT 'states hold until the next, or the resource''s end', count(*)
+FROM (
+    SELECT FROM (
+        SELECT end_at, CASE WHEN effective_at >= deleted_at THEN effective_at
+            ELSE least(lead(effective_at) OVER (PARTITION BY account_id, resource_id ORDER BY effective_at), deleted_at) END AS held_until
+        FROM scope
+        JOIN resources USING (account_id)
+        JOIN state_points USING (account_id, resource_id)
+    ) AS states
+    WHERE end_at IS DISTINCT FROM held_until
+    UNION ALL
+    SELECT FROM scope
+    JOIN resources USING (account_id)
+    JOIN gauges USING (account_id, resource_id)
+    WHERE ended_at < coalesce(deleted_at, 'infinity')
+) AS wrong
+UNION ALL
 SELECT 'shortened lives are settled within a day', count(*)
 FROM shortened_resources
 WHERE due_at < $3 - interval '1 day'

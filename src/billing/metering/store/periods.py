@@ -106,8 +106,8 @@ async def list_active_accounts(connection: Connection, *, period: Period) -> lis
         SELECT account_id FROM accounts_v
         WHERE (
             EXISTS (
-                SELECT FROM resources
-                WHERE resources.account_id = accounts_v.account_id AND created_at < $2 AND coalesce(deleted_at, 'infinity') > $1
+                SELECT FROM resources_by_end_v AS resources
+                WHERE resources.account_id = accounts_v.account_id AND created_at < $2 AND ended_at > $1
             ) OR EXISTS (
                 SELECT FROM day_rows WHERE day_rows.account_id = accounts_v.account_id AND day >= $3 AND day < $4
             ) OR EXISTS (
@@ -141,8 +141,8 @@ async def list_unrated_before(connection: Connection, *, account_ids: Sequence[U
         ) AS known
         WHERE rated_until < $3 AND (
             EXISTS (
-                SELECT FROM resources
-                WHERE resources.account_id = asked.account_id AND created_at < $3 AND coalesce(deleted_at, 'infinity') > rated_until
+                SELECT FROM resources_by_end_v AS resources
+                WHERE resources.account_id = asked.account_id AND created_at < $3 AND ended_at > rated_until
             ) OR EXISTS (
                 SELECT FROM day_rows
                 WHERE day_rows.account_id = asked.account_id AND day < $2 AND day >= (rated_until AT TIME ZONE 'UTC')::date

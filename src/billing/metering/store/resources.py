@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from billing.core.page import Page, PageRequest
-from billing.metering.model import Resource, Span, StateReport, Status
+from billing.metering.model import Resource, StateReport, Status
 
 if TYPE_CHECKING:
     import asyncpg
@@ -25,37 +25,89 @@ async def lock_resource(connection: Connection, *, account_id: UUID, resource_id
 
 async def find_resource(connection: Connection, *, account_id: UUID, resource_id: str, at: datetime) -> Resource | None:
     """A resource and its state at an instant (its first state before that), or None."""
-    rows = await list_resources(connection, account_id=account_id, at=at, resource_id=resource_id)
-    return rows[0] if rows else None
+    row = await connection.fetchrow(
+        """
+        SELECT account_id, resource_id, project_id, type, service, name, region, created_at, status, plan, units
+        FROM resource_states_v($1, $2)
+        WHERE resource_id = $3
+        """,
+        account_id,
+        at,
+        resource_id,
+    )
+    return None if row is None else _resource(row)
 
 
-async def list_resources(
-    connection: Connection,
-    *,
-    account_id: UUID,
-    at: datetime,
-    project_id: UUID | None = None,
-    resource_id: str | None = None,
-    service: str | None = None,
-    statuses: Sequence[Status] | None = None,
+async def list_live_resources(
+    connection: Connection, *, account_id: UUID, at: datetime, project_id: UUID | None = None
 ) -> list[Resource]:
-    """An account's resources with their state at an instant, oldest first."""
+    """An account's resources that are not deleted at an instant, or a project's, with their state then, oldest first."""
     rows = await connection.fetch(
         """
         SELECT account_id, resource_id, project_id, type, service, name, region, created_at, status, plan, units
         FROM resource_states_v($1, $2)
-        WHERE ($3::uuid IS NULL OR project_id = $3) AND ($4::text IS NULL OR resource_id = $4)
-            AND ($5::text IS NULL OR service = $5) AND ($6::text[] IS NULL OR status = ANY ($6))
+        WHERE coalesce(deleted_at, 'infinity') > '-infinity' AND coalesce(deleted_at, 'infinity') > $2  -- by ix_resources_end
+            AND status <> 'deleted' AND ($3::uuid IS NULL OR project_id = $3)
         ORDER BY created_at, resource_id
         """,
         account_id,
         at,
         project_id,
-        resource_id,
-        service,
-        None if statuses is None else list(statuses),
     )
     return [_resource(row) for row in rows]
+
+
+_PAGE = """
+WITH matching AS NOT MATERIALIZED (
+    SELECT account_id, resource_id, project_id, type, service, name, region, created_at, status, plan, units
+    FROM resource_states_v($1, $2)
+    WHERE ($3::uuid IS NULL OR project_id = $3) AND ($4::text IS NULL OR service = $4) AND status = ANY ($5::text[])
+)
+SELECT page.*, counted.total
+FROM (SELECT CASE WHEN $6::boolean THEN (SELECT count(*) FROM matching) END AS total) AS counted
+LEFT JOIN (
+    SELECT * FROM matching
+    WHERE (created_at, resource_id) > (coalesce($9::timestamptz, '-infinity'), coalesce($10::text, ''))
+    ORDER BY created_at, resource_id
+    LIMIT $7 OFFSET $8
+) AS page ON true
+ORDER BY page.created_at, page.resource_id
+"""
+# The same of those that are not deleted, past what is: those without an end by their index, and the few that end in minutes.
+_LIVE_PAGE = """
+WITH living AS NOT MATERIALIZED (
+    SELECT account_id, resource_id, project_id, type, service, name, region, created_at, status, plan, units
+    FROM resource_states_v($1, $2)
+    WHERE deleted_at IS NULL
+        AND ($3::uuid IS NULL OR project_id = $3) AND ($4::text IS NULL OR service = $4) AND status = ANY ($5::text[])
+), ending AS MATERIALIZED (
+    SELECT account_id, resource_id, project_id, type, service, name, region, created_at, status, plan, units
+    FROM resource_states_v($1, $2)
+    WHERE coalesce(deleted_at, 'infinity') > '-infinity'
+        AND coalesce(deleted_at, 'infinity') > $2 AND coalesce(deleted_at, 'infinity') < 'infinity'
+        AND ($3::uuid IS NULL OR project_id = $3) AND ($4::text IS NULL OR service = $4) AND status = ANY ($5::text[])
+)
+SELECT page.*, counted.total
+FROM (
+    SELECT CASE WHEN $6::boolean THEN (SELECT count(*) FROM living) + (SELECT count(*) FROM ending) END AS total
+) AS counted
+LEFT JOIN (
+    SELECT * FROM (
+        (SELECT * FROM living
+        WHERE (created_at, resource_id) > (coalesce($9::timestamptz, '-infinity'), coalesce($10::text, ''))
+        ORDER BY created_at, resource_id
+        LIMIT $7::bigint + $8::bigint)
+        UNION ALL
+        (SELECT * FROM ending
+        WHERE (created_at, resource_id) > (coalesce($9::timestamptz, '-infinity'), coalesce($10::text, ''))
+        ORDER BY created_at, resource_id
+        LIMIT $7::bigint + $8::bigint)
+    ) AS both_kinds
+    ORDER BY created_at, resource_id
+    LIMIT $7 OFFSET $8
+) AS page ON true
+ORDER BY page.created_at, page.resource_id
+"""
 
 
 async def list_resources_page(
@@ -70,22 +122,7 @@ async def list_resources_page(
 ) -> Page[Resource]:
     """One page of an account's resources, or of a project's, with their state at an instant, oldest first."""
     rows = await connection.fetch(
-        """
-        WITH matching AS NOT MATERIALIZED (
-            SELECT account_id, resource_id, project_id, type, service, name, region, created_at, status, plan, units
-            FROM resource_states_v($1, $2)
-            WHERE ($3::uuid IS NULL OR project_id = $3) AND ($4::text IS NULL OR service = $4) AND status = ANY ($5::text[])
-        )
-        SELECT page.*, counted.total
-        FROM (SELECT CASE WHEN $6::boolean THEN (SELECT count(*) FROM matching) END AS total) AS counted
-        LEFT JOIN (
-            SELECT * FROM matching
-            WHERE (created_at, resource_id) > (coalesce($9::timestamptz, '-infinity'), coalesce($10::text, ''))
-            ORDER BY created_at, resource_id
-            LIMIT $7 OFFSET $8
-        ) AS page ON true
-        ORDER BY page.created_at, page.resource_id
-        """,
+        _PAGE if "deleted" in statuses else _LIVE_PAGE,
         account_id,
         at,
         project_id,
@@ -105,27 +142,14 @@ async def count_live_resources(connection: Connection, *, account_id: UUID, at: 
     rows = await connection.fetch(
         """
         SELECT project_id, count(*) AS resources FROM resource_states_v($1, $2)
-        WHERE status <> 'deleted'
+        WHERE coalesce(deleted_at, 'infinity') > '-infinity' AND coalesce(deleted_at, 'infinity') > $2  -- by ix_resources_end
+            AND status <> 'deleted'
         GROUP BY project_id
         """,
         account_id,
         at,
     )
     return {row["project_id"]: row["resources"] for row in rows}
-
-
-async def list_spans(connection: Connection, *, account_id: UUID, resource_id: str) -> list[Span]:
-    """What a resource was over time, oldest first."""
-    rows = await connection.fetch(
-        """
-        SELECT plan, units, status, start_at, end_at FROM resource_spans_v
-        WHERE account_id = $1 AND resource_id = $2
-        ORDER BY start_at
-        """,
-        account_id,
-        resource_id,
-    )
-    return [Span(**dict(row)) for row in rows]
 
 
 async def upsert_resource(connection: Connection, report: StateReport, *, is_newest: bool, now: datetime) -> None:
@@ -178,92 +202,6 @@ async def insert_move(connection: Connection, *, account_id: UUID, resource_id: 
     )
 
 
-async def upsert_state_point(connection: Connection, report: StateReport, *, now: datetime) -> bool:
-    """Store a point; False when it was there with the same content. A point at the same instant is replaced."""
-    changed = await connection.fetchval(
-        """
-        INSERT INTO state_points AS s (account_id, resource_id, effective_at, plan, units, status, recorded_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7)
-        ON CONFLICT (account_id, resource_id, effective_at) DO UPDATE SET
-            plan = excluded.plan, units = excluded.units, status = excluded.status, recorded_at = excluded.recorded_at
-        WHERE (s.plan, s.units, s.status) IS DISTINCT FROM (excluded.plan, excluded.units, excluded.status)
-        RETURNING true
-        """,
-        report.account_id,
-        report.resource_id,
-        report.effective_at,
-        report.plan,
-        report.units,
-        report.status,
-        now,
-    )
-    return changed is True
-
-
-async def refold_after(connection: Connection, *, account_id: UUID, resource_id: str, since: datetime) -> None:
-    """Fold a resource's gauges anew from the day of an instant on: its end has moved there."""
-    await connection.execute(
-        """
-        SELECT refold_gauges(array_agg(account_id), array_agg(resource_id), array_agg(meter), array_agg(day))
-        FROM (
-            SELECT account_id, resource_id, meter, day FROM day_rows
-            WHERE account_id = $1 AND resource_id = $2 AND is_gauge AND day >= ($3::timestamptz AT TIME ZONE 'UTC')::date
-            ORDER BY account_id, day, resource_id, meter
-            FOR UPDATE
-        ) AS rows_after
-        HAVING count(*) > 0
-        """,
-        account_id,
-        resource_id,
-        since,
-    )
-
-
-async def lock_days(connection: Connection, *, account_id: UUID, resource_id: str, since: datetime) -> None:
-    """Hold a resource's day rows from an instant's day on until the transaction ends, in the order in which ingest holds them."""
-    await connection.execute(
-        """
-        SELECT FROM day_rows
-        WHERE account_id = $1 AND resource_id = $2 AND day >= ($3::timestamptz AT TIME ZONE 'UTC')::date
-        ORDER BY account_id, day, resource_id, meter
-        FOR UPDATE
-        """,
-        account_id,
-        resource_id,
-        since,
-    )
-
-
-async def has_state_after(connection: Connection, *, account_id: UUID, resource_id: str, at: datetime) -> bool:
-    """Whether a later state of the resource is known already."""
-    return await connection.fetchval(
-        "SELECT EXISTS (SELECT FROM state_points WHERE account_id = $1 AND resource_id = $2 AND effective_at > $3)",
-        account_id,
-        resource_id,
-        at,
-    )
-
-
-async def is_plan_priced(connection: Connection, *, account_id: UUID, plan: str, region: str, at: datetime) -> bool:
-    """Whether the plan has a price in the account's currency in the month of an instant."""
-    return await connection.fetchval(
-        """
-        SELECT EXISTS (
-            SELECT FROM prices_v AS prices
-            JOIN accounts_v AS accounts ON accounts.account_id = $1 AND accounts.currency = prices.currency
-            WHERE prices.kind = 'plan' AND prices.item = $2 AND (prices.region IS NULL OR prices.region = $3)
-                AND (prices.account_id IS NULL OR prices.account_id = $1)
-                AND prices.valid_from <= date_trunc('month', $4::timestamptz, 'UTC')
-                AND coalesce(prices.valid_to, 'infinity') > date_trunc('month', $4::timestamptz, 'UTC')
-        )
-        """,
-        account_id,
-        plan,
-        region,
-        at,
-    )
-
-
 async def find_deletion(connection: Connection, *, account_id: UUID, resource_id: str) -> datetime | None:
     """When the resource ended, or None."""
     return await connection.fetchval(
@@ -309,6 +247,12 @@ async def settle_shortened(connection: Connection, *, account_id: UUID, resource
         """
         WITH settled AS (
             DELETE FROM shortened_resources WHERE account_id = $1 AND resource_id = $2 AND settled_at <= $3
+        ), ended AS (  -- of gauges, too, that were new while the report was under way
+            UPDATE gauges SET ended_at = resources.deleted_at
+            FROM resources
+            WHERE gauges.account_id = $1 AND gauges.resource_id = $2
+                AND resources.account_id = $1 AND resources.resource_id = $2
+                AND gauges.ended_at IS DISTINCT FROM resources.deleted_at
         )
         UPDATE shortened_resources SET due_at = settled_at WHERE account_id = $1 AND resource_id = $2 AND settled_at > $3
         """,

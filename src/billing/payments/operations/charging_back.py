@@ -22,7 +22,7 @@ async def charge_back(tx: Tx, *, payment: Payment, amount_minor: int | None, rea
     captured = await store.get_captured(tx.connection, account_id=account_id, payment_id=payment.payment_id)
     taken_minor = rules.amount_to_charge_back(amount_minor, captured)
     await wallets.release_expired(tx, account_id=account_id)
-    balances_minor = await ledger.list_balances(tx.connection, account_id=account_id)
+    balances_minor = await ledger.list_live_balances(tx.connection, account_id=account_id)
     chargeback = Chargeback(
         account_id=account_id,
         chargeback_id=tx.new_id(),

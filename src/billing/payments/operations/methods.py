@@ -150,7 +150,7 @@ async def tell_expiring(database: Database) -> int:
 
 
 async def _owes(tx: Tx, *, account_id: UUID) -> bool:
-    balances_minor = await ledger.list_balances(tx.connection, account_id=account_id)
+    balances_minor = await ledger.list_live_balances(tx.connection, account_id=account_id)
     return any(
         minor < 0 for (_, ledger_account), minor in balances_minor.items() if ledger_account == ledger.RECEIVABLE
     )

@@ -128,7 +128,7 @@ async def start_refunds(
 
 
 async def _require_refundable(tx: Tx, account_id: UUID, currency: str, amount_minor: int, rest_minor: int) -> None:
-    balances_minor = await ledger.list_balances(tx.connection, account_id=account_id)
+    balances_minor = await ledger.list_live_balances(tx.connection, account_id=account_id)
     owed_minor = -balances_minor.get((currency, ledger.OWED), 0)
     if rest_minor < amount_minor or owed_minor > 0:
         amounts_minor = {"required": amount_minor, "refundable": rest_minor, "owed": owed_minor}

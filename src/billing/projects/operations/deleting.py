@@ -25,7 +25,6 @@ from billing.projects.model import (
     ResourceDeleting,
     ResourceDeletion,
 )
-from billing.projects.operations.grouping import LIVE
 
 if TYPE_CHECKING:
     from billing.kit.db import Database, Tx
@@ -47,8 +46,8 @@ async def delete(tx: Tx, *, account_id: UUID, project_id: UUID) -> None:
     if project.is_default:
         raise ProjectProtected
     await store.mark_deleted(tx.connection, account_id=account_id, project_id=project_id, now=tx.now)
-    resources = await metering.list_resources(
-        tx.connection, account_id=account_id, at=tx.now, project_id=project_id, statuses=LIVE
+    resources = await metering.list_live_resources(
+        tx.connection, account_id=account_id, at=tx.now, project_id=project_id
     )
     deletions = [_deletion_of(resource, asked_at=tx.now) for resource in resources]
     await store.insert_deletions(tx.connection, deletions)

@@ -79,7 +79,7 @@ async def summarize(
 ) -> list[ProjectSummary]:
     """The projects with what is in them at an instant."""
     only = projects[0].project_id if len(projects) == 1 else None
-    resources = await metering.list_resources(connection, account_id=account_id, at=now, project_id=only, statuses=LIVE)
+    resources = await metering.list_live_resources(connection, account_id=account_id, at=now, project_id=only)
     priced = await price_resources(connection, account_id=account_id, resources=resources, now=now)
     counts: Counter[UUID] = Counter()
     sums_minor: Counter[UUID] = Counter()

@@ -31,7 +31,7 @@ meter_quantities AS (
         AND day_rows_v.resource_id = meter_sums.resource_id AND day_rows_v.meter = meter_sums.meter
     WHERE meter_sums.aggregation = 'last' AND day_rows_v.account_id = ANY ($1)
 ),
-counted AS (SELECT $2 AS since, least($3, $4) AS until),
+counted AS NOT MATERIALIZED (SELECT $2 AS since, least($3, $4) AS until),
 \ir gauge_quantities.sql
 quantities AS (
     SELECT account_id, resource_id, 'plan' AS kind, plan AS item, units, quantity, stopped, false AS is_gauge FROM plan_quantities

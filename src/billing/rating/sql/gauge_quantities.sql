@@ -1,36 +1,43 @@
 -- Unit-seconds of each gauge of the accounts $1 within `counted` (since, a midnight, to until): a reading holds until the next one or
 -- the resource's end, and does not count while the resource is being deleted.
 deleting AS (
-    SELECT DISTINCT account_id, resource_id FROM resource_spans_v
-    WHERE account_id = ANY ($1) AND resource_account_id = ANY ($1) AND status = 'deleting'
+    SELECT DISTINCT account_id, resource_id FROM spans_by_end_v
+    CROSS JOIN counted
+    WHERE account_id = ANY ($1) AND status = 'deleting' AND ended_at > counted.since
+),
+-- Apart, so that they are found by their end alone, not in an order that a join would like.
+living_gauges AS MATERIALIZED (
+    SELECT account_id, resource_id, meter FROM gauges_by_end_v
+    CROSS JOIN counted
+    WHERE account_id = ANY ($1) AND ended_at > counted.since
 ),
 gauge_days AS (
-    SELECT gauges_v.account_id, gauges_v.resource_id, gauges_v.meter,
+    SELECT gauges.account_id, gauges.resource_id, gauges.meter,
         days.total, days.latest, days.latest_at, days.day >= (counted.since AT TIME ZONE 'UTC')::date AS is_inside,
         (days.day + 1)::timestamp AT TIME ZONE 'UTC' AS day_end,
-        counted.since, least(counted.until, resources_v.deleted_at) AS until, deleting.resource_id IS NOT NULL AS has_gaps,
+        counted.since, least(counted.until, resources.deleted_at) AS until, deleting.resource_id IS NOT NULL AS has_gaps,
         lead(days.first_at) OVER (
-            PARTITION BY gauges_v.account_id, gauges_v.resource_id, gauges_v.meter ORDER BY days.day
+            PARTITION BY gauges.account_id, gauges.resource_id, gauges.meter ORDER BY days.day
         ) AS next_at
-    FROM gauges_v
+    FROM living_gauges AS gauges
     CROSS JOIN counted
-    JOIN resources_v ON resources_v.account_id = gauges_v.account_id AND resources_v.resource_id = gauges_v.resource_id
-    LEFT JOIN deleting ON deleting.account_id = gauges_v.account_id AND deleting.resource_id = gauges_v.resource_id
+    JOIN resources_by_end_v AS resources ON resources.account_id = gauges.account_id AND resources.resource_id = gauges.resource_id
+    LEFT JOIN deleting ON deleting.account_id = gauges.account_id AND deleting.resource_id = gauges.resource_id
     CROSS JOIN LATERAL (
         SELECT * FROM day_rows_v
-        WHERE day_rows_v.account_id = gauges_v.account_id AND day_rows_v.resource_id = gauges_v.resource_id
-            AND day_rows_v.meter = gauges_v.meter AND day_rows_v.is_gauge
+        WHERE day_rows_v.account_id = gauges.account_id AND day_rows_v.resource_id = gauges.resource_id
+            AND day_rows_v.meter = gauges.meter AND day_rows_v.is_gauge
             AND day_rows_v.day >= (counted.since AT TIME ZONE 'UTC')::date
             AND day_rows_v.day::timestamp AT TIME ZONE 'UTC' < counted.until
         UNION ALL
         -- the level that was carried in
         (SELECT * FROM day_rows_v
-        WHERE day_rows_v.account_id = gauges_v.account_id AND day_rows_v.resource_id = gauges_v.resource_id
-            AND day_rows_v.meter = gauges_v.meter AND day_rows_v.is_gauge
+        WHERE day_rows_v.account_id = gauges.account_id AND day_rows_v.resource_id = gauges.resource_id
+            AND day_rows_v.meter = gauges.meter AND day_rows_v.is_gauge
             AND day_rows_v.day < (counted.since AT TIME ZONE 'UTC')::date
         ORDER BY day_rows_v.day DESC LIMIT 1)
     ) AS days
-    WHERE gauges_v.account_id = ANY ($1) AND resources_v.account_id = ANY ($1) AND coalesce(resources_v.deleted_at, 'infinity') > counted.since
+    WHERE resources.account_id = ANY ($1) AND resources.ended_at > counted.since
 ),
 gauge_quantities AS (
     SELECT account_id, resource_id, meter, sum(

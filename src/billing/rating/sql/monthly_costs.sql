@@ -5,9 +5,9 @@ WITH
 \ir nothing_pinned.sql
 plan_quantities AS (
     SELECT account_id, resource_id, plan, units, seconds AS quantity, CASE status WHEN 'stopped' THEN seconds ELSE 0 END AS stopped
-    FROM resource_spans_v
+    FROM spans_by_end_v
     CROSS JOIN (SELECT extract(epoch FROM $3::timestamptz - $2::timestamptz) AS seconds) AS month
-    WHERE account_id = ANY ($1) AND plan IS NOT NULL AND status <> 'deleting' AND start_at <= $4::timestamptz AND coalesce(end_at, 'infinity') > $4
+    WHERE account_id = ANY ($1) AND plan IS NOT NULL AND status <> 'deleting' AND start_at <= $4::timestamptz AND ended_at > $4
 ),
 meter_quantities AS (
     SELECT day_rows_v.account_id, day_rows_v.resource_id, day_rows_v.meter,
@@ -22,7 +22,7 @@ meter_quantities AS (
     WHERE day_rows_v.account_id = ANY ($1) AND day_rows_v.day > ($4 AT TIME ZONE 'UTC')::date - 30
     GROUP BY day_rows_v.account_id, day_rows_v.resource_id, day_rows_v.meter, meters_v.aggregation, day_rows_v.is_gauge
 ),
-counted AS (
+counted AS NOT MATERIALIZED (
     SELECT ((($4 AT TIME ZONE 'UTC')::date - 29)::timestamp AT TIME ZONE 'UTC') AS since, $4 AS until
 ),
 \ir gauge_quantities.sql
@@ -40,6 +40,6 @@ quantities AS (
 \ir priced.sql
 SELECT shares.project_id, shares.resource_id, sum(shares.amount_minor)::bigint AS amount_minor
 FROM shares
-JOIN resources_v ON resources_v.account_id = shares.account_id AND resources_v.resource_id = shares.resource_id
-WHERE resources_v.deleted_at IS NULL OR resources_v.deleted_at > $4
+JOIN resources_by_end_v AS resources ON resources.account_id = shares.account_id AND resources.resource_id = shares.resource_id
+WHERE resources.account_id = ANY ($1) AND resources.ended_at > $4
 GROUP BY shares.project_id, shares.resource_id

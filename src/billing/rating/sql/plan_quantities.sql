@@ -3,13 +3,12 @@
 plan_quantities AS (
     SELECT account_id, resource_id, plan, units, sum(seconds) AS quantity,
         coalesce(sum(seconds) FILTER (WHERE status = 'stopped'), 0) AS stopped
-    FROM resource_spans_v
+    FROM spans_by_end_v
     CROSS JOIN LATERAL (
-        SELECT extract(epoch FROM least(coalesce(end_at, 'infinity'), $3::timestamptz + $6::interval, $4::timestamptz)
+        SELECT extract(epoch FROM least(ended_at, $3::timestamptz + $6::interval, $4::timestamptz)
             - greatest(start_at, $2::timestamptz)) AS seconds
     ) AS inside
-    WHERE account_id = ANY ($1) AND resource_account_id = ANY ($1)
-        AND plan IS NOT NULL AND status <> 'deleting'  -- no price bills what is being deleted
-        AND start_at < least($3 + $6, $4) AND coalesce(end_at, 'infinity') > $2
+    WHERE account_id = ANY ($1) AND plan IS NOT NULL AND status <> 'deleting'  -- no price bills what is being deleted
+        AND start_at < least($3 + $6, $4) AND ended_at > $2
     GROUP BY account_id, resource_id, plan, units
 ),

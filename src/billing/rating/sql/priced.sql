@@ -1,36 +1,32 @@
 -- From `scope` and `quantities` to charges, lines and shares.
 located AS (
-    SELECT quantities.*, resources_v.region, coalesce(homes.project_id, resources_v.project_id) AS project_id,
-        resources_v.type, resources_v.name AS resource_name,
+    SELECT quantities.*, resources.region, coalesce(homes.project_id, resources.project_id) AS project_id,
+        resources.type, resources.name AS resource_name,
         scope.currency, scope.minor_per_major, scope.contract
     FROM quantities
     JOIN scope ON scope.account_id = quantities.account_id
-    JOIN resources_v ON resources_v.account_id = quantities.account_id AND resources_v.resource_id = quantities.resource_id
+    JOIN resources_by_end_v AS resources ON resources.account_id = quantities.account_id AND resources.resource_id = quantities.resource_id
     LEFT JOIN homes ON homes.account_id = quantities.account_id AND homes.resource_id = quantities.resource_id
-    WHERE quantities.quantity > 0 AND resources_v.account_id = ANY ($1)
+    WHERE quantities.quantity > 0
+        -- what ended before the month has used nothing in it
+        AND resources.account_id = ANY ($1) AND resources.ended_at > $2
 ),
 
--- The price in force: contract before general, this region before any, the newest start; looked up once per distinct key.
+-- The price in force, looked up once per distinct key.
 price_keys AS MATERIALIZED (
-    SELECT keys.*, found.price_id
-    FROM (SELECT DISTINCT kind, item, region AS resource_region, currency AS account_currency, contract FROM located) AS keys
-    LEFT JOIN LATERAL (
-        SELECT prices_v.price_id
-        FROM prices_v
-        WHERE prices_v.kind = keys.kind AND prices_v.item = keys.item AND prices_v.currency = keys.account_currency
-            AND (prices_v.account_id IS NULL OR prices_v.account_id = keys.contract)
-            AND (prices_v.region IS NULL OR prices_v.region = keys.resource_region)
-            AND prices_v.valid_from <= $2 AND coalesce(prices_v.valid_to, 'infinity') > $2
-        ORDER BY prices_v.account_id NULLS LAST, prices_v.region NULLS LAST, prices_v.valid_from DESC
-        LIMIT 1
-    ) AS found ON true
+    SELECT keys.*, (
+\ir price_in_force.sql
+    ) AS price_id
+    FROM (
+        SELECT DISTINCT kind, item, region, currency, contract, $2::timestamptz AS month_start FROM located
+    ) AS keys
 ),
 -- A month that was billed keeps the prices that are pinned on its lines.
 chosen AS (
     SELECT located.*, coalesce(pins.price_id, price_keys.price_id) AS price_id
     FROM located
     JOIN price_keys ON price_keys.kind = located.kind AND price_keys.item = located.item
-        AND price_keys.resource_region = located.region AND price_keys.account_currency = located.currency
+        AND price_keys.region = located.region AND price_keys.currency = located.currency
         AND price_keys.contract = located.contract
     LEFT JOIN pins ON pins.account_id = located.account_id AND pins.kind = located.kind AND pins.item = located.item
         AND pins.region = located.region

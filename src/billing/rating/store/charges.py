@@ -151,10 +151,20 @@ async def list_plans(
     return {row["account_id"]: int(row["plans_minor"]) for row in rows}
 
 
-async def list_gauged(connection: Connection, *, account_ids: Sequence[UUID]) -> set[UUID]:
-    """Those of some accounts with a gauge: what it counts grows as time goes on."""
+async def list_gauged(connection: Connection, *, account_ids: Sequence[UUID], period: Period) -> set[UUID]:
+    """Those of some accounts with a gauge that had not ended before a month: what it counts grows as time goes on."""
     rows = await connection.fetch(
-        "SELECT DISTINCT account_id FROM gauges_v WHERE account_id = ANY ($1)", list(account_ids)
+        """
+        SELECT asked.account_id FROM unnest($1::uuid[]) AS asked (account_id)
+        CROSS JOIN LATERAL (
+            SELECT FROM gauges_by_end_v AS gauges
+            WHERE gauges.account_id = asked.account_id AND gauges.ended_at > $2
+            ORDER BY gauges.ended_at DESC  -- by the index of ends
+            LIMIT 1
+        ) AS gauge
+        """,
+        list(account_ids),
+        period.start,
     )
     return {row["account_id"] for row in rows}
 
@@ -167,11 +177,11 @@ async def list_tax_percents(
         """
         SELECT accounts_v.account_id, array_agg(rates.percent ORDER BY rates.name) AS percents
         FROM accounts_v
-        JOIN (
-            SELECT DISTINCT ON (country, name) country, name, percent FROM tax_rates_v
-            WHERE valid_from <= $2
-            ORDER BY country, name, valid_from DESC
-        ) AS rates ON rates.country = accounts_v.country
+        CROSS JOIN LATERAL (
+            SELECT DISTINCT ON (name) name, percent FROM tax_rates_v
+            WHERE country = accounts_v.country AND valid_from <= $2
+            ORDER BY name, valid_from DESC
+        ) AS rates
         WHERE accounts_v.account_id = ANY ($1) AND NOT accounts_v.tax_exempt
         GROUP BY accounts_v.account_id
         """,

@@ -19,6 +19,33 @@ BEGIN
 END
 $$;
 
+-- Say of a resource's states, from the one before an instant on, until when each held, and of its gauges when the resource ended.
+-- The caller holds the resource.
+CREATE OR REPLACE FUNCTION end_states(p_account_id uuid, p_resource_id text, p_since timestamptz) RETURNS void
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    v_first timestamptz := coalesce((
+        SELECT max(effective_at) FROM state_points
+        WHERE account_id = p_account_id AND resource_id = p_resource_id AND effective_at < p_since
+    ), p_since);
+    v_deleted_at timestamptz := (SELECT deleted_at FROM resources WHERE account_id = p_account_id AND resource_id = p_resource_id);
+BEGIN
+    UPDATE state_points SET end_at = held.end_at
+    FROM (
+        SELECT effective_at, CASE WHEN effective_at >= v_deleted_at THEN effective_at
+            ELSE least(lead(effective_at) OVER (ORDER BY effective_at), v_deleted_at) END AS end_at
+        FROM state_points
+        WHERE account_id = p_account_id AND resource_id = p_resource_id AND effective_at >= v_first
+    ) AS held
+    WHERE state_points.account_id = p_account_id AND state_points.resource_id = p_resource_id
+        AND state_points.effective_at >= v_first AND state_points.effective_at = held.effective_at
+        AND state_points.end_at IS DISTINCT FROM held.end_at;
+    UPDATE gauges SET ended_at = v_deleted_at
+    WHERE account_id = p_account_id AND resource_id = p_resource_id AND ended_at IS DISTINCT FROM v_deleted_at;
+END
+$$;
+
 -- The months that readings of gauges on some days (parallel arrays; other meters are left out) count in: that of the day, and each over
 -- which the day's last level holds, up to that of the next reading, the resource's end or the running one.
 CREATE OR REPLACE FUNCTION months_of_levels(
@@ -48,14 +75,10 @@ CREATE OR REPLACE FUNCTION metered_seconds(
 LANGUAGE sql STABLE
 AS $$
     SELECT CASE WHEN p_since >= p_until THEN 0 ELSE extract(epoch FROM p_until - p_since) - coalesce((
-        SELECT sum(greatest(extract(epoch FROM least(coalesce(points.next_at, 'infinity'), p_until)
-            - greatest(points.effective_at, p_since)), 0))
-        FROM (
-            SELECT status, effective_at, lead(effective_at) OVER (ORDER BY effective_at) AS next_at
-            FROM state_points
-            WHERE account_id = p_account_id AND resource_id = p_resource_id
-        ) AS points
-        WHERE points.status = 'deleting'
+        SELECT sum(extract(epoch FROM least(coalesce(end_at, 'infinity'), p_until) - greatest(effective_at, p_since)))
+        FROM state_points
+        WHERE account_id = p_account_id AND resource_id = p_resource_id AND status = 'deleting'
+            AND effective_at < p_until AND coalesce(end_at, 'infinity') > p_since
     ), 0) END
 $$;
 
@@ -131,7 +154,7 @@ BEGIN
     ), judged AS (
         SELECT firsts.account_id, firsts.source, firsts.event_id, firsts.resource_id, firsts.meter, firsts.quantity,
             firsts.occurred_at, (firsts.occurred_at AT TIME ZONE 'UTC')::date AS day, firsts.position,
-            meters.aggregation = 'time_weighted' AS is_gauge,
+            meters.aggregation = 'time_weighted' AS is_gauge, resources.deleted_at,
             accounts.account_id IS NOT NULL AND (quarantined.event_id IS NULL OR (
                 quarantined.resource_id, quarantined.meter, quarantined.quantity, quarantined.occurred_at
             ) = (firsts.resource_id, firsts.meter, firsts.quantity, firsts.occurred_at)
@@ -150,16 +173,39 @@ BEGIN
                     ) = 'deleting'
                     THEN 'outside_resource_life'
                 WHEN meters.meter IS NULL THEN 'meter_unknown'
-                WHEN NOT EXISTS (
-                    SELECT FROM prices_v AS prices
+                -- each is read from its end of the index, past no price that it replaced and no contract of another
+                WHEN coalesce((
+                    SELECT true FROM prices_v AS prices
                     WHERE prices.kind = 'meter' AND prices.item = firsts.meter AND prices.currency = accounts.currency
-                        AND (prices.account_id IS NULL OR prices.account_id = firsts.account_id)
-                        AND (prices.region IS NULL OR prices.region = resources.region)
-                        AND prices.valid_from <= date_trunc('month', firsts.occurred_at, 'UTC')
-                        AND coalesce(prices.valid_to, 'infinity') > date_trunc('month', firsts.occurred_at, 'UTC')
-                ) THEN 'price_missing'
+                        AND prices.account_id IS NULL AND prices.region IS NULL
+                        AND prices.valid_from <= months.month_start AND coalesce(prices.valid_to, 'infinity') > months.month_start
+                    ORDER BY prices.account_id DESC, prices.region DESC, prices.valid_from DESC
+                    LIMIT 1
+                ), (
+                    SELECT true FROM prices_v AS prices
+                    WHERE prices.kind = 'meter' AND prices.item = firsts.meter AND prices.currency = accounts.currency
+                        AND prices.account_id IS NULL AND prices.region = resources.region
+                        AND prices.valid_from <= months.month_start AND coalesce(prices.valid_to, 'infinity') > months.month_start
+                    ORDER BY prices.account_id DESC, prices.region DESC, prices.valid_from DESC
+                    LIMIT 1
+                ), (
+                    SELECT true FROM prices_v AS prices
+                    WHERE prices.kind = 'meter' AND prices.item = firsts.meter AND prices.currency = accounts.currency
+                        AND prices.account_id = firsts.account_id AND prices.region IS NULL
+                        AND prices.valid_from <= months.month_start AND coalesce(prices.valid_to, 'infinity') > months.month_start
+                    ORDER BY prices.account_id DESC, prices.region DESC, prices.valid_from DESC
+                    LIMIT 1
+                ), (
+                    SELECT true FROM prices_v AS prices
+                    WHERE prices.kind = 'meter' AND prices.item = firsts.meter AND prices.currency = accounts.currency
+                        AND prices.account_id = firsts.account_id AND prices.region = resources.region
+                        AND prices.valid_from <= months.month_start AND coalesce(prices.valid_to, 'infinity') > months.month_start
+                    ORDER BY prices.account_id DESC, prices.region DESC, prices.valid_from DESC
+                    LIMIT 1
+                )) IS NULL THEN 'price_missing'
             END AS objection
         FROM firsts
+        CROSS JOIN LATERAL (SELECT date_trunc('month', firsts.occurred_at, 'UTC') AS month_start) AS months
         LEFT JOIN accounts_v AS accounts ON accounts.account_id = firsts.account_id
         LEFT JOIN resources ON resources.account_id = firsts.account_id AND resources.resource_id = firsts.resource_id
         LEFT JOIN meters_v AS meters ON meters.meter = firsts.meter
@@ -196,8 +242,8 @@ BEGIN
             first_at = least(d.first_at, excluded.first_at),
             events = d.events + excluded.events
     ), registered AS (
-        INSERT INTO gauges (account_id, resource_id, meter)
-        SELECT DISTINCT account_id, resource_id, meter FROM counted WHERE is_gauge ORDER BY account_id, resource_id, meter
+        INSERT INTO gauges (account_id, resource_id, meter, ended_at)
+        SELECT DISTINCT account_id, resource_id, meter, deleted_at FROM counted WHERE is_gauge ORDER BY account_id, resource_id, meter
         ON CONFLICT DO NOTHING
     ), released AS (
         UPDATE quarantined_events SET resolved_at = p_now FROM stored

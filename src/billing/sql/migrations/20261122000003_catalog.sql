@@ -71,7 +71,7 @@ CREATE TABLE prices (
 GRANT SELECT, INSERT ON prices TO lineserve_app;
 GRANT UPDATE (valid_to) ON prices TO lineserve_app;
 CREATE INDEX ix_prices_rate_card ON prices (rate_card_id);
-CREATE INDEX ix_prices_contract ON prices (account_id) WHERE account_id IS NOT NULL;
+CREATE INDEX ix_prices_contract ON prices (account_id, (coalesce(valid_to, 'infinity'))) WHERE account_id IS NOT NULL;
 CREATE INDEX ix_prices_service ON prices (service);
 
 -- low exclusive, high inclusive (null: without end).

@@ -33,11 +33,14 @@ CREATE TABLE balances (
     currency text NOT NULL,
     ledger_account text NOT NULL,
     balance_minor bigint NOT NULL,
+    -- of nearly all promotional credits that there ever were; it changes with the last unit, so that other changes stay on their page
+    is_spent boolean NOT NULL GENERATED ALWAYS AS (starts_with(ledger_account, 'promo:') AND balance_minor = 0) STORED,
     CONSTRAINT pk_balances PRIMARY KEY (account_id, currency, ledger_account),
     CONSTRAINT ck_balances_guarded CHECK (
         balance_minor >= 0 OR NOT (starts_with(ledger_account, 'wallet:') OR starts_with(ledger_account, 'promo:'))
     )
 ) WITH (fillfactor = 50);
+CREATE INDEX ix_balances_left ON balances (account_id, currency, ledger_account) WHERE NOT is_spent;
 GRANT SELECT, INSERT, UPDATE ON balances TO lineserve_app;
 
 -- migrate:down

@@ -29,6 +29,11 @@ CREATE TABLE resources (
     CONSTRAINT fk_resources_project FOREIGN KEY (account_id, project_id) REFERENCES projects
 );
 CREATE INDEX ix_resources_project ON resources (account_id, project_id, created_at, resource_id);
+CREATE INDEX ix_resources_living ON resources (account_id, project_id, created_at, resource_id) WHERE deleted_at IS NULL;
+-- Who asks for a month reads none that ended before it. All ends are later than the beginning of time, but only a statement that says so
+-- too (the views `*_by_end_v`) is planned with such an index: a look-up of one resource, where most accounts have one, would be as well.
+CREATE INDEX ix_resources_end ON resources (account_id, (coalesce(deleted_at, 'infinity')))
+    WHERE coalesce(deleted_at, 'infinity') > '-infinity';
 GRANT SELECT, INSERT, UPDATE ON resources TO lineserve_app;
 
 CREATE TABLE state_points (
@@ -39,9 +44,14 @@ CREATE TABLE state_points (
     units numeric NOT NULL CONSTRAINT ck_state_points_units CHECK (units > 0),
     status text NOT NULL CONSTRAINT ck_state_points_status CHECK (status IN ('running', 'stopped', 'deleting', 'deleted')),
     recorded_at timestamptz NOT NULL,
+    -- until when it held: the next point or the resource's end, of a point after that end its own instant; null: it holds still
+    end_at timestamptz CONSTRAINT ck_state_points_end CHECK (end_at >= effective_at),
     CONSTRAINT pk_state_points PRIMARY KEY (account_id, resource_id, effective_at),
     CONSTRAINT fk_state_points_resource FOREIGN KEY (account_id, resource_id) REFERENCES resources
 );
+CREATE INDEX ix_state_points_end ON state_points (account_id, (coalesce(end_at, 'infinity')))
+    WHERE coalesce(end_at, 'infinity') > '-infinity';
+CREATE INDEX ix_state_points_deleting ON state_points (account_id, (coalesce(end_at, 'infinity')), resource_id) WHERE status = 'deleting';
 GRANT SELECT, INSERT, UPDATE ON state_points TO lineserve_app;
 
 -- Which project a resource was put into, and when our books took that down: a closed month keeps the project of its close.
@@ -132,9 +142,11 @@ CREATE TABLE gauges (
     account_id uuid NOT NULL,
     resource_id text NOT NULL,
     meter text NOT NULL,
+    ended_at timestamptz,  -- no earlier than the resource's end, so that gauges of what ended long ago are left alone; null: unknown
     CONSTRAINT pk_gauges PRIMARY KEY (account_id, resource_id, meter)
 );
-GRANT SELECT, INSERT ON gauges TO lineserve_app;
+CREATE INDEX ix_gauges_end ON gauges (account_id, (coalesce(ended_at, 'infinity'))) WHERE coalesce(ended_at, 'infinity') > '-infinity';
+GRANT SELECT, INSERT, UPDATE ON gauges TO lineserve_app;
 
 -- Versions of past periods: each write of usage or state adds one; a close notes the version that it saw (null: not closed yet).
 CREATE TABLE period_versions (

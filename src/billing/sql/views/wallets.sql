@@ -5,7 +5,19 @@ SELECT promotional_credits.account_id, credit_id, promotional_credits.currency, 
 FROM promotional_credits
 LEFT JOIN balances_v AS balances ON balances.account_id = promotional_credits.account_id
     AND balances.currency = promotional_credits.currency AND balances.ledger_account = 'promo:' || credit_id;
-GRANT SELECT ON promotional_credits_v TO lineserve_app;
+-- Of them those with something left, each looked up by its balance: what was spent or has expired is not read.
+CREATE OR REPLACE VIEW unspent_credits_v AS
+SELECT balances.account_id, credits.*, balances.balance_minor
+FROM balances_v AS balances
+CROSS JOIN LATERAL (
+    SELECT credit_id, currency, amount_minor, reason, priority, granted_at, expires_at FROM promotional_credits
+    WHERE promotional_credits.account_id = balances.account_id
+        -- other ledger accounts are named by no id
+        AND credit_id = CASE WHEN starts_with(balances.ledger_account, 'promo:') THEN substr(balances.ledger_account, 7)::uuid END
+    OFFSET 0
+) AS credits
+WHERE NOT balances.is_spent AND balances.balance_minor > 0 AND starts_with(balances.ledger_account, 'promo:');
+GRANT SELECT ON promotional_credits_v, unspent_credits_v TO lineserve_app;
 
 -- What the history shows of wallets: captured holds as charges (part_kind 3), promotional credits as they were granted (4).
 CREATE OR REPLACE VIEW hold_transactions_v AS
