@@ -335,6 +335,7 @@ PLANS = "rating/sql/plan_quantities.sql"
 ISSUE = "invoices/sql/issue.sql"
 DRAFT = "invoices/sql/rate_chunk.sql"
 SPANS = "sql/views/metering.sql"
+IN_FORCE = "rating/sql/price_in_force.sql"
 CLOSING = "invoices/store/closing.py"
 INVOICES = "invoices/store/invoices.py"
 PERIODS = "metering/store/periods.py"
@@ -383,7 +384,8 @@ MUTATIONS = [
         (METERING, "total = d.total + excluded.total", "total = excluded.total", usage),
         (METERING, "(firsts.occurred_at AT TIME ZONE 'UTC')::date AS day", "firsts.occurred_at::date AS day", usage),
         (METERING, "SET version = period_versions.version + 1", "SET version = period_versions.version", late),
-        (SPANS, "AND points.start_at < coalesce(resources.deleted_at, 'infinity')", "", ended),
+        (METERING, "WHEN effective_at >= v_deleted_at THEN effective_at", "WHEN false THEN effective_at", ended),
+        (METERING, "AND effective_at < p_since\n", "AND effective_at < p_since - interval '1 year'\n", ended),
         (PLANS, "greatest(start_at, $2::timestamptz)", "start_at", ended),
         (COST, "div(2e12 * fraction.numerator + fraction.denominator,", "div(2e12 * fraction.numerator,", rated),
         (COST, "totals.quantity <= bands_v.high", "totals.quantity < bands_v.high", rated),
@@ -392,7 +394,7 @@ MUTATIONS = [
         (COST, ") * totals.units AS numerator", ") AS numerator", rated),
         (COST, "least(capped.numerator, prices_v.maximum * plain.denominator)", "capped.numerator", split),
         (PRICED, "floor(cost * minor_per_major + 0.5)", "floor(cost * minor_per_major)", rated),
-        (PRICED, "ORDER BY prices_v.account_id NULLS LAST, ", "ORDER BY prices_v.account_id NULLS FIRST, ", rated),
+        (IN_FORCE, "CASE WHEN keys.contract <>", "CASE WHEN false AND keys.contract <>", rated),
         (PRICED, "(charge ORDER BY rest_minor DESC, project_id, region))", "(charge ORDER BY rest_minor) + 1)", split),
         (DRAFT, "WHEN sums.account_id IN (SELECT unpriced.account_id FROM unpriced)", "WHEN false", parked),
         (DRAFT, "WHERE objection IS NULL AND NOT $11::boolean", "WHERE objection IS NULL", issued),
