@@ -15,8 +15,8 @@ from billing.kit.db import Tx
 from tests.store.test_kernel_mutations import (
     COST,
     DECEMBER_1,
-    ISSUE,
     IN_FORCE,
+    ISSUE,
     METERING,
     PRICED,
     RED,
