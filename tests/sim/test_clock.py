@@ -25,8 +25,10 @@ from tests.tidy.sources import PACKAGE, python_files, sql_files
 
 JUMPS = (timedelta(days=1), timedelta(minutes=-10), timedelta(days=365), timedelta(days=-366))
 STEPS = 12
-# What the checks may say after a year ahead and back: corrections seem late; and of a month that was closed before its time and
-# runs again, later usage is not on its invoice, for usage of the running month makes no month dirty.
+# What the checks may say once the clock came back from a year ahead, and not before: corrections seem late; and of months that were
+# closed before their time and run again, later usage is not on the invoice, for what happens in the running month makes no month
+# dirty. To ask whether that month is closed already would cost every event a look-up, for a close that an operator made on a clock
+# that was wrong by months; `billing check` tells of it.
 LATE = {"months written to after their close are corrected within 45 days", "lines are what their months cost"}
 # Which job has run, when, and how late one is: the database's clock, for workers on several machines share it.
 LEASES = {"app/jobs.py", "app/metrics.py", "kit/jobs.py", "kit/worker.py"}
@@ -51,7 +53,7 @@ class TestJumps:
                     price(meter="sms", unit_price="0.01"),
                     price(service="compute", plan="small", model="hourly", hourly_price="0.05", monthly_price="20"),
                 )
-            business = Business(yard, rng)
+            business, tolerated = Business(yard, rng), TOLERATED
             for jump in (jump for _ in range(rounds) for jump in JUMPS):
                 for _ in range(STEPS):
                     await business.step()
@@ -64,8 +66,10 @@ class TestJumps:
                     month = month.next()
                 await yard.flush_notes()
                 await yard.work()
+                if jump < -timedelta(days=31):
+                    tolerated = TOLERATED | LATE
                 broken = [check for check in await run_all(yard.database) if check.violations]
-                assert {check.name for check in broken} <= TOLERATED | LATE, (seed, jump, broken)
+                assert {check.name for check in broken} <= tolerated, (seed, jump, broken)
             invoices = await yard.owner.fetch(
                 "SELECT account_id, period FROM invoices JOIN invoice_states USING (account_id, invoice_id) WHERE status <> 'void'"
             )
