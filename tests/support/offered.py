@@ -116,6 +116,7 @@ async def main(arguments: argparse.Namespace) -> None:
         "p50_s": took_s[len(took_s) // 2],
         "p99_s": took_s[int(len(took_s) * 0.99)],
         "cpu_s": time.process_time(),
+        "took_s": took_s if arguments.times else [],
     }
     sys.stdout.write(json.dumps(told) + "\n")
 
@@ -130,6 +131,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--callers", type=int, default=8)
     parser.add_argument("--connections", type=int, default=1_000)
     parser.add_argument("--new", action="store_true")
+    parser.add_argument("--times", action="store_true", help="print how long each good answer took, too")
     return parser.parse_args()
 
 
