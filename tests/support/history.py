@@ -94,8 +94,8 @@ SELECT account, (at - interval '3 days')::date, 'past-' || g, 'disk', 86400, 1, 
 -- one that runs still was stopped and started again and again
 INSERT INTO state_points (account_id, resource_id, effective_at, plan, units, status, recorded_at, end_at)
 SELECT account, 'vps_1', timestamptz '2023-12-31Z' - g * interval '1 minute', 'small', 1,
-    CASE WHEN g % 200 = 0 THEN 'stopped' ELSE 'running' END, at, timestamptz '2023-12-31Z' - (g - 100) * interval '1 minute'
-FROM past WHERE g % 100 = 0;
+    CASE WHEN g % 2000 = 0 THEN 'stopped' ELSE 'running' END, at, timestamptz '2023-12-31Z' - (g - 1000) * interval '1 minute'
+FROM past WHERE g % 1000 = 0;
 INSERT INTO promotional_credits (account_id, credit_id, currency, amount_minor, reason, priority, granted_at, expires_at)
 SELECT account, md5('credit' || g)::uuid, CASE WHEN g % 20 = 0 THEN 'KES' ELSE 'USD' END, 100, 'Past', 1, at - interval '90 days',
     CASE WHEN g % 30 > 0 THEN at END FROM past WHERE g % 10 = 0;
@@ -135,20 +135,20 @@ INSERT INTO webhook_endpoints (account_id, endpoint_id, url, events, status, sec
 SELECT account, md5('wh' || g)::uuid, 'https://past.example', '{*}', 'enabled', 1, 0, false, at, at FROM past WHERE g % 100 = 0;
 INSERT INTO gateway_notices (gateway, notice_id, type, account_id, body_digest, received_at)
 SELECT 'sandbox', 'past-' || g, 'charge.succeeded', account, sha256('x'), at FROM past WHERE g % 10 = 0;
--- contracts, list prices and taxes that newer ones replaced, and runs: a thousandth
+-- contracts, list prices and taxes that newer ones replaced, and runs: a ten-thousandth, for prices begin with a month
 INSERT INTO rate_cards (rate_card_id, name, currency, account_id, valid_from, valid_to, created_at)
-SELECT md5('card' || g)::uuid, 'Past', 'USD', CASE WHEN g % 2000 = 0 THEN account END, since, since + interval '1 month', at
-FROM past, LATERAL (SELECT timestamptz '2023-12-01Z' - g / 1000 * interval '1 month' AS since) AS validity WHERE g % 1000 = 0;
+SELECT md5('card' || g)::uuid, 'Past', 'USD', CASE WHEN g % 20000 = 0 THEN account END, since, since + interval '1 month', at
+FROM past, LATERAL (SELECT timestamptz '2023-12-01Z' - g / 10000 * interval '1 month' AS since) AS validity WHERE g % 10000 = 0;
 INSERT INTO prices (price_id, rate_card_id, kind, item, service, currency, account_id, valid_from, valid_to, model, scope,
     definition, billable, minimum_quantity, per)
-SELECT md5('price' || g)::uuid, md5('card' || g)::uuid, 'plan', 'small', 'compute', 'USD', CASE WHEN g % 2000 = 0 THEN account END,
+SELECT md5('price' || g)::uuid, md5('card' || g)::uuid, 'plan', 'small', 'compute', 'USD', CASE WHEN g % 20000 = 0 THEN account END,
     since, since + interval '1 month', 'hourly', 'resource', '{}', '{running}', 0, 3600
-FROM past, LATERAL (SELECT timestamptz '2023-12-01Z' - g / 1000 * interval '1 month' AS since) AS validity WHERE g % 1000 = 0;
-INSERT INTO bands (price_id, ordinal, low, base, unit) SELECT md5('price' || g)::uuid, 1, 0, 0, 1 FROM past WHERE g % 1000 = 0;
+FROM past, LATERAL (SELECT timestamptz '2023-12-01Z' - g / 10000 * interval '1 month' AS since) AS validity WHERE g % 10000 = 0;
+INSERT INTO bands (price_id, ordinal, low, base, unit) SELECT md5('price' || g)::uuid, 1, 0, 0, 1 FROM past WHERE g % 10000 = 0;
 INSERT INTO tax_rates (country, name, percent, valid_from)
-SELECT 'ZZ', 'Past', 1, date '2023-12-01' - g / 1000 FROM past WHERE g % 1000 = 0;
+SELECT chr(65 + g / 10000 % 26) || 'X', 'Past', 1, date '2023-12-01' - g / 10000 FROM past WHERE g % 10000 = 0;
 INSERT INTO runs (run_id, kind, period, dry_run, status, created_at)
-SELECT md5('run' || g)::uuid, 'close', date '2023-12-01', true, 'completed', at FROM past WHERE g % 1000 = 0;
+SELECT md5('run' || g)::uuid, 'close', date '2023-12-01', true, 'completed', at FROM past WHERE g % 10000 = 0;
 UPDATE heads SET last_number = (SELECT max(number) FROM past)
 WHERE account_id = (SELECT account FROM past LIMIT 1);
 UPDATE audit_head SET last_number = (SELECT max(record) FROM past);

@@ -56,6 +56,20 @@ class Statement:
         return pages
 
     @property
+    def rows(self) -> float:
+        """Rows that the steps of its plans looked at, and how often each step was begun: what they cost the processor, nearly."""
+        return sum(
+            (
+                1
+                + node.get("Actual Rows", 0)
+                + node.get("Rows Removed by Filter", 0)
+                + node.get("Rows Removed by Join Filter", 0)
+            )
+            * node.get("Actual Loops", 0)
+            for node in self.nodes
+        )
+
+    @property
     def nodes(self) -> Iterator[dict[str, Any]]:
         """Every step of every plan that was made for it."""
         for plan in self.plans:
