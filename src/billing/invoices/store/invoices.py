@@ -76,12 +76,12 @@ async def list_invoices(
     rows = await connection.fetch(
         """
         WITH shown AS NOT MATERIALIZED (
-            SELECT i.*, s.status, s.paid_minor, s.credited_minor, s.paid_at
+            SELECT i.account_id, i.invoice_id, kind, number, period, currency, subtotal_minor, tax_minor, total_minor,
+                paid_at_issue_minor, issued_at, due_at, parties, s.status, s.paid_minor, s.credited_minor, s.paid_at
             FROM invoices AS i
             CROSS JOIN LATERAL (  -- a look-up each: a plan for any account foresees few invoices, and reads all their states
                 SELECT * FROM invoice_states
-                WHERE invoice_states.account_id = i.account_id AND invoice_states.invoice_id = i.invoice_id
-                OFFSET 0
+                WHERE invoice_states.account_id = i.account_id AND invoice_states.invoice_id = i.invoice_id OFFSET 0
             ) AS s
             WHERE i.account_id = $1 AND s.status = ANY ($2::text[])
                 AND (s.status NOT IN ('pending', 'processing')
