@@ -6,7 +6,7 @@ CREATE TABLE y7.invoice_lines (LIKE invoice_lines INCLUDING INDEXES);
 CREATE TABLE y7.invoices (LIKE invoices INCLUDING INDEXES);
 CREATE TABLE y7.invoice_taxes (LIKE invoice_taxes INCLUDING INDEXES);
 CREATE TABLE y7.transfers (LIKE transfers INCLUDING INDEXES);
-CREATE TABLE y7.balances (LIKE balances INCLUDING INDEXES) WITH (fillfactor = 50);
+CREATE TABLE y7.balances (LIKE balances INCLUDING INDEXES INCLUDING GENERATED) WITH (fillfactor = 50);
 CREATE FUNCTION y7.close(p_month date, p_from timestamptz, p_to timestamptz, p_series text, p_after bigint, p_now timestamptz) RETURNS bigint
 LANGUAGE sql
 AS $$
