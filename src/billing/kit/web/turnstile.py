@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-# Of the 2 s that a good answer may take. Half of it let callers come again so often that a slow machine lost a quarter of what it serves.
+# Half of what a good answer may take. After half a second callers came again so often that a slow machine lost a quarter.
 WAIT_S = 1.0
 
 
