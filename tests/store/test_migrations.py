@@ -12,7 +12,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from billing.kit.migrate import SQL, MigrationError, Outcome, Schema, dbmate_url, migrate
+from billing.kit.migrate import LOCK_KEY, SQL, MigrationError, Outcome, Schema, dbmate_url, migrate
 from tests.support import databases, postgres
 
 HEADING = "-- What the migrations, functions and views make on PostgreSQL 18; `make golden` writes this file.\n"
@@ -59,6 +59,18 @@ class TestMigrate:
         await connection.close()
         with pytest.raises(MigrationError, match="29990101000000, which is newer than this program"):
             await migrate(database_dsn)
+
+    @pytest.mark.parametrize(
+        "forgotten", [f"SELECT pg_advisory_lock({LOCK_KEY})", "BEGIN; LOCK TABLE schema_migrations, code_digest"]
+    )
+    async def test_waits_for_no_forgotten_session_for_ever(self, database_dsn: str, forgotten: str) -> None:
+        changed = replace(Schema.read(), code=(*Schema.read().code, "SELECT 1"))
+        session = await asyncpg.connect(database_dsn)
+        await session.execute(forgotten)
+        with pytest.raises(MigrationError, match="another session holds a lock"):
+            await migrate(database_dsn, schema=changed, lock_wait_s=0.1)
+        await session.close()
+        assert (await migrate(database_dsn, schema=changed)).is_code_renewed
 
     async def test_says_what_dbmate_could_not_do(self, empty_dsn: str, tmp_path: Path) -> None:
         (tmp_path / "20240101000000_wrong.sql").write_text(

@@ -1,6 +1,7 @@
 """Brings a database to the schema of this program: migrations by dbmate, then functions and views, which are made anew.
 
-A database that is up to date costs two small reads. Of programs that start together one does the work, the others wait.
+A database that is up to date costs two small reads. Of programs that start together one does the work, the others wait; not for
+ever, for who holds a lock may be a session that somebody forgot.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
 SQL = Path(__file__).parents[1] / "sql"
 
-_LOCK_KEY = 7_302_646_011_905  # of the advisory lock; any number that nothing else uses
+LOCK_KEY = 7_302_646_011_905  # of the advisory lock; any number that nothing else uses
+LOCK_WAIT_S = 60.0
 _MADE = re.compile(r"^CREATE OR REPLACE (?P<kind>VIEW|FUNCTION) (?P<name>\w+)", re.MULTILINE)
 
 
@@ -62,22 +64,28 @@ class Outcome:
     is_code_renewed: bool
 
 
-async def migrate(dsn: str, *, schema: Schema | None = None) -> Outcome:
-    """Apply missing migrations, then functions and views if they differ. Raises MigrationError.
+async def migrate(dsn: str, *, schema: Schema | None = None, lock_wait_s: float = LOCK_WAIT_S) -> Outcome:
+    """Apply missing migrations, then functions and views if they differ. Raises MigrationError, also when others hold a lock that
+    is needed for longer than `lock_wait_s`.
 
     `dsn` is the address of the schema's owner, as asyncpg takes it.
     """
     wanted = schema or Schema.read()
-    connection = await asyncpg.connect(dsn, server_settings={"application_name": "lineserve-migrate"})
+    own = {"application_name": "lineserve-migrate", "lock_timeout": str(int(lock_wait_s * 1000))}
+    connection = await asyncpg.connect(dsn, server_settings=own)
     try:
         if await _is_current(connection, wanted):
             return Outcome((), False)
-        await connection.execute("SELECT pg_advisory_lock($1)", _LOCK_KEY)
+        await connection.execute("SELECT pg_advisory_lock($1)", LOCK_KEY)
         missing = wanted.versions - await _applied(connection, wanted)
         if missing:
             await _run_dbmate(dsn, wanted.migrations)
         is_renewed = await _renew_code(connection, wanted)
         return Outcome(tuple(sorted(missing)), is_renewed)
+    except asyncpg.LockNotAvailableError as error:
+        raise MigrationError(
+            "another session holds a lock on the schema (pg_locks shows which): end it, or wait for its migration, and start again"
+        ) from error
     except asyncpg.PostgresError as error:
         raise MigrationError(f"the schema could not be brought up to date: {error}") from error
     finally:
