@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-import secrets
 import sys
 from asyncio.subprocess import Process
 from datetime import datetime, timedelta
@@ -59,11 +57,10 @@ async def _now(pool: Pool) -> datetime:
 
 class TestSchedulers:
     async def test_run_each_job_once_in_a_period_though_two_of_four_are_killed(
-        self, database_dsn: str, request: pytest.FixtureRequest
+        self, database_dsn: str, seed: int, pytestconfig: pytest.Config
     ) -> None:
-        seed = int(os.environ.get("LINESERVE_TEST_SEED") or secrets.randbits(32))
-        rounds = 50 if request.config.getoption("--nightly") else 1
-        sys.stdout.write(f"LINESERVE_TEST_SEED={seed}, {rounds} of 50 rounds\n")
+        rounds = 50 if pytestconfig.getoption("--nightly") else 1
+        sys.stdout.write(f"seed {seed}: {rounds} of 50 rounds\n")
         chance = random.Random(seed)
         connection = await asyncpg.connect(database_dsn)
         await connection.execute(scheduler.TABLE)
