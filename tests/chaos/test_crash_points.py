@@ -203,7 +203,7 @@ SCENARIOS = [
     Scenario("release", release, with_hold, 9),
     Scenario("refund", refund, with_top_up, 20),
     Scenario("void", void, with_invoice, 12),
-    Scenario("usage events", ingest, with_usage, 4, is_replayed=False),
+    Scenario("usage events", ingest, with_usage, 2, is_replayed=False),
     Scenario("close", run_close, with_cash_and_usage, 40),
 ]
 
