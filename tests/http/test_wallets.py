@@ -110,6 +110,8 @@ class TestGrantCredit:
         ("members", "faults"),
         [
             ({"amount": 0, "reason": "", "expires_at": "2024-02-01T10:00:00Z"}, ["amount", "expires_at", "reason"]),
+            ({"amount": 0, "currency": None}, ["amount", "currency"]),
+            ({"amount": "0.001", "currency": 7}, ["currency"]),
             ({"priority": -1}, ["priority"]),
             ({"priority": 1001}, ["priority"]),
             ({"priority": 1.5}, ["priority"]),

@@ -49,7 +49,7 @@ def _reason_faults(*, reason: str) -> list[Fault]:
 
 def _some_amount_faults(*, amount: Decimal | None) -> Iterator[Fault]:
     """What can be said before the currency is known: the payment's."""
-    return iter(()) if amount is None else wallets.amount_faults(amount=amount, currency="")
+    return iter(()) if amount is None else wallets.amount_faults(amount=amount)
 
 
 def _arrival_faults(*, received_at: datetime, now: datetime) -> Iterator[Fault]:
@@ -114,7 +114,7 @@ class TopUpIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     currency: str
     payment_method: str
 
-    checks: ClassVar[tuple[Check, ...]] = (wallets.currency_faults, wallets.amount_faults)
+    checks: ClassVar[tuple[Check, ...]] = wallets.MONEY_CHECKS
 
     def read_minor(self, *, enabled: Set[str]) -> int:
         """The amount in minor units. Raises InvalidParameter, CurrencyNotSupported."""
@@ -129,12 +129,7 @@ class RecordedIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     reference: str
     received_at: datetime
 
-    checks: ClassVar[tuple[Check, ...]] = (
-        _reference_faults,
-        wallets.currency_faults,
-        wallets.amount_faults,
-        _arrival_faults,
-    )
+    checks: ClassVar[tuple[Check, ...]] = (_reference_faults, *wallets.MONEY_CHECKS, _arrival_faults)
 
     def read_minor(self, *, enabled: Set[str], now: datetime) -> int:
         """The amount in minor units. Raises InvalidParameter with every fault of the body, CurrencyNotSupported."""

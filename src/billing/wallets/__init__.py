@@ -14,11 +14,12 @@ from billing.wallets.operations import (
     require_available,
     reserve_for_usage,
 )
-from billing.wallets.rules import amount_faults, currency_faults, of_currency, read_amount, reserve_of
+from billing.wallets.rules import MONEY_CHECKS, amount_faults, of_currency, read_amount, reserve_of
 from billing.wallets.schemas import WalletOut, show_wallet, text_faults
 from billing.wallets.store import list_unspent_credits, run_checks
 
 __all__ = [
+    "MONEY_CHECKS",
     "Credit",
     "Hold",
     "OwnCash",
@@ -27,7 +28,6 @@ __all__ = [
     "WalletOut",
     "WalletSettings",
     "amount_faults",
-    "currency_faults",
     "get_wallet",
     "grant_credit",
     "list_unspent_credits",

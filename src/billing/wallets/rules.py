@@ -16,7 +16,6 @@ from billing.wallets.model import Cash, Credit, Wallet
 
 _CURRENCY = re.compile("[A-Z]{3}")
 _WALLET = {ledger.WALLET_CASH, ledger.WALLET_PENDING, ledger.WALLET_HELD}
-_MOST_DECIMALS = max(money.DECIMALS, key=money.decimals_of)
 
 
 def read_amount(amount: Decimal, currency: str, *, enabled: Set[str], other_faults: Sequence[Fault] = ()) -> int:
@@ -25,27 +24,37 @@ def read_amount(amount: Decimal, currency: str, *, enabled: Set[str], other_faul
     Raises InvalidParameter with a fault for each of them that is not valid by itself, after `other_faults` of the same
     body; CurrencyNotSupported for the code of a currency that this installation has not enabled.
     """
-    faults = [*other_faults, *currency_faults(currency=currency), *amount_faults(amount=amount, currency=currency)]
+    faults = [*other_faults, *_currency_faults(currency=currency), *amount_faults(amount=amount)]
+    faults.extend(_exactness_faults(amount=amount, currency=currency))
     if faults:
         raise InvalidParameter(faults)
     accounts.require_currency(currency, enabled=enabled)
     return money.to_minor(amount, currency)
 
 
-def currency_faults(*, currency: str) -> Iterator[Fault]:
+def _currency_faults(*, currency: str) -> Iterator[Fault]:
     """What is wrong with the body member `currency` by itself."""
     if _CURRENCY.fullmatch(currency) is None:
         yield Fault("body", "currency", "must be a currency code such as USD")
 
 
-def amount_faults(*, amount: Decimal, currency: str) -> Iterator[Fault]:
-    """What is wrong with the body member `amount` in its currency."""
-    try:
-        money.to_minor(amount, currency if currency in money.DECIMALS else _MOST_DECIMALS)
-    except money.NotAnAmount as error:
-        # Of an unknown currency only this much can be said: no amount of money is 0 or less.
-        if currency in money.DECIMALS or not amount.is_finite() or amount <= 0:
+def amount_faults(*, amount: Decimal) -> Iterator[Fault]:
+    """What is wrong with the body member `amount` in whatever currency: no amount of money is 0 or less."""
+    if not amount > 0:
+        yield Fault("body", "amount", "must be greater than 0")
+
+
+def _exactness_faults(*, amount: Decimal, currency: str) -> Iterator[Fault]:
+    """What is wrong with an `amount` above 0 in its currency, where that is known."""
+    if amount > 0 and currency in money.DECIMALS:
+        try:
+            money.to_minor(amount, currency)
+        except money.NotAnAmount as error:
             yield Fault("body", "amount", str(error))
+
+
+MONEY_CHECKS = (_currency_faults, amount_faults, _exactness_faults)
+"""What is wrong with the members `amount` and `currency` of a body, as far as each of them can be read."""
 
 
 def cash_by_currency(

@@ -14,7 +14,7 @@ from billing.core import ids, money
 from billing.core.errors import Fault, InvalidParameter
 from billing.kit.web import Check, Meta, PageQuery
 from billing.wallets.model import CreditStanding, CreditStatus, Hold, Wallet
-from billing.wallets.rules import amount_faults, currency_faults, read_amount
+from billing.wallets.rules import MONEY_CHECKS, read_amount
 
 if TYPE_CHECKING:
     from collections.abc import Sequence, Set
@@ -84,7 +84,7 @@ class HoldIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     reference: str
     expires_at: datetime
 
-    checks: ClassVar[tuple[Check, ...]] = (_reference_faults, currency_faults, amount_faults, _expiry_faults)
+    checks: ClassVar[tuple[Check, ...]] = (_reference_faults, *MONEY_CHECKS, _expiry_faults)
 
     def read_minor(self, *, enabled: Set[str], now: datetime) -> int:
         """The amount in minor units. Raises InvalidParameter with every fault of the body, CurrencyNotSupported."""
@@ -131,13 +131,7 @@ class CreditIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     expires_at: datetime | None = None
     priority: int = PRIORITY_DEFAULT
 
-    checks: ClassVar[tuple[Check, ...]] = (
-        _reason_faults,
-        currency_faults,
-        amount_faults,
-        _priority_faults,
-        _expiry_faults,
-    )
+    checks: ClassVar[tuple[Check, ...]] = (_reason_faults, *MONEY_CHECKS, _priority_faults, _expiry_faults)
 
     def read_minor(self, *, enabled: Set[str], now: datetime) -> int:
         """The amount in minor units. Raises InvalidParameter with every fault of the body, CurrencyNotSupported."""
