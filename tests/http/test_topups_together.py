@@ -98,9 +98,10 @@ class TestCallsAtOnce:
         held, free = await settle(till), await settle(till)
         async with owner.transaction():
             await owner.execute("SELECT FROM heads WHERE account_id = $1 FOR UPDATE", held.resident.account_id)
+            # the first has a transaction of its own, and the others wait for the next one together
+            first = asyncio.create_task(top_up(till, free, "first"))
             waiting = asyncio.create_task(top_up(till, held, "held"))
-            await asyncio.sleep(0.05)
-            replies = await asyncio.wait_for(asyncio.gather(*(top_up(till, free, f"k{n}") for n in range(9))), 5)
+            replies = await asyncio.wait_for(asyncio.gather(first, *(top_up(till, free, f"k{n}") for n in range(9))), 5)
             assert {reply.status for reply in replies} == {201}
             assert not waiting.done()
         assert (await waiting).body["wallet"]["available_balance"] == 10

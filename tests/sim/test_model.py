@@ -52,6 +52,7 @@ class Model:
     """Of each payment that arrived, what was not given back."""
 
     def arrive(self, amount: int) -> None:
+        self.told = True
         paid = min(self.owed, amount)
         self.owed -= paid
         self.cash += amount - paid
@@ -125,7 +126,6 @@ class Till(RuleBasedStateMachine):
     def settle(self, payment_id: UUID, amount: int) -> None:
         self.model.arrive(amount)
         self.model.left[payment_id] = amount
-        self.model.told = True
 
     @precondition(lambda self: self.model.pending)
     @rule(data=st.data(), succeeds=st.booleans())
