@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -20,7 +21,10 @@ COLUMNS: Final = (
     "region", "plan", "meter", "period_start", "period_end", "quantity", "unit", "unit_price", "amount", "unrounded",
     "currency", "tax_rate", "tax_base",
 )  # fmt: skip
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")  # a spreadsheet would run what begins like this
+# A spreadsheet would run what begins like this; some pass over spaces and invisible marks first, and take wide signs for narrow.
+_FORMULA: Final = re.compile(
+    "[\\t\\r\\n]|[\\s\u00ad\u200b-\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]*[-=+@\uff0b\uff0d\uff1d\uff20]"
+)
 
 
 def header() -> bytes:
@@ -72,7 +76,7 @@ def _cell(value: object) -> str:
         case _:
             text = str(value)
             # Somebody's text, not a number of ours: an apostrophe makes a spreadsheet take it as text.
-            return f"'{text}" if text.startswith(_FORMULA) else text
+            return f"'{text}" if _FORMULA.match(text) else text
 
 
 def _written(rows: Iterable[Sequence[str]]) -> bytes:
