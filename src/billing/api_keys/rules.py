@@ -58,6 +58,8 @@ def parse_range(text: str) -> IPNetwork:
     """An address or CIDR range; IPv4 inside IPv6 becomes IPv4. Raises ValueError for others and for host bits set."""
     if "%" in text:
         raise ValueError("has a zone")
+    if "." in text.partition("/")[2]:
+        raise ValueError("has a mask in place of a length")
     return _unmapped(ipaddress.ip_network(text))
 
 
