@@ -87,6 +87,16 @@ class TestBudgetAlert:
         assert [row["occasion"] for row in await alarm.fetch("SELECT occasion FROM alert_firings")] == [202402]
         assert await alarm.tick() == []
 
+    async def test_made_in_a_new_month_tells_nothing_of_the_one_before(self, alarm: Alarm):
+        account_id = await metered(alarm)
+        await alarm.alert(account_id, 1_000)
+        assert await alarm.tick() == []
+        alarm.advance_to(datetime(2024, 2, 29, 23, 59, 59, tzinfo=UTC))
+        await use(alarm, account_id, 101)
+        alarm.wait(seconds=5)
+        await alarm.alert(account_id, 100)
+        assert await alarm.tick() == []
+
     async def test_recovers_once_when_usage_is_taken_back_and_does_not_fire_again(self, alarm: Alarm):
         account_id = await metered(alarm)
         await alarm.alert(account_id, 100)

@@ -104,6 +104,8 @@ class TestOneAccount:
         progress = await cloud.close()
         assert (progress.accounts_total, progress.accounts_done, progress.invoices) == (1, 1, 0)
         assert await cloud.fetch("SELECT FROM invoices UNION ALL SELECT FROM invoice_numbers") == []
+        ((invoice_id, finalized_at),) = await cloud.fetch("SELECT invoice_id, finalized_at FROM closes")
+        assert (invoice_id, finalized_at) == (None, cloud.clock.now)
         assert (await cloud.close()).accounts_total == 0
 
     async def test_whose_total_is_0_is_paid_at_once(self, cloud: Cloud) -> None:
