@@ -322,6 +322,7 @@ class TestDisablement:
 
         await post.send(Deleting().settings)
         assert {(m["status"], m["reason"]) for m in await post.messages()} == {("failed", "endpoint_deleted")}
+        assert {reason for _, _, reason in await post.attempts()} == {"timed_out"}
         assert await post.send() == 0
 
 
