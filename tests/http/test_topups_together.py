@@ -58,6 +58,17 @@ async def is_sound(till: Till) -> bool:
         return not await find_broken(tx)
 
 
+async def keys_held(owner: asyncpg.Connection) -> list[int]:
+    """The process of each session lock."""
+    rows = await owner.fetch(
+        """
+        SELECT pid FROM pg_locks
+        WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        """
+    )
+    return [row["pid"] for row in rows]
+
+
 class Slow:
     """A gateway that waits before it is asked."""
 
@@ -106,6 +117,20 @@ class TestCallsAtOnce:
             assert not waiting.done()
         assert (await waiting).body["wallet"]["available_balance"] == 10
 
+    async def test_share_when_their_books_were_held_for_a_moment(self, till: Till, owner: asyncpg.Connection):
+        """None took a session to wait with, and so none kept the others from sharing."""
+        payer = await settle(till)
+        async with owner.transaction():
+            await owner.execute("SELECT FROM heads WHERE account_id = $1 FOR UPDATE", payer.resident.account_id)
+            waiting = [asyncio.create_task(top_up(till, payer, f"k{number}")) for number in range(20)]
+            while len(await keys_held(owner)) < len(waiting):  # noqa: ASYNC110  the server tells nobody
+                await asyncio.sleep(0.005)
+            await asyncio.sleep(0.02)
+        assert {reply.status for reply in await asyncio.gather(*waiting)} == {201}
+        started = "SELECT count(DISTINCT xmin::text) FROM transfers WHERE template = 'topup.started'"
+        assert 0 < await owner.fetchval(started) < 7
+        assert (await till.wallets(payer.resident))[0]["available_balance"] == 200
+
     async def test_are_tried_alone_when_the_shared_transaction_fails(self, till: Till, owner: asyncpg.Connection):
         bad, *others = [await settle(till) for _ in range(4)]
         await owner.execute(f"ALTER TABLE payments ADD CHECK (account_id <> '{bad.resident.account_id}')")
@@ -139,15 +164,6 @@ class TestCallsAtOnce:
 
 
 class TestKeys:
-    async def locks(self, owner: asyncpg.Connection) -> list[int]:
-        rows = await owner.fetch(
-            """
-            SELECT pid FROM pg_locks
-            WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-            """
-        )
-        return [row["pid"] for row in rows]
-
     async def test_of_calls_that_wait_for_a_gateway_are_held_by_one_session(
         self, till: Till, owner: asyncpg.Connection
     ):
@@ -157,12 +173,12 @@ class TestKeys:
         while slow.waiting < len(payers):
             await slow.asked.wait()
             slow.asked.clear()
-        held = await self.locks(owner)
+        held = await keys_held(owner)
         assert (len(held), len(set(held))) == (len(payers), 1)
         assert (await till.wallets(payers[0].resident))[0]["pending_balance"] == 10
         slow.may_answer.set()
         assert {reply.status for reply in await asyncio.gather(*calls)} == {201}
-        assert await self.locks(owner) == []
+        assert await keys_held(owner) == []
 
     async def test_of_a_session_that_ended_let_a_retry_go_on_beside_the_call(
         self, till: Till, owner: asyncpg.Connection
@@ -171,7 +187,7 @@ class TestKeys:
         call = asyncio.create_task(top_up(till, payer, "one"))
         await slow.asked.wait()
         assert (await top_up(till, payer, "one")).code == "idempotency_in_progress"
-        for process in await self.locks(owner):
+        for process in await keys_held(owner):
             await owner.execute("SELECT pg_terminate_backend($1, 5000)", process)
         retry = asyncio.create_task(top_up(till, payer, "one"))
         await asyncio.sleep(0.05)

@@ -84,6 +84,23 @@ class TestGathered:
         shelf.open.set()
         assert await asyncio.gather(second, third) == [4, 9]
 
+    async def test_works_for_an_owner_in_one_lane_at_a_time(self, shelf: Shelf):
+        """Keys of one tens digit are one owner's: 12 waits for 11, however long, and 21 does not."""
+        gathered = Gathered(shelf.look_up, limit_s=5, lanes=3, owner=lambda key: key // 10)
+        shelf.open.clear()
+        first = asyncio.create_task(gathered.get(11))
+        await settle()
+        shelf.begun.clear()
+        rest = [asyncio.create_task(gathered.get(number)) for number in (12, 21)]
+        await asyncio.wait_for(shelf.begun.wait(), 5)
+        assert shelf.batches == [[11], [21]]
+        rest.append(asyncio.create_task(gathered.get(22)))
+        await asyncio.sleep(0.05)
+        assert shelf.batches == [[11], [21]]
+        shelf.open.set()
+        assert await asyncio.gather(first, *rest) == [121, 144, 441, 484]
+        assert sorted(number for batch in shelf.batches[2:] for number in batch) == [12, 22]
+
     async def test_tells_each_caller_of_a_failure_and_goes_on(self, shelf: Shelf):
         gathered = Gathered(shelf.look_up, limit_s=5)
         shelf.failure = ConnectionResetError("gone")

@@ -7,9 +7,9 @@ that it sees what was committed before.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from contextvars import Context
-from itertools import chain, islice
+from itertools import chain
 from typing import Any, Generic, TypeVar
 
 from billing.kit import patience
@@ -29,15 +29,22 @@ class Gathered(Generic[K, V]):
     """What a function gives for keys, many at once, by key; None for a key that it leaves out.
 
     Its error is that of all who wait for it, as is a GatheredTimeout; a call hears that one too when its patience ends. `lanes`
-    of it may be under way at once: who comes while one takes long is served by another.
+    of it may be under way at once: who comes while one takes long is served by another, but no two lanes work for one `owner`.
     """
 
     def __init__(
-        self, do: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]], *, limit_s: float, lanes: int = 1
+        self,
+        do: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]],
+        *,
+        limit_s: float,
+        lanes: int = 1,
+        owner: Callable[[K], Hashable] | None = None,
     ) -> None:
         self._do = do
         self._limit_s = limit_s
         self._lanes = lanes
+        self._owner = owner
+        self._owners: set[Hashable] = set()
         self._waiting: dict[K, list[asyncio.Future[V | None]]] = {}
         self._watch = patience.Watch()
         self._at_work: set[asyncio.Task[None]] = set()
@@ -81,8 +88,7 @@ class Gathered(Generic[K, V]):
     async def _work_off(self) -> None:
         asked: Mapping[K, list[asyncio.Future[V | None]]] = {}
         try:
-            while self._waiting:
-                asked = {key: self._waiting.pop(key) for key in list(islice(self._waiting, MOST))}
+            while asked := self._take():
                 await self._answer(asked)
         finally:
             if task := asyncio.current_task():
@@ -91,10 +97,19 @@ class Gathered(Generic[K, V]):
             for future in chain(*asked.values(), *(self._waiting.values() if is_ending else ())):
                 future.cancel()  # there are some only when the program ends
 
+    def _take(self) -> dict[K, list[asyncio.Future[V | None]]]:
+        """Who is served next: all who wait but those whose owner another lane works for."""
+        keys = list(self._waiting)
+        if self._owner is not None and self._owners:
+            keys = [key for key in keys if self._owner(key) not in self._owners]
+        return {key: self._waiting.pop(key) for key in keys[:MOST]}
+
     async def _answer(self, asked: Mapping[K, list[asyncio.Future[V | None]]]) -> None:
         self._begun += 1
         given: Mapping[K, V] = {}
         failure: BaseException | None = None
+        owners = {self._owner(key) for key in asked} if self._owner is not None else set[Hashable]()
+        self._owners |= owners
         try:
             async with asyncio.timeout(self._limit_s):
                 given = await self._do(list(asked))
@@ -104,6 +119,8 @@ class Gathered(Generic[K, V]):
             raise
         except BaseException as error:  # whatever it was, its callers hear of it
             failure = error
+        finally:
+            self._owners -= owners
         for key, futures in asked.items():
             for future in futures:
                 if future.done():  # its caller is gone

@@ -6,6 +6,7 @@ nobody hears of another's fault.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,7 +26,11 @@ if TYPE_CHECKING:
     from billing.kit.idempotency import Attempt
 
 
-_LANES = 2  # of one account whose books the other holds, a top-up goes alone
+_LANES = 2  # no account's books are wanted by both
+_HELD_S = (
+    0.25  # who finds an account's books held asks again for so long, before it takes a session of its own to wait with
+)
+_AGAIN_S = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +77,7 @@ async def _begin_all(tx: Tx, gateway: Gateway, wanted: Sequence[TopUp]) -> list[
         started.append(None if method is None else _begin(tx, gateway, one, method))
     due_at = rules.next_check_at(tx.now, checks=0, settles_after_s=gateway.settles_after_s)
     payments = [one.payment for one in started if one is not None]
-    await store.insert_payments(tx.connection, payments, next_check_at=due_at)
+    await store.insert_topups(tx.connection, payments, gateway=gateway.name, created_at=tx.now, next_check_at=due_at)
     return started
 
 
@@ -113,14 +118,25 @@ class _Arrived(NamedTuple):
     payment_id: UUID
 
 
+def _account_of(turn: _Intent | _Arrived) -> UUID:
+    return turn.account_id
+
+
+class _Held:
+    """What becomes of a turn while somebody else holds its account's books: nothing."""
+
+
 class TopUps:
-    """Serves the top-ups of calls at once together: their intents, their outcomes, and the wallets that they are shown."""
+    """Serves the top-ups of calls at once together: their intents, their outcomes, and the wallets that they are shown.
+
+    Of books that are held few wait with a session, and many who come later do not add to them.
+    """
 
     def __init__(self, database: Database, *, gateway: Gateway, reserve: wallets.Reserve) -> None:
         self._database = database
         self._gateway = gateway
         self._reserve = reserve
-        self._turns = Gathered(self._take_turns, limit_s=database.wait_s, lanes=_LANES)
+        self._turns = Gathered(self._take_turns, limit_s=database.wait_s, lanes=_LANES, owner=_account_of)
         self._readings = Gathered(self._read_all, limit_s=database.wait_s, lanes=_LANES)
 
     async def start(self, wanted: TopUp, *, attempt: Attempt | None) -> Started | None:
@@ -130,7 +146,7 @@ class TopUps:
         Raises GatheredTimeout when what was done is not known.
         """
         with suppress(_NothingDone):
-            started = await self._turns.get(_Intent(wanted, attempt))
+            started = await self._take_turn(_Intent(wanted, attempt))
             assert not isinstance(started, Payment)
             return started
         return None
@@ -142,7 +158,7 @@ class TopUps:
         answer = await charging.ask(self._gateway, started.request)
         if answer is not None and answer.status == "succeeded" and rules.is_answer_to(answer, started.payment):
             with suppress(Exception):  # it may have been another's, and settling again is harmless
-                settled = await self._turns.get(_Arrived(account_id, payment_id))
+                settled = await self._take_turn(_Arrived(account_id, payment_id))
                 if isinstance(settled, Payment):
                     return settled
         return await charging.take_whatever(self._database, started.payment, answer)
@@ -162,7 +178,19 @@ class TopUps:
                 reserve=self._reserve,
             )
 
-    async def _take_turns(self, turns: Sequence[_Intent | _Arrived]) -> dict[_Intent | _Arrived, Started | Payment]:
+    async def _take_turn(self, turn: _Intent | _Arrived) -> Started | Payment | None:
+        """What a shared transaction did; None when it has to be done alone."""
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + _HELD_S
+        while isinstance(done := await self._turns.get(turn), _Held):
+            if loop.time() > until_s:
+                return None
+            await asyncio.sleep(_AGAIN_S)
+        return done
+
+    async def _take_turns(
+        self, turns: Sequence[_Intent | _Arrived]
+    ) -> dict[_Intent | _Arrived, Started | Payment | _Held]:
         """One transaction for the intents of some and the outcomes of others, but for accounts whose books are held."""
         async with self._database.transaction() as tx:
             try:
@@ -174,7 +202,8 @@ class TopUps:
                 settled = await charging.settle_held(tx, arrived, beside=[one.transfer for one in started.values()])
             except Exception as error:
                 raise _NothingDone from error
-        return {**started, **{turn: settled[turn] for turn in arrived}}
+        held = dict.fromkeys((turn for turn in turns if turn.account_id not in free), _Held())
+        return {**held, **started, **{turn: settled[turn] for turn in arrived}}
 
     async def _begin_kept(self, tx: Tx, intents: Sequence[_Intent]) -> dict[_Intent, Started]:
         if not intents:

@@ -17,38 +17,51 @@ if TYPE_CHECKING:
 
 async def insert_payment(connection: Connection, payment: Payment, *, next_check_at: datetime | None) -> None:
     """Store a payment."""
-    await insert_payments(connection, [payment], next_check_at=next_check_at)
-
-
-async def insert_payments(
-    connection: Connection, payments: Sequence[Payment], *, next_check_at: datetime | None
-) -> None:
-    """Store payments of any accounts."""
     await connection.execute(
         """
         INSERT INTO payments (account_id, payment_id, kind, payment_method_id, gateway, currency, amount_minor, status,
             description, reference, invoice_id, created_at, received_at, completed_at, next_check_at)
-        SELECT account_id, payment_id, kind, payment_method_id, gateway, currency, amount_minor, status,
-            description, reference, invoice_id, created_at, received_at, completed_at, $15
-        FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::bigint[], $8::text[],
-            $9::text[], $10::text[], $11::uuid[], $12::timestamptz[], $13::timestamptz[], $14::timestamptz[])
-            AS given (account_id, payment_id, kind, payment_method_id, gateway, currency, amount_minor, status,
-                description, reference, invoice_id, created_at, received_at, completed_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
         """,
-        [payment.account_id for payment in payments],
-        [payment.payment_id for payment in payments],
-        [payment.kind for payment in payments],
-        [payment.payment_method_id for payment in payments],
-        [payment.gateway for payment in payments],
-        [payment.currency for payment in payments],
-        [payment.amount_minor for payment in payments],
-        [payment.status for payment in payments],
-        [payment.description for payment in payments],
-        [payment.reference for payment in payments],
-        [payment.invoice_id for payment in payments],
-        [payment.created_at for payment in payments],
-        [payment.received_at for payment in payments],
-        [payment.completed_at for payment in payments],
+        payment.account_id,
+        payment.payment_id,
+        payment.kind,
+        payment.payment_method_id,
+        payment.gateway,
+        payment.currency,
+        payment.amount_minor,
+        payment.status,
+        payment.description,
+        payment.reference,
+        payment.invoice_id,
+        payment.created_at,
+        payment.received_at,
+        payment.completed_at,
+        next_check_at,
+    )
+
+
+async def insert_topups(
+    connection: Connection, topups: Sequence[Payment], *, gateway: str, created_at: datetime, next_check_at: datetime
+) -> None:
+    """Store pending top-ups of any accounts, all of one gateway and instant: what they share is sent once."""
+    await connection.execute(
+        """
+        INSERT INTO payments (account_id, payment_id, kind, payment_method_id, gateway, currency, amount_minor, status,
+            description, created_at, next_check_at)
+        SELECT account_id, payment_id, 'topup', payment_method_id, $7, currency, amount_minor, 'pending',
+            description, $8, $9
+        FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::bigint[], $6::text[])
+            AS given (account_id, payment_id, payment_method_id, currency, amount_minor, description)
+        """,
+        [topup.account_id for topup in topups],
+        [topup.payment_id for topup in topups],
+        [topup.payment_method_id for topup in topups],
+        [topup.currency for topup in topups],
+        [topup.amount_minor for topup in topups],
+        [topup.description for topup in topups],
+        gateway,
+        created_at,
         next_check_at,
     )
 
