@@ -13,6 +13,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 import pytest_asyncio
+from structlog.testing import capture_logs
 
 from billing import accounts, ledger, payments, wallets
 from billing.core.errors import NotFound, Unavailable
@@ -462,11 +463,11 @@ class TestAnswer:
     async def test_after_the_end_changes_nothing(self, world: World) -> None:
         came, failed = await world.top_up("tok_visa"), await world.top_up("tok_declined")
         async with world.database.transaction() as tx:
-            late = [
-                await payments.fail(tx, account_id=world.account_id, payment_id=came.payment_id, reason="declined"),
-                await payments.settle(tx, account_id=world.account_id, payment_id=failed.payment_id),
-            ]
+            late = [await payments.fail(tx, account_id=world.account_id, payment_id=came.payment_id, reason="declined")]
+            with capture_logs() as logs:
+                late.append(await payments.settle(tx, account_id=world.account_id, payment_id=failed.payment_id))
         assert [payment.status for payment in late] == ["completed", "failed"]
+        assert [(log["event"], log["payment_id"]) for log in logs] == [("charge_after_failure", str(failed.payment_id))]
         assert await world.wallet() == (10_000, 0)
 
 
