@@ -26,6 +26,12 @@ T_KEYS = "tests/unit/test_keys.py"
 
 INVOICED = [
     (
+        "invoices/store/closing.py",
+        "LEFT JOIN invoice_lines AS l ON l.account_id = closes.account_id",
+        "JOIN invoice_lines AS l ON l.account_id = closes.account_id",
+        "tests/store/test_close.py::TestOneAccount::test_with_nothing_to_bill_gets_no_invoice",
+    ),
+    (
         COLLECT,
         f"{LOCK}    before_minor",
         "    before_minor",

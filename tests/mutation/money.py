@@ -90,6 +90,12 @@ PAID_IN = [
     ),
     (
         INTO,
+        '                log.error("charge_after_failure", payment_id=str(payment_id))\n',
+        "                pass\n",
+        f"{T_TOPUP}::TestAnswer::test_after_the_end_changes_nothing",
+    ),
+    (
+        INTO,
         "        await telling.tell_payments(tx, arrived)\n",
         "        pass\n",
         f"{T_TOLD}::TestPayment",
