@@ -18,11 +18,28 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 MOST = 1_000
+_AGAIN_S = 0.005
+_SOON_S = 0.25
 _LATE_S = 0.01  # so long a lane may take before another is opened: together they would serve fewer callers each
 
 
 class GatheredTimeout(TimeoutError):
     """Work that was done together took longer than it may: what it did is not known."""
+
+
+class Later:
+    """What the function says of a key for which nothing can be done now."""
+
+
+async def get_soon(gathered: Gathered[K, V | Later], key: K) -> V | None:
+    """What is given for a key, asked for again for a quarter of a second while it is said to be done later; then None."""
+    loop = asyncio.get_running_loop()
+    until_s = loop.time() + _SOON_S
+    while isinstance(given := await gathered.get(key), Later):
+        if loop.time() > until_s:
+            return None
+        await asyncio.sleep(_AGAIN_S)
+    return given
 
 
 class Gathered(Generic[K, V]):

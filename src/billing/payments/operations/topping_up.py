@@ -6,7 +6,6 @@ nobody hears of another's fault.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from uuid import UUID
 from billing import ledger, rating, wallets
 from billing.core.errors import NotFound
 from billing.kit import idempotency
-from billing.kit.gathering import Gathered
+from billing.kit.gathering import Gathered, Later, get_soon
 from billing.payments import rules, store
 from billing.payments.model import AmountRange, ChargeRequest, Gateway, Payment, PaymentMethod, TopUp
 from billing.payments.operations import charging
@@ -27,10 +26,6 @@ if TYPE_CHECKING:
 
 
 _LANES = 2  # no account's books are wanted by both
-_HELD_S = (
-    0.25  # who finds an account's books held asks again for so long, before it takes a session of its own to wait with
-)
-_AGAIN_S = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +117,6 @@ def _account_of(turn: _Intent | _Arrived) -> UUID:
     return turn.account_id
 
 
-class _Held:
-    """What becomes of a turn while somebody else holds its account's books: nothing."""
-
-
 class TopUps:
     """Serves the top-ups of calls at once together: their intents, their outcomes, and the wallets that they are shown.
 
@@ -146,7 +137,7 @@ class TopUps:
         Raises GatheredTimeout when what was done is not known.
         """
         with suppress(_NothingDone):
-            started = await self._take_turn(_Intent(wanted, attempt))
+            started = await get_soon(self._turns, _Intent(wanted, attempt))
             assert not isinstance(started, Payment)
             return started
         return None
@@ -158,7 +149,7 @@ class TopUps:
         answer = await charging.ask(self._gateway, started.request)
         if answer is not None and answer.status == "succeeded" and rules.is_answer_to(answer, started.payment):
             with suppress(Exception):  # it may have been another's, and settling again is harmless
-                settled = await self._take_turn(_Arrived(account_id, payment_id))
+                settled = await get_soon(self._turns, _Arrived(account_id, payment_id))
                 if isinstance(settled, Payment):
                     return settled
         return await charging.take_whatever(self._database, started.payment, answer)
@@ -178,19 +169,9 @@ class TopUps:
                 reserve=self._reserve,
             )
 
-    async def _take_turn(self, turn: _Intent | _Arrived) -> Started | Payment | None:
-        """What a shared transaction did; None when it has to be done alone."""
-        loop = asyncio.get_running_loop()
-        until_s = loop.time() + _HELD_S
-        while isinstance(done := await self._turns.get(turn), _Held):
-            if loop.time() > until_s:
-                return None
-            await asyncio.sleep(_AGAIN_S)
-        return done
-
     async def _take_turns(
         self, turns: Sequence[_Intent | _Arrived]
-    ) -> dict[_Intent | _Arrived, Started | Payment | _Held]:
+    ) -> dict[_Intent | _Arrived, Started | Payment | Later]:
         """One transaction for the intents of some and the outcomes of others, but for accounts whose books are held."""
         async with self._database.transaction() as tx:
             try:
@@ -202,7 +183,7 @@ class TopUps:
                 settled = await charging.settle_held(tx, arrived, beside=[one.transfer for one in started.values()])
             except Exception as error:
                 raise _NothingDone from error
-        held = dict.fromkeys((turn for turn in turns if turn.account_id not in free), _Held())
+        held = dict.fromkeys((turn for turn in turns if turn.account_id not in free), Later())
         return {**held, **started, **{turn: settled[turn] for turn in arrived}}
 
     async def _begin_kept(self, tx: Tx, intents: Sequence[_Intent]) -> dict[_Intent, Started]:
