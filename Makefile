@@ -28,9 +28,14 @@ fmt: .venv/.dev
 golden: .venv/.dev
 	$(PYTEST) -q -n 0 -m golden --rewrite-golden
 
-# The checks of `make test` with their whole figures, and the slow ones.
+# The checks of `make test` with their whole figures, and the slow ones; then those that must be alone on the machine. What hangs
+# where no exception reaches it ends after an hour with its stacks.
+NIGHT := --nightly -o faulthandler_timeout=3600 -o faulthandler_exit_on_timeout=true
+
 test-nightly: .venv/.dev
-	$(PYTEST) -q -n 2 --dist worksteal --nightly $(ARGS)
+	@$(PYTEST) -q -n 2 --dist worksteal $(NIGHT) $(ARGS); beside=$$?; test $$beside -le 1 || exit $$beside; \
+	  $(PYTEST) -q -n 0 $(NIGHT) --alone $(ARGS); alone=$$?; \
+	  echo "nightly.md tells how each promise ended"; exit $$((beside || alone))
 
 # Changes of the program that would cost money or show another's data, each of which a test has to notice: part of the night.
 mutants: .venv/.dev

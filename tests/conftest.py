@@ -27,7 +27,7 @@ from tests.support import databases, postgres
 if TYPE_CHECKING:
     from billing.kit.db import Connection
 
-pytest_plugins = ["tests.support.nightly"]
+pytest_plugins = ["tests.support.night", "tests.support.nightly"]
 NOW = datetime(2024, 2, 1, 10, 0, tzinfo=UTC)
 
 
