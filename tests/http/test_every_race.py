@@ -24,6 +24,7 @@ from tests.support.world import World, open_world
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 CALLERS, CALLERS_BY_DEFAULT = 50, 12
+WAIT_S = 60  # on a slow machine, too, each caller comes to race, and none is sent away for want of a session
 WRITES = sorted(name for name, route in TABLE.items() if route.method != "GET")
 # Where one caller can win, how the winner and the others are answered.
 ONE_WINNER = {
@@ -56,7 +57,7 @@ TOO_LATE = {
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def world(database_server: Path) -> AsyncIterator[World]:
     name = await databases.clone(database_server)
-    async with open_world(postgres.dsn(database_server, name), connections=16) as opened:
+    async with open_world(postgres.dsn(database_server, name), connections=16, wait_s=WAIT_S) as opened:
         yield opened
     await databases.drop(database_server, name)
 

@@ -17,13 +17,15 @@ if TYPE_CHECKING:
 
 TWIN = UUID(int=1)  # before every other account in the order of ids
 _FILTER = re.compile(r"(?:\w+\.)?account_id = (?:(\$\d+)\b|ANY ?\((\$\d+)(?:::uuid\[\])?\))")
+_VIEW_OF_ONE = re.compile(r"\b(\w+_v)\(\$")
 
 
 def without_filters(statement: str) -> str:
     """A statement that takes any account for the one that it is asked for."""
-    return _FILTER.sub(
+    unfiltered = _FILTER.sub(
         lambda found: f"{found[1]}::uuid IS NOT NULL" if found[1] else f"{found[2]}::uuid[] IS NOT NULL", statement
     )
+    return _VIEW_OF_ONE.sub(r"all_\1($", unfiltered)
 
 
 class WatchedConnection:
@@ -140,6 +142,9 @@ async def add_twin(connection: Connection, *, account_id: UUID) -> None:
         )
         await connection.execute(f"CLUSTER {table} USING {rows[0]['key']}")
     await connection.execute("RESET session_replication_role")
+    for view in await connection.fetch(_VIEWS_OF_ONE):  # beside each one that shows everybody's
+        shown = view["definition"].replace(view["name"], f"all_{view['name']}", 1)
+        await connection.execute(re.sub(r"\w+\.account_id = p_account_id", "p_account_id IS NOT NULL", shown))
 
 
 async def add_what_only_twin_has(connection: Connection, *, objects: dict[str, UUID]) -> None:
@@ -194,6 +199,10 @@ _TWIN_ALONE: dict[str, tuple[str, ...]] = {
     VALUES ($1, 999, 'USD', 'wallet:cash', 'owed', 1, 'owed.paid', $2::uuid::text, 0, '2024-02-01Z', '2024-02-01Z')
     """: ("captured_id",),
 }
+_VIEWS_OF_ONE = """
+    SELECT proname AS name, pg_get_functiondef(oid) AS definition FROM pg_proc
+    WHERE pronamespace = 'public'::regnamespace AND proname LIKE '%\\_v' AND 'p_account_id' = ANY (proargnames)
+"""
 _CHECKS = "SELECT conname FROM pg_constraint WHERE conrelid = $1::text::regclass AND contype = 'c'"
 _COLUMNS = """
     SELECT attname AS name, format_type(atttypid, NULL) AS type, indexrelid::regclass::text AS key, attnum = ANY (indkey) AS is_key

@@ -16,7 +16,7 @@ from billing.analytics.operations import keeping
 from billing.app.http import OPERATOR, PUBLIC
 from billing.core import ids
 from billing.invoices.operations import collecting
-from billing.kit.db import Database, open_pool
+from billing.kit.db import ACQUIRE_TIMEOUT_S, Database, open_pool
 from billing.kit.web import build_app
 from tests.support.every_route import ALERT, EVENTS, NOTHING, STATE, WEBHOOK, Names, Route, event, fresh
 from tests.support.house import Clock, House, Resident
@@ -56,12 +56,16 @@ class World:
 
 @asynccontextmanager
 async def open_app(
-    dsn: str, *, wrap: Callable[[Pool], Pool] | None = None, connections: int = 4
+    dsn: str,
+    *,
+    wrap: Callable[[Pool], Pool] | None = None,
+    connections: int = 4,
+    wait_s: float = ACQUIRE_TIMEOUT_S,
 ) -> AsyncIterator[House]:
     """The whole application over a database, with the same ids for the same calls; `wrap` stands before its pool."""
     clock = Clock()
     pool, sandbox_pool = await open_pool(dsn, size=connections), await open_pool(dsn, size=2)
-    database = Database(pool if wrap is None else wrap(pool), clock, random.Random(1).getrandbits)
+    database = Database(pool if wrap is None else wrap(pool), clock, random.Random(1).getrandbits, wait_s)
     keyring = api_keys.Keyring(database)
     sandbox = payments.SandboxGateway(sandbox_pool, clock)
     currencies = accounts.CURRENCIES_DEFAULT
@@ -93,9 +97,9 @@ async def open_app(
 
 
 @asynccontextmanager
-async def open_world(dsn: str, *, connections: int = 4) -> AsyncIterator[World]:
+async def open_world(dsn: str, *, connections: int = 4, wait_s: float = ACQUIRE_TIMEOUT_S) -> AsyncIterator[World]:
     """The whole application over a database, with one of everything in it."""
-    async with open_app(dsn, connections=connections) as house:
+    async with open_app(dsn, connections=connections, wait_s=wait_s) as house:
         async with house.database.transaction() as tx:
             house.operator_key = (await api_keys.create_operator_key(tx, name="Test", scopes=["*"])).secret
         yield await _furnish(house)
