@@ -54,6 +54,9 @@ RULES = (
     r"is out of range",  # a time before the first that is told
     r"is named twice",
     r"is not an account's id",
+    r"must be a key's id or one of .*",
+    r"cannot be switched off",  # of e-mail, which has the members of text messages
+    r"has \d+ more faults",  # after a hundred
     r"is no PNG or JPEG in base64",
 )
 
