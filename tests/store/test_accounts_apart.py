@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
+
+import pytest
 
 from billing import catalog, metering, projects, rating
 from billing.core.period import Period
@@ -126,6 +129,18 @@ class TestPrices:
             for account_id in (first, second, None)
         }
         assert quoted == {first: [500], second: [1000], None: [1000]}
+        for account_id in (first, second):
+            await use(tx, account_id, 10)
+        charges = await rating.list_charges(
+            tx.connection, account_ids=[first, second], period=JANUARY, as_of=JANUARY.end
+        )
+        assert {(one.account_id, one.amount_minor) for one in charges} == {(first, 500), (second, 1000)}
+
+    @pytest.mark.parametrize("terms", [{}, {"region": "eu"}])
+    async def test_of_a_contract_are_not_another_contracts(self, tx: Tx, terms: dict[str, Any]) -> None:
+        first, second = await two_accounts(tx)
+        await publish(tx, price(meter=COUNTER, unit_price="0.5", **terms), account_id=first)
+        await publish(tx, price(meter=GAUGE, unit_price="15.5"), account_id=second)
         for account_id in (first, second):
             await use(tx, account_id, 10)
         charges = await rating.list_charges(

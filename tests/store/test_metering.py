@@ -245,11 +245,12 @@ class TestQuarantine:
         wanted = ("accepted", None) if is_priced else ("quarantined", "price_missing")
         assert await ingest(tx, event(account_id, 1, meter="new")) == [wanted]
 
-    async def test_knows_the_contract_of_the_account_alone(self, tx: Tx) -> None:
+    @pytest.mark.parametrize("terms", [{}, {"region": "eu"}])
+    async def test_knows_the_contract_of_the_account_alone(self, tx: Tx, terms: dict[str, Any]) -> None:
         account_id = await prepared(tx)
         other_id = (await open_account(tx)).account_id
         await report(tx, other_id)
-        await publish(tx, price(meter="new", unit_price="1"), account_id=account_id)
+        await publish(tx, price(meter="new", unit_price="1", **terms), account_id=account_id)
         assert await ingest(tx, event(account_id, 1, meter="new"), event(other_id, 1, meter="new")) == [
             ("accepted", None),
             ("quarantined", "price_missing"),

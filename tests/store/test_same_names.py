@@ -51,7 +51,8 @@ async def furnished(server: Path) -> AsyncIterator[tuple[Cloud, list[UUID]]]:
             await cloud.open_account(country="KE", currency="KES"),
             await cloud.open_account(),
         ]
-        own = (price(meter="m", unit_price="0.05"), price(**vps, plan="own", hourly_price="0.02"))
+        own = [price(meter="m", unit_price="0.05"), price(**vps, plan="own", hourly_price="0.02")]
+        own += [price(**vps, plan="own-here", region="eu", hourly_price="0.02")]
         await cloud.publish(*own, account_id=account_ids[0])
         for number, account_id in enumerate(account_ids):
             await _use(cloud, account_id, number)
@@ -129,6 +130,8 @@ async def test_are_billed_together_as_alone(database_server: Path) -> None:
 
 async def test_plan_of_another_contract_has_no_price(database_server: Path) -> None:
     async with furnished(database_server) as (cloud, (first, _, second)):
-        assert (await cloud.report(first, "d", plan="own", effective_at=at("01-15"))).is_created
-        with pytest.raises(metering.PriceMissing):
-            await cloud.report(second, "d", plan="own", effective_at=at("01-15"))
+        for resource_id, plan in (("d", "own"), ("e", "own-here")):
+            terms: dict[str, Any] = {"plan": plan, "region": "eu", "effective_at": at("01-15")}
+            assert (await cloud.report(first, resource_id, **terms)).is_created
+            with pytest.raises(metering.PriceMissing):
+                await cloud.report(second, resource_id, **terms)
