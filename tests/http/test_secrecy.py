@@ -53,12 +53,20 @@ async def world(place: tuple[Path, str]) -> AsyncIterator[World]:
         yield opened
 
 
+class Written(io.StringIO):
+    """What the log says, once all of it is written."""
+
+    def getvalue(self) -> str:
+        logging.getLogger().handlers[0].flush()
+        return super().getvalue()
+
+
 @pytest.fixture
 def logged() -> Iterator[io.StringIO]:
     """All that the program logs, the least important too."""
     root = logging.getLogger()
     before = (root.handlers[:], root.level)
-    written = io.StringIO()
+    written = Written()
     log.configure(level="debug", style="json", stream=written)
     structlog.configure(cache_logger_on_first_use=False)  # or the program's loggers would write there for ever
     yield written

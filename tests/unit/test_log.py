@@ -5,10 +5,13 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
+import threading
 from collections.abc import Iterator
 
 import pytest
 import structlog
+from prometheus_client import REGISTRY
 
 from billing.kit import log
 
@@ -26,7 +29,18 @@ def stream() -> Iterator[io.StringIO]:
 
 
 def lines(stream: io.StringIO) -> list[dict[str, object]]:
-    return [json.loads(line) for line in stream.getvalue().splitlines()]
+    return [json.loads(line) for line in text(stream).splitlines()]
+
+
+def text(stream: io.StringIO) -> str:
+    """What was written once all is."""
+    logging.getLogger().handlers[0].flush()
+    return stream.getvalue()
+
+
+def say(numbers: range) -> None:
+    for number in numbers:
+        structlog.get_logger("billing.x").info("said", number=number)
 
 
 class TestLines:
@@ -47,7 +61,7 @@ class TestLines:
 
     def test_leave_out_what_is_below_the_level(self, stream: io.StringIO) -> None:
         structlog.get_logger("billing.x").debug("said")
-        assert stream.getvalue() == ""
+        assert text(stream) == ""
 
 
 class TestSecrets:
@@ -64,12 +78,48 @@ class TestSecrets:
     )
     def test_are_hidden(self, stream: io.StringIO, members: dict[str, str]) -> None:
         structlog.get_logger("billing.x").info("said", **members)
-        assert "canary" not in stream.getvalue()
-        assert log.HIDDEN in stream.getvalue()
+        assert "canary" not in text(stream)
+        assert log.HIDDEN in text(stream)
 
     def test_are_hidden_in_tracebacks(self, stream: io.StringIO) -> None:
         try:
             raise ValueError("postgres://owner:canary@host/d refused")
         except ValueError:
             structlog.get_logger("billing.x").exception("failed")
-        assert "canary" not in stream.getvalue()
+        assert "canary" not in text(stream)
+
+
+class TestReaderThatStandsStill:
+    def test_costs_lines_that_are_counted_and_no_time(self, stream: io.StringIO) -> None:
+        """A pipe that nobody empties: each call that is denied would otherwise wait for it, and all others behind."""
+        read_end, write_end = os.pipe()
+        lost_before = lost()
+        with os.fdopen(read_end, "rb") as reader, os.fdopen(write_end, "w") as writer:
+            log.configure(level="info", style="json", stream=writer)
+            saying = threading.Thread(target=say, args=(range(log.LINES_MAX + 5_000),), daemon=True)
+            saying.start()
+            saying.join(30)
+            was_held_up = saying.is_alive()
+            lost_lines = lost() - lost_before
+            written: list[dict[str, object]] = []
+            while len(written) + lost_lines < log.LINES_MAX + 5_000:
+                written.append(json.loads(reader.readline()))
+            say(range(1))
+            logging.getLogger().handlers[0].flush()
+            assert json.loads(reader.readline())["number"] == 0
+        assert (was_held_up, lost_lines > 0) == (False, True)
+        assert [line["number"] for line in written] == list(range(len(written)))
+        assert stream.getvalue() == ""
+
+    def test_that_is_gone_costs_its_lines(self, stream: io.StringIO) -> None:
+        lost_before = lost()
+        stream.close()
+        say(range(3))
+        logging.getLogger().handlers[0].flush()
+        assert lost() - lost_before == 3
+
+
+def lost() -> float:
+    found = REGISTRY.get_sample_value("lineserve_log_lines_lost_total")
+    assert found is not None
+    return found

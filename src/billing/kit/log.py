@@ -5,9 +5,14 @@ The web edge binds `request_id`, jobs bind `job`. Secrets are hidden, by the nam
 
 from __future__ import annotations
 
+import io
 import logging
+import os
+import queue
 import re
 import sys
+import threading
+import time
 from typing import TYPE_CHECKING, Literal, TextIO
 
 import structlog
@@ -17,11 +22,67 @@ if TYPE_CHECKING:
     from structlog.typing import EventDict, Processor, WrappedLogger
 
 HIDDEN = "(hidden)"
+LINES_MAX = 10_000
+"""Lines that wait to be written; what comes beyond is lost, and counted."""
+_FLUSHED_WITHIN_S = 1.0
 # Key material by its form, and the password inside a database address.
 _SECRET_TEXT = re.compile(r"\bls_(?:prod|test|op)_\w+|\bwhsec_[A-Za-z0-9+/=]+|(?<=://)[^/@\s]*:[^/@\s]*(?=@)")
 _ALARMS = Counter("lineserve_alarms", "What the program warned of, by the event in its log", ["event"])
 _DENIED = Counter("lineserve_denied", "Calls that were denied, by the code of the denial", ["code"])
+_LOST = Counter("lineserve_log_lines_lost", "Lines of the log that nobody took in time")
 _SECRET_NAMES = frozenset({"authorization", "cookie", "password", "secret", "token", "api_key", "operator_key", "dsn"})
+
+
+class _Lines(logging.Handler):
+    """Writes lines in a thread of its own, so that who logs never waits for who reads.
+
+    A pipe that nobody empties would otherwise hold up every call behind the first one that is denied.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self._stream = stream
+        self._waiting: queue.Queue[str] = queue.Queue(LINES_MAX)
+        self._writer: threading.Thread | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Put a line behind those that wait."""
+        if self._writer is None:  # a command that says nothing needs none; the handler's lock is held here
+            self._writer = threading.Thread(target=self._write, name="log", daemon=True)
+            self._writer.start()
+        try:
+            self._waiting.put_nowait(self.format(record))
+        except queue.Full:
+            _LOST.inc()
+        except Exception:  # as every handler: what cannot be formatted is told, and harms nobody
+            self.handleError(record)
+
+    def flush(self) -> None:
+        """Let what waits be written, for a second at most: logging does so at the end of the process, too."""
+        until_s = time.monotonic() + _FLUSHED_WITHIN_S
+        while self._waiting.unfinished_tasks and time.monotonic() < until_s:
+            time.sleep(0.001)
+
+    def _write(self) -> None:
+        while True:
+            line = self._waiting.get()
+            try:
+                _write_line(self._stream, line)
+            except (OSError, ValueError):  # the reader is gone, or the stream closed
+                _LOST.inc()
+            self._waiting.task_done()
+
+
+def _write_line(stream: TextIO, line: str) -> None:
+    """Past the stream's buffer where it is a file's: the interpreter, as it ends, gives up over a buffer that is held."""
+    try:
+        descriptor = stream.fileno()
+    except io.UnsupportedOperation:
+        stream.write(f"{line}\n")
+        return
+    rest = f"{line}\n".encode(errors="backslashreplace")
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
 
 
 def configure(*, level: str, style: Literal["auto", "json", "plain"], stream: TextIO | None = None) -> None:
@@ -37,7 +98,7 @@ def configure(*, level: str, style: Literal["auto", "json", "plain"], stream: Te
         hide_secrets,
     ]
     renderer: Processor = structlog.dev.ConsoleRenderer(colors=target.isatty()) if is_plain else _json()
-    handler = logging.StreamHandler(target)
+    handler = _Lines(target)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
