@@ -121,18 +121,12 @@ SELECT (
     ) AS lines
 ) + (
     SELECT count(*) FROM (
-        SELECT account_id, subtotal_minor, tax_minor, total_minor, paid_at_issue_minor, issued_at, due_at, parties
+        SELECT account_id, number, subtotal_minor, tax_minor, total_minor, paid_at_issue_minor, issued_at, due_at, parties
         FROM invoices WHERE period = p_month
         EXCEPT ALL
-        SELECT account_id, subtotal_minor, tax_minor, total_minor, paid_at_issue_minor, issued_at, due_at, parties
+        SELECT account_id, number, subtotal_minor, tax_minor, total_minor, paid_at_issue_minor, issued_at, due_at, parties
         FROM y7.invoices WHERE period = p_month
     ) AS documents
-) + (
-    SELECT count(*) FROM (  -- whose is which number depends on which of two lanes drafted last
-        SELECT number FROM invoices WHERE period = p_month
-        EXCEPT ALL
-        SELECT number FROM y7.invoices WHERE period = p_month
-    ) AS numbers
 ) + (
     SELECT count(*) FROM (
         SELECT t.account_id, source, destination, amount_minor, template, effective_at, recorded_at FROM transfers AS t

@@ -284,6 +284,15 @@ class TestNumbers:
         invoice_times = await cloud.fetch("SELECT issued_at FROM invoices ORDER BY number")
         assert [row["issued_at"] for row in invoice_times] == [row["issued_at"] for row in rows]
 
+    async def test_are_in_the_order_of_accounts_however_many_lanes_draft(self, cloud: Cloud) -> None:
+        """The second chunk is the smaller one, and drafted first."""
+        await fill(cloud, MANY)
+        await cloud.request()
+        await closing.advance_all(cloud.database, grace=timedelta(0), lanes=2)
+        rows = await cloud.fetch("SELECT account_id FROM invoice_numbers ORDER BY number")
+        assert len(rows) > closing.CHUNK
+        assert [row["account_id"] for row in rows] == sorted(row["account_id"] for row in rows)
+
     async def test_begin_anew_with_the_year_and_grow_past_3_digits(self, cloud: Cloud) -> None:
         async with cloud.database.transaction() as tx:
             account = await open_account(tx)

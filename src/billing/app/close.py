@@ -62,7 +62,7 @@ async def _close(
         await _audit(tx, run)
     with progress(f"Closing {period}") as bar:
         watching = asyncio.create_task(_watch(database, run.run_id, bar)) if bar.is_seen else None
-        run = await invoices.complete(database, run_id=run.run_id)
+        run = await invoices.complete(database, run_id=run.run_id, lanes=installed.settings.close_lanes)
         if watching is not None:
             watching.cancel()
     async with database.snapshot() as tx:

@@ -9,7 +9,7 @@ Each ‖ is a commit. What a run has to do and has done stands in its own workli
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -70,45 +70,68 @@ async def get_run(tx: Tx, *, run_id: UUID) -> Run:
 async def advance_all(database: Database, *, grace: timedelta, lanes: int = 1) -> int:
     """Carry every unfinished run whose month's grace is over to its end; returns how many there were.
 
-    As many `lanes` of a run, each over a session of its own, work at once: while PostgreSQL rates the accounts of one, the
-    amounts and events of another are put together here.
+    `lanes` as `advance` has them.
     """
     async with database.reading() as tx:
         startable = await runs.list_startable_runs(tx.connection, ended_before=tx.now - grace)
     for run_id in startable:
-        try:
-            async with asyncio.TaskGroup() as working:
-                for _ in range(lanes):
-                    working.create_task(advance(database, run_id=run_id))
-        except BaseExceptionGroup as failed:
-            raise failed.exceptions[0] from None
+        await advance(database, run_id=run_id, lanes=lanes)
     return len(startable)
 
 
-async def advance(database: Database, *, run_id: UUID, on_step: Callable[[], None] = lambda: None) -> Run:
-    """Carry a run to its end, from wherever it stands; `on_step` is called after each commit."""
+async def advance(
+    database: Database, *, run_id: UUID, lanes: int = 1, on_step: Callable[[], None] = lambda: None
+) -> Run:
+    """Carry a run to its end, from wherever it stands; `on_step` is called after each commit.
+
+    As many `lanes`, each over a session of its own, draft and issue at once: while PostgreSQL rates the accounts of one, the
+    amounts and events of another are put together here. Numbers are allotted when all of them have drafted, so that invoices
+    are numbered in the order of their accounts however many lanes there are.
+    """
     await _start(database, run_id)
     on_step()
     while True:
-        while await _draft_some(database, run_id):
-            on_step()
+        await _work_off(_draft_some, database, run_id, lanes=lanes, on_step=on_step)
         await _number(database, run_id)
         on_step()
-        if not await _issue_some(database, run_id):
-            break
-        on_step()
-        while await _issue_some(database, run_id):
-            on_step()
-    return await _finish(database, run_id)
+        if not await _work_off(_issue_some, database, run_id, lanes=lanes, on_step=on_step):
+            return await _finish(database, run_id)
 
 
-async def complete(database: Database, *, run_id: UUID, on_step: Callable[[], None] = lambda: None) -> Run:
+async def complete(
+    database: Database, *, run_id: UUID, lanes: int = 1, on_step: Callable[[], None] = lambda: None
+) -> Run:
     """Carry a run to its end and wait for what other workers have in hand of it."""
     while True:
-        run = await advance(database, run_id=run_id, on_step=on_step)
+        run = await advance(database, run_id=run_id, lanes=lanes, on_step=on_step)
         if run.status in {"completed", "failed"}:
             return run
         await asyncio.sleep(_PAUSE.total_seconds())
+
+
+async def _work_off(
+    do_some: Callable[[Database, UUID], Awaitable[bool]],
+    database: Database,
+    run_id: UUID,
+    *,
+    lanes: int,
+    on_step: Callable[[], None],
+) -> bool:
+    """Do some, in each lane, until there is nothing left; False when there was nothing."""
+
+    async def lane() -> bool:
+        was_any = False
+        while await do_some(database, run_id):
+            was_any = True
+            on_step()
+        return was_any
+
+    try:
+        async with asyncio.TaskGroup() as working:
+            done = [working.create_task(lane()) for _ in range(lanes)]
+    except BaseExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+    return any(task.result() for task in done)
 
 
 async def _start(database: Database, run_id: UUID) -> None:
