@@ -225,6 +225,7 @@ class TestAttempt:
                 SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'webhook_messages'
                 """
             )
+            assert await queue.claim_messages(tx.connection, keys=[key], **how) == []  # as many as may be are under way
         assert len(claimed) == 8
         assert read < 300
 
