@@ -5,7 +5,6 @@ The sum over all documents is the cost of all usage, for any order of arrival an
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -243,11 +242,9 @@ class TestExpiredCredit:
 
 
 class TestSumOverDocuments:
-    """Random histories; `LINESERVE_TEST_SEED` replays one."""
+    """Random histories; `--seed` replays one."""
 
-    async def test_is_the_cost_of_all_usage(self, cloud: Cloud) -> None:
-        seed = int(os.environ.get("LINESERVE_TEST_SEED", random.SystemRandom().randrange(2**32)))
-        print(f"LINESERVE_TEST_SEED={seed}")  # noqa: T201  shown when the test fails
+    async def test_is_the_cost_of_all_usage(self, cloud: Cloud, seed: int) -> None:
         dice = random.Random(seed)
         await cloud.publish(GRADUATED, HOURLY, LEVEL)
         async with cloud.database.transaction() as tx:

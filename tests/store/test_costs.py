@@ -1,14 +1,13 @@
 """Costs by every group on random histories, with closes, late usage, voided events and invoices, moves and stops in between.
 
 Finalised months are compared with invoice lines by service month, open ones with the oracle; shares by day and resource with exact
-fractions. `LINESERVE_TEST_SEED` replays a run, which prints its seed.
+fractions. `--seed` replays a run.
 """
 
 from __future__ import annotations
 
 import os
 import random
-import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
@@ -494,10 +493,8 @@ async def compare_trend(history: History) -> None:
 
 class TestBreakDown:
     @pytest.mark.parametrize("number", range(4))
-    async def test_is_what_lines_and_usage_say_by_every_group(self, cloud: Cloud, number: int):
-        seed = int(os.environ.get("LINESERVE_TEST_SEED") or random.SystemRandom().getrandbits(32)) + number
-        sys.stdout.write(f"LINESERVE_TEST_SEED={seed - number}\n")
-        history = await begin(cloud, seed)
+    async def test_is_what_lines_and_usage_say_by_every_group(self, cloud: Cloud, seed: int, number: int):
+        history = await begin(cloud, seed + number)
         compared = 0
         for step in range(STEPS):
             await history.step()

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-import sys
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -137,9 +134,7 @@ class TestIssue:
 class TestReserve:
     """Just before a close, of an account without running resources, R is what the close then takes from cash."""
 
-    async def test_is_what_the_close_takes(self, cloud: Cloud, request: pytest.FixtureRequest) -> None:
-        seed = int(os.environ.get("LINESERVE_TEST_SEED") or secrets.randbits(32))
-        sys.stdout.write(f"LINESERVE_TEST_SEED={seed}\n")
+    async def test_is_what_the_close_takes(self, cloud: Cloud, seed: int, request: pytest.FixtureRequest) -> None:
         random = Random(seed)
         account_total = 400 if request.config.getoption("--nightly") else 40
         await self._stock(cloud)

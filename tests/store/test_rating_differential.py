@@ -1,12 +1,10 @@
 """The rating statement against the exact-fraction oracle, on random worlds: quality V3.
 
-A run prints its seed; `LINESERVE_TEST_SEED` replays it, `LINESERVE_TEST_CHARGES` sets how many charges are compared.
+`--seed` replays a run.
 """
 
 from __future__ import annotations
 
-import os
-import secrets
 import sys
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
@@ -33,7 +31,7 @@ if TYPE_CHECKING:
 
 ACCOUNTS = 1500
 CHUNK = 60
-CHARGES = int(os.environ.get("LINESERVE_TEST_CHARGES", "20000"))
+CHARGES = 20_000
 PARTS = 4  # so that the workers of a run share them
 CHARGES_NIGHTLY = 1_000_000
 SHOWN = 5
@@ -42,13 +40,6 @@ METER: Definition = {"service": "messaging", "meter": "m", "model": "per_unit", 
 RECORDED_AT = datetime(2024, 12, 1, tzinfo=UTC)
 UNPRICED = ("unpriced",)
 Rows = dict[Hashable, tuple[object, ...]]
-
-
-def seed_of_run() -> int:
-    """The seed that was asked for, else a new one; printed."""
-    seed = int(os.environ.get("LINESERVE_TEST_SEED") or secrets.randbits(32))
-    sys.stdout.write(f"LINESERVE_TEST_SEED={seed}\n")
-    return seed
 
 
 def oracle_key(charge: oracle.Charge) -> Hashable:
@@ -154,9 +145,8 @@ async def agrees(connection: Connection, made: Scenario) -> int:
     return compared
 
 
-async def compare_many(connection: Connection, charges: int, *, part: int = 0) -> None:
+async def compare_many(connection: Connection, charges: int, *, seed: int, part: int = 0) -> None:
     """Compare worlds made from a seed until so many charges were compared; each is rolled back."""
-    seed = seed_of_run()
     compared, number = 0, part * 1000
     while compared < charges:
         made = scenario(Random(f"{seed} {number}"), prefix=f"{number}-", accounts=ACCOUNTS)
@@ -257,15 +247,20 @@ class TestStatement:
     """The statement's charges, lines and shares are the oracle's, to the last decimal."""
 
     @pytest.mark.parametrize("part", range(PARTS))
-    async def test_agrees_with_the_oracle_on_random_worlds(self, owner_connection: Connection, part: int) -> None:
-        await compare_many(owner_connection, CHARGES // PARTS, part=part)
+    async def test_agrees_with_the_oracle_on_random_worlds(
+        self, owner_connection: Connection, seed: int, part: int
+    ) -> None:
+        await compare_many(owner_connection, CHARGES // PARTS, seed=seed, part=part)
 
     @pytest.mark.nightly
-    async def test_agrees_with_the_oracle_on_a_million_charges(self, owner_connection: Connection) -> None:
-        await compare_many(owner_connection, CHARGES_NIGHTLY)
+    @pytest.mark.parametrize("part", range(PARTS))
+    async def test_agrees_with_the_oracle_on_a_million_charges(
+        self, owner_connection: Connection, seed: int, part: int
+    ) -> None:
+        await compare_many(owner_connection, CHARGES_NIGHTLY // PARTS, seed=seed, part=part)
 
-    async def test_agrees_with_the_oracle_on_what_ingest_counted(self, owner_connection: Connection) -> None:
-        rng = Random(f"{seed_of_run()} ingest")
+    async def test_agrees_with_the_oracle_on_what_ingest_counted(self, owner_connection: Connection, seed: int) -> None:
+        rng = Random(f"{seed} ingest")
         made = scenario(rng, prefix="ingest-", accounts=ACCOUNTS)
         await load_world(owner_connection, made.world, recorded_at=RECORDED_AT, with_usage=False)
         await owner_connection.execute(f"SET LOCAL ROLE {APP_ROLE}")

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-import sys
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -85,9 +82,7 @@ def shown(found: MonthTotals) -> dict[str, tuple[int, int, dict[str, tuple[int, 
 
 
 class TestTotalMonth:
-    async def test_is_the_sum_of_what_rating_says_of_each_account(self, database_dsn: str) -> None:
-        seed = int(os.environ.get("LINESERVE_TEST_SEED") or secrets.randbits(32))
-        sys.stdout.write(f"LINESERVE_TEST_SEED={seed}\n")
+    async def test_is_the_sum_of_what_rating_says_of_each_account(self, database_dsn: str, seed: int) -> None:
         made = scenario(Random(seed), prefix="totals-", accounts=ACCOUNTS)
         period = Period(made.year, made.month)
         owner = await asyncpg.connect(database_dsn)
