@@ -61,6 +61,14 @@ DAMAGES: list[tuple[str, dict[str, int]]] = [
             "heads carry the end of their chain": 1,
         },
     ),
+    (
+        "DELETE FROM transfers",
+        {
+            "balances are the sum of their transfers": 7,
+            "transfers are numbered without holes": 1,
+            "heads carry the end of their chain": 1,
+        },
+    ),
     ("UPDATE transfers SET recorded_at = now() WHERE number = 2", {"hash chain holds": 1}),
     ("UPDATE heads SET chain_hash = '\\x00'", {"heads carry the end of their chain": 1}),
     ("UPDATE day_rows SET highest = highest + 1 WHERE day = '2024-01-10'", {"day rows are their events": 1}),
