@@ -72,7 +72,7 @@ async def _serve(settings: Settings, arguments: argparse.Namespace) -> None:
             tasks.append(await stack.enter_async_context(listener))
         if ready_file is not None:
             stack.callback(ready_file.unlink, missing_ok=True)
-        _settle_memory()
+        settle_memory()
         _announce(settings, places, shown, ready_file)
         ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in ended:
@@ -80,7 +80,7 @@ async def _serve(settings: Settings, arguments: argparse.Namespace) -> None:
         raise CommandError("the server ended by itself")
 
 
-def _settle_memory() -> None:
+def settle_memory() -> None:
     """Let the garbage collector leave alone what stays, and look less often at what a call leaves to nobody within moments."""
     gc.collect()
     gc.freeze()
