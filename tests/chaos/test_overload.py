@@ -135,14 +135,14 @@ def open_account(server: Serving, name: str) -> str:
 @pytest.mark.nightly
 @pytest.mark.parametrize("kind", list(OVERLOAD_S))
 class TestOverload:
-    """What comes is three times what callers who wait for their answers get, over up to 2,000 connections at once: calls over kept
-    ones, or a connection for each call. A call that finds none free is not sent, as behind a proxy. Overload and peak in turn, for
-    callers and server share a machine that may do more besides: of the ratios of neighbours counts the middle one, and of a second
-    the part in which the server had a core or wanted none."""
+    """What comes is three times what 64 callers who wait for their answers get, over up to 2,000 connections: calls over kept
+    ones, which those 64 use in turn too, or a connection for each call. A call that finds none free is not sent, as behind a proxy.
+    Overload and peak in turn, for callers and server share a machine that may do more besides: of the ratios of neighbours counts
+    the middle one, and of a second the part in which the server had a core or wanted none."""
 
     def test_is_served_as_far_as_it_goes_and_forgotten(self, database_dsn: str, tmp_path: Path, kind: str) -> None:
         settings = {"LINESERVE_RATE_LIMIT_GENERAL": "1000000000", "DATABASE_URL": database_dsn}
-        flags = ["--new"] if kind == "connections" else []
+        flags = ["--new"] if kind == "connections" else ["--open", f"--connections={CONNECTIONS}"]
         with serving(tmp_path, LINESERVE_HOME=str(tmp_path), **settings) as server:
             key = open_account(server, "a")
 
@@ -153,8 +153,10 @@ class TestOverload:
             peaks, floods, resident = [peak()], list[Weighed](), list[int]()
             for _ in range(ROUNDS):
                 per_s = 3 * peaks[-1].told.good_per_s
-                coming = [*flags, f"--connections={CONNECTIONS}"]
-                floods.append(weigh(server, offering(server, key, *coming, per_s=per_s, lasts_s=OVERLOAD_S[kind])))
+                coming = offering(
+                    server, key, *flags, f"--connections={CONNECTIONS}", per_s=per_s, lasts_s=OVERLOAD_S[kind]
+                )
+                floods.append(weigh(server, coming))
                 resident.append(resident_kb(server))
                 peaks.append(peak())
                 sys.stdout.write(f"{kind}: {per_s:.0f}/s: {floods[-1]}, {resident[-1]} kB; then peak {peaks[-1]}\n")

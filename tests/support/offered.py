@@ -2,7 +2,8 @@
 of their own. Prints as JSON how many were sent, how they were answered, how long the good answers took, and the CPU that it took.
 
 `--connections` bounds how many are open at once, as a proxy's pool does: a call that finds none free is not sent, and counted as
-`no connection`. `--new` begins a connection for each call. Who waits for longer than 10 s goes, and closes his connection.
+`no connection`; it takes the one that was idle for longest. `--open` opens all of them before the first call, `--new` begins one for
+each call. Who waits for longer than 10 s goes, and closes his connection.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ import json
 import resource
 import sys
 import time
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass, field
 
 import uvloop
 
 LIMIT_S = 10.0
+_OPENED_AT_ONCE = 50
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -30,12 +32,13 @@ class Offered:
     request: bytes
     connections: int
     is_new: bool
-    until: float
+    until: float = 0.0
+    """When no more calls come, by the monotonic clock."""
     opened: int = 0
     good: int = 0
     """Calls that were answered well while calls still came."""
     sent: int = 0
-    idle: list[Connection] = field(default_factory=list)
+    idle: deque[Connection] = field(default_factory=deque)
     ended: Counter[str] = field(default_factory=Counter)
     took_s: list[float] = field(default_factory=list)
 
@@ -45,7 +48,7 @@ class Offered:
             self.ended["no connection"] += 1
             return
         began = time.monotonic()
-        connection = self.idle.pop() if self.idle else None
+        connection = self.idle.popleft() if self.idle else None
         self.opened += connection is None
         is_kept = False
         try:
@@ -66,6 +69,13 @@ class Offered:
         self.opened -= 1
         if connection is not None:
             connection[1].transport.abort()
+
+    async def open_all(self) -> None:
+        """Open as many connections as there may be, some at a time."""
+        while self.opened < self.connections:
+            some = min(_OPENED_AT_ONCE, self.connections - self.opened)
+            self.idle += await asyncio.gather(*(asyncio.open_connection("127.0.0.1", self.port) for _ in range(some)))
+            self.opened += some
 
     async def _ask(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:
         writer.write(self.request)
@@ -101,8 +111,10 @@ async def main(arguments: argparse.Namespace) -> None:
     """Offer calls; a rate of 0: callers each of whom waits for his answer."""
     closing = "Connection: close\r\n" if arguments.new else ""
     head = f"GET {arguments.path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {arguments.key}\r\n{closing}\r\n"
-    until = time.monotonic() + arguments.seconds
-    offered = Offered(arguments.port, head.encode(), arguments.connections, arguments.new, until)
+    offered = Offered(arguments.port, head.encode(), arguments.connections, arguments.new)
+    if arguments.open:
+        await offered.open_all()
+    offered.until = time.monotonic() + arguments.seconds
     if arguments.rate == 0:
         await asyncio.gather(*(offered.keep_calling() for _ in range(arguments.callers)))
     else:
@@ -131,6 +143,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--callers", type=int, default=8)
     parser.add_argument("--connections", type=int, default=1_000)
     parser.add_argument("--new", action="store_true")
+    parser.add_argument("--open", action="store_true", help="open all connections first")
     parser.add_argument("--times", action="store_true", help="print how long each good answer took, too")
     return parser.parse_args()
 
