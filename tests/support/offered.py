@@ -2,8 +2,8 @@
 of their own. Prints as JSON how many were sent, how they were answered, how long the good answers took, and the CPU that it took.
 
 `--connections` bounds how many are open at once, as a proxy's pool does: a call that finds none free is not sent, and counted as
-`no connection`; it takes the one that was idle for longest. `--open` opens all of them before the first call, `--new` begins one for
-each call. Who waits for longer than 10 s goes, and closes his connection.
+`no connection`; it takes the one that was idle for longest. `--open` opens all of them before the first call, `--new` begins one
+for each call. Who waits for longer than 10 s goes, and closes his connection.
 """
 
 from __future__ import annotations
