@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Any, cast
 
 import asyncpg
 import pytest
 
 from billing.core.errors import Unavailable
 from billing.kit import patience
-from billing.kit.db import open_pool
+from billing.kit.db import Session, open_pool
 from billing.kit.sessions import NoAnswer, NoSession, SessionPool
 from billing.kit.web.errors import translate
 
@@ -197,6 +198,29 @@ class TestAfterTrouble:
         with pytest.raises(Exception) as caught:
             await die()
         assert isinstance(translate(caught.value), Unavailable), repr(caught.value)
+
+    async def test_a_session_that_is_ended_before_its_statement_runs_is_told_as_that(self, shared_dsn: str):
+        """In the moment between a statement's plan and its run the driver stumbles over what is not there any more."""
+
+        class Ending(Session):
+            async def _get_statement(self, *arguments: Any, **named: Any) -> Any:
+                statement = await cast("Any", super())._get_statement(*arguments, **named)
+                self.terminate()
+                return statement
+
+        async with await open_pool(shared_dsn, size=1, connection_class=Ending) as pool:
+            with pytest.raises(Exception) as caught:
+                await backend(cast("SessionPool", pool))
+            assert isinstance(translate(caught.value), Unavailable), repr(caught.value)
+
+    async def test_a_mistake_of_ours_stays_one_though_the_session_ended(self, pool: SessionPool):
+        async def err() -> None:
+            async with pool.acquire() as session:
+                session.terminate()
+                cast("Any", None).anything()
+
+        with pytest.raises(AttributeError):
+            await err()
 
     async def test_an_error_of_a_statement_stays_what_it_is(self, pool: SessionPool):
         with pytest.raises(asyncpg.DivisionByZeroError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import traceback
 from collections import deque
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
@@ -201,7 +202,7 @@ class _Lease:
         if self._patience is not None:
             self._pool.watch.discard(self)
             self._patience.end(asyncio.get_running_loop().time())
-        is_lost = isinstance(error, _LOST) and (self._is_late or not is_open(session))
+        is_lost = _is_of_loss(error) and (self._is_late or not is_open(session))
         if isinstance(error, asyncio.CancelledError):
             session.terminate()  # a silent line would answer neither what is asked nor that it is not wanted any more
         if error is not None or not self._pool.bring_back(session):
@@ -211,6 +212,14 @@ class _Lease:
 
     def __await__(self) -> Generator[Any, None, Lent]:
         return self._pool.borrow(self._timeout_s).__await__()
+
+
+def _is_of_loss(error: BaseException | None) -> bool:
+    """Whether an error may come of the session's end. Between a statement's plan and its run the driver stumbles over None."""
+    if isinstance(error, AttributeError):
+        raised_in = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
+        return raised_in[-1].startswith("asyncpg.")
+    return isinstance(error, _LOST)
 
 
 def _least(timeout_s: float | None, left_s: float) -> float:
