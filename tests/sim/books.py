@@ -245,9 +245,11 @@ class Books:
                 billed.update({part: minor for (of, part), minor in bill.parts.items() if of == month})
         return billed
 
-    def close(self, world: World, *, now: datetime, cash: int) -> tuple[Bill, int]:
-        """The bill of the next month, without its id, and what it leaves of the cash (or adds to it)."""
-        parts = self.draft(world)
+    def close(self, world: World, *, now: datetime, cash: int) -> tuple[Bill | None, int]:
+        """The bill of the next month, without its id, and what it leaves of the cash (or adds to it); none without charges."""
+        if not (parts := self.draft(world)):
+            self.end_month()
+            return None, cash
         net = sum(parts.values())
         taxes = {name: (percent, half_away(net * percent / 100)) for name, percent in self.percents.items()}
         total = net + sum(tax for _, tax in taxes.values())
@@ -263,9 +265,13 @@ class Books:
                 amount = min(bill.due, cash)
                 bill.pay(amount)
                 cash -= amount
+        self.end_month()
+        return bill, cash
+
+    def end_month(self) -> None:
+        """It is closed, and what is left of grants that ended in it is gone."""
         self.expire(next_month(self.month))
         self.closed.append(self.month)
-        return bill, cash
 
     def spend(self, bill: Bill, world: World) -> None:
         """Set promotional credit against an invoice: of its month's days alone, by priority, soonest expiry, oldest."""

@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Coroutine
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
-from hypothesis import event
+from hypothesis import currently_in_test_context, event
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
     from billing.metering.model import IngestResult
     from billing.payments.model import Payment, Refund
 
-EXAMPLES, EXAMPLES_NIGHTLY = 10, 1_000
+EXAMPLES, EXAMPLES_NIGHTLY = 10, 300
 STEPS, STEPS_NIGHTLY = 25, 50
 YEAR_2023 = datetime(2023, 1, 1, tzinfo=UTC)
 TAXES = {"Levy": Fraction(3, 2), "VAT": Fraction(16)}
@@ -51,6 +50,12 @@ TAXES = {"Levy": Fraction(3, 2), "VAT": Fraction(16)}
 TOLERATED = {"nobody is owed by a chargeback", "months written to after their close are corrected within 45 days"}
 NOT_RELAYED = {"outbox events are relayed within a day, and none is refused again and again"}  # no job does it here
 AMOUNTS = st.integers(1, 4_000)
+
+
+def happened(what: str) -> None:
+    """For Hypothesis's statistics; a story that is told by hand has none."""
+    if currently_in_test_context():
+        event(what)
 
 
 class Bills(Till):
@@ -203,10 +208,15 @@ class Bills(Till):
             progress = self._do(self._close(month))
             assert (progress.accounts_parked, progress.accounts_done) == (0, done)
         self.model.cash += cash - before
+        if bill is None:
+            happened("no bill")
+            return
         self.model.told |= bill.total < 0
         bill_id = self._do(self.connection.fetchval("SELECT invoice_id FROM invoices WHERE number = $1", bill.number))
         self.books.bills[bill_id] = bill
-        event("bill below 0" if bill.total < 0 else "correction" if len({of for of, _ in bill.parts}) > 1 else "bill")
+        happened(
+            "bill below 0" if bill.total < 0 else "correction" if len({of for of, _ in bill.parts}) > 1 else "bill"
+        )
 
     @precondition(lambda self: next_month(next_month(self.books.month)) <= self.clock.now)
     @rule()
@@ -348,7 +358,7 @@ class Bills(Till):
             assert self.refusal(work) == "payments_not_refundable"
             return False
         note, refunds = self._do(work)
-        event("credit note that pays back" if money and pays_back else "credit note")
+        happened("credit note that pays back" if money and pays_back else "credit note")
         assert self.books.give_back(bill.take_back(net, taxes)) == money
         series = f"CN-{self.clock.now.year}"
         self.books.numbers[series] += 1
@@ -418,7 +428,7 @@ class Bills(Till):
             assert self.refusal(self._void(bill_id)) == "invoice_not_voidable"
             return
         self._do(self._void(bill_id))
-        event("void")
+        happened("void")
         self.model.told |= bool(bill.paid)
         self.model.cash += self.books.give_back(bill.paid)
         bill.status = "void"
@@ -565,25 +575,9 @@ class Bills(Till):
         return refused.value.code
 
 
-def first_of(few: Iterable[UUID]) -> Callable[[object], UUID]:
-    """Draws the first, whatever it is asked for."""
-    return lambda _: next(iter(few))
-
-
 class TestBills:
     def test_are_the_models(self, shared_dsn: str, seed: int, pytestconfig: pytest.Config) -> None:
         is_nightly = bool(pytestconfig.getoption("--nightly"))
         examples, steps = (EXAMPLES_NIGHTLY, STEPS_NIGHTLY) if is_nightly else (EXAMPLES, STEPS)
         sys.stdout.write(f"seed {seed}: {examples} accounts, {steps} steps each\n")
         live(Bills, shared_dsn, seed=seed, examples=examples, steps=steps, shrinks=is_nightly)
-
-    def test_take_what_a_failed_refund_leaves_for_money_that_arrives(self, shared_dsn: str) -> None:
-        """Seed 77: the gateway refused to give back, and the job acted on what was in the wallet again."""
-        account: Bills = type("Account", (Bills,), {"dsn": shared_dsn})()
-        account.tax(percent_of_vat=16)
-        account.top_up(amount=1, token=NO_REFUNDS)
-        account.collect()
-        account.refund(data=cast("Any", SimpleNamespace(draw=first_of(account.model.left))), amount=1)
-        account.collect()
-        account.balances_are_the_models()
-        Till.teardown(account)
