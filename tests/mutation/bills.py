@@ -26,6 +26,18 @@ T_KEYS = "tests/unit/test_keys.py"
 
 INVOICED = [
     (
+        "wallets/rules.py",
+        "Wallet(currency, 0, 0, 0))",
+        "Wallet(currency, 1, 0, 0))",
+        "tests/store/test_wallets.py::TestOfCurrency",
+    ),
+    (
+        "api_keys/store.py",
+        '"UPDATE operator_keys SET revoked_at = $2 WHERE key_id = $1 AND revoked_at IS NULL"',
+        '"UPDATE operator_keys SET revoked_at = $2 WHERE key_id = $1 AND false"',
+        "tests/store/test_accounts.py::TestOperatorKeys::test_open_nothing_once_they_are_revoked",
+    ),
+    (
         "invoices/store/closing.py",
         "LEFT JOIN invoice_lines AS l ON l.account_id = closes.account_id",
         "JOIN invoice_lines AS l ON l.account_id = closes.account_id",

@@ -329,6 +329,14 @@ class TestOperatorKeys:
         with pytest.raises(Unauthorized):
             await authenticate_operator(tx.connection, token=key.secret, now=expires_at)
 
+    async def test_open_nothing_once_they_are_revoked(self, tx: Tx):
+        key = await api_keys.create_operator_key(tx, name="command", scopes=["*"])
+        other = await api_keys.create_operator_key(tx, name="finance", scopes=["*"])
+        await api_keys.revoke_operator_key(tx, key_id=key.key_id)
+        with pytest.raises(Unauthorized):
+            await authenticate_operator(tx.connection, token=key.secret, now=tx.now)
+        assert (await authenticate_operator(tx.connection, token=other.secret, now=tx.now)).key_id == other.key_id
+
 
 class TestMarkUsed:
     async def test_notes_at_most_one_use_a_minute(self, tx: Tx):

@@ -66,6 +66,13 @@ def later(tx: Tx, **delta: float) -> Tx:
     return replace(tx, now=tx.now + timedelta(**delta))
 
 
+class TestOfCurrency:
+    def test_is_empty_where_there_was_never_money(self) -> None:
+        held = [Wallet("USD", 1, 2, 3)]
+        assert rules.of_currency(held, "USD") == held[0]
+        assert rules.of_currency(held, "KES") == Wallet("KES", 0, 0, 0)
+
+
 class TestReadAmount:
     @pytest.mark.parametrize(
         ("amount", "currency", "minor"),
