@@ -24,7 +24,22 @@ LONG = {
     "tests/flows/test_webhooks_sent.py::TestManyMessages::test_are_each_taken_once_however_many_attempts_and_processes_fail": 870,
     "tests/chaos/test_kills.py::TestServer": 730,
     "tests/chaos/test_schedulers.py::TestSchedulers": 530,
-    "tests/mutation/test_filters.py::TestUnseen": 300,
+    "tests/chaos/test_overload.py::TestOverload": 350,
+    "tests/http/test_schemathesis.py::test_answers_are_as_described_whatever_is_sent": 300,
+    "tests/sim/test_model.py::TestMoney": 300,
+    "tests/store/test_rating_differential.py::TestStatement::test_agrees_with_the_oracle_on_a_million_charges": 270,
+    "tests/mutation/test_filters.py::TestUnseen": 200,
+    "tests/sim/test_bills.py::TestBills": 200,
+    "tests/chaos/test_overload.py::TestNoisyAccount": 130,
+    "tests/chaos/test_bad_line.py::TestLine": 125,
+    "tests/store/test_growth.py::TestGrowth::test_reads_no_more_with_a_million_things_behind_it": 90,
+    "tests/sim/test_year.py::TestYear": 80,
+    "tests/chaos/test_kills.py::TestDatabase": 65,
+    "tests/sim/test_clock.py::TestJumps": 42,
+    "tests/store/test_close.py::TestPdf::test_made_anew_is_what_was_kept": 40,
+    "tests/store/test_account_filters.py": 30,
+    "tests/http/test_secrecy.py::TestKeys::test_that_are_nearly_right_take_no_longer_than_others": 30,
+    "tests/chaos/test_crash_points.py::TestCrash": 30,
 }
 ALONE = ("tests/chaos/test_overload.py",)
 BOUND_LEAST_S = 600
