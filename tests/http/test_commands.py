@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.serving import BILLING, environment, run, serving
 
+SHOWN_OF_KEYS = ["key", "name", "scopes", "created", "last", "used", "expires"]
 COMMANDS = ["serve", "worker", "migrate", "close", "check", "replay", "keys", "config"]
 
 
@@ -28,7 +29,9 @@ class TestMigrate:
 
 
 class TestKeys:
-    def test_create_operator_prints_a_key_that_opens_what_it_may(self, database_dsn: str, tmp_path: Path) -> None:
+    def test_create_operator_prints_a_key_that_opens_what_it_may_until_it_is_revoked(
+        self, database_dsn: str, tmp_path: Path
+    ) -> None:
         settings = {"DATABASE_URL": database_dsn, "LINESERVE_HOME": str(tmp_path)}
         done = run("keys", "create-operator", "--name", "Finance", "--scopes", "accounts", **settings)
         assert done.returncode == 0
@@ -38,6 +41,15 @@ class TestKeys:
             url = served.ready["operator_url"]
             assert httpx2.get(f"{url}/accounts", headers=key).status_code == 200
             assert httpx2.get(f"{url}/runs", headers=key).status_code == 403
+            header, line = run("keys", "list-operators", **settings).stdout.splitlines()
+            assert (header.split(), line.split()[1:3]) == (SHOWN_OF_KEYS, ["Finance", "accounts"])
+            key_id = line.split()[0]
+            ended = run("keys", "revoke-operator", key_id, **settings)
+            assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+            assert httpx2.get(f"{url}/accounts", headers=key).status_code == 401
+            again = run("keys", "revoke-operator", key_id, **settings)
+            said = f"billing: there is no operator's key {key_id} in force\n"
+            assert (again.returncode, again.stderr) == (1, said)
 
     @pytest.mark.parametrize("scopes", ["everything", ""])
     def test_create_operator_refuses_other_scopes_in_one_line(self, database_dsn: str, scopes: str) -> None:

@@ -44,6 +44,18 @@ class IssuedKey:
 
 
 @dataclass(frozen=True, slots=True)
+class OperatorKey:
+    """An operator's key, without its secret. No `expires_at` means for ever."""
+
+    key_id: UUID
+    name: str
+    scopes: tuple[Scope, ...]
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class IssuedOperatorKey:
     """An operator's key at the only moment when its secret is known."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
 from billing.api_keys import rules
-from billing.api_keys.model import ApiKey, Scope
+from billing.api_keys.model import ApiKey, OperatorKey, Scope
 from billing.core.errors import NotFound
 from billing.core.page import Page, PageRequest
 
@@ -263,6 +263,29 @@ async def mark_operator_used(connection: Connection, *, digest: bytes, now: date
 async def has_operator_keys(connection: Connection) -> bool:
     """Whether there is an operator's key that is not revoked."""
     return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM operator_keys WHERE revoked_at IS NULL)"))
+
+
+async def list_operator_keys(connection: Connection) -> list[OperatorKey]:
+    """The operators' keys that are not revoked, newest first."""
+    records = await connection.fetch(
+        """
+        SELECT key_id, name, scopes, created_at, expires_at, last_used_at
+        FROM operator_keys
+        WHERE revoked_at IS NULL
+        ORDER BY created_at DESC, key_id DESC
+        """
+    )
+    return [
+        OperatorKey(
+            key_id=record["key_id"],
+            name=record["name"],
+            scopes=tuple(record["scopes"]),
+            created_at=record["created_at"],
+            expires_at=record["expires_at"],
+            last_used_at=record["last_used_at"],
+        )
+        for record in records
+    ]
 
 
 async def mark_operator_revoked(connection: Connection, *, key_id: UUID, now: datetime) -> None:

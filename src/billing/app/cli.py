@@ -120,8 +120,13 @@ def _parser() -> argparse.ArgumentParser:
     replay.add_argument("file", type=Path, metavar="FILE", help="CSV with FOCUS columns")
     keys = commands.add_parser("keys", help="operators' keys").add_subparsers(required=True, metavar="COMMAND")
     create = _add(keys, "create-operator", "make an operator's key and print it once", module="keys")
+    create.set_defaults(verb="create")
     create.add_argument("--name", default="Operator", help="what the key is called in lists and the audit trail")
     create.add_argument("--scopes", default="*", help="parts of the operator API, separated by commas; * is all")
+    _add(keys, "list-operators", "print the operators' keys in force", module="keys").set_defaults(verb="list")
+    revoke = _add(keys, "revoke-operator", "end an operator's key: it opens nothing from then on", module="keys")
+    revoke.set_defaults(verb="revoke")
+    revoke.add_argument("key", metavar="KEY", help="its id, as `list-operators` and the audit trail show it")
     config = commands.add_parser("config", help="settings").add_subparsers(required=True, metavar="COMMAND")
     _add(config, "show", "print every setting, secrets hidden", module="config")
     return parser

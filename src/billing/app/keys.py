@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from billing import api_keys
+from billing.app.faults import CommandError
 from billing.app.runtime import installation
-from billing.app.tables import hint
+from billing.app.tables import hint, print_table
 from billing.core import ids
 from billing.kit import audit
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from billing.app.runtime import Installation
     from billing.kit.config import Settings
     from billing.kit.db import Tx
@@ -32,14 +35,54 @@ class StartKeys:
 
 
 async def main(settings: Settings, arguments: argparse.Namespace) -> int:
-    """Make an operator's key and print its secret, which is not kept anywhere."""
+    """Make, list or revoke operators' keys."""
+    async with installation(settings) as installed:
+        match arguments.verb:
+            case "list":
+                await _list(installed)
+            case "revoke":
+                await _revoke(installed, arguments.key)
+            case _:
+                await _create(installed, arguments)
+    return 0
+
+
+async def _create(installed: Installation, arguments: argparse.Namespace) -> None:
+    """Make a key and print its secret, which is not kept anywhere."""
     scopes = [scope.strip() for scope in arguments.scopes.split(",") if scope.strip()]
-    async with installation(settings) as installed, installed.database.transaction() as tx:
+    async with installed.database.transaction() as tx:
         issued = await api_keys.create_operator_key(tx, name=arguments.name, scopes=scopes)
         await audit_key(tx, issued, command="billing keys create-operator")
     print(issued.secret)
     hint("Keep it: it is stored nowhere and cannot be shown again.")
-    return 0
+
+
+async def _list(installed: Installation) -> None:
+    async with installed.database.reading() as reading:
+        found = await api_keys.list_operator_keys(reading.connection)
+    rows = [
+        (
+            _shown_id(key),
+            key.name,
+            ",".join(key.scopes),
+            _day(key.created_at),
+            _day(key.last_used_at),
+            _day(key.expires_at),
+        )
+        for key in found
+    ]
+    print_table(("key", "name", "scopes", "created", "last used", "expires"), rows)
+
+
+async def _revoke(installed: Installation, shown_id: str) -> None:
+    """End a key. Raises CommandError when there is none of this id in force."""
+    async with installed.database.transaction() as tx:
+        in_force = await api_keys.list_operator_keys(tx.connection)
+        key = next((key for key in in_force if _shown_id(key) == shown_id), None)
+        if key is None:
+            raise CommandError(f"there is no operator's key {shown_id} in force")
+        await api_keys.revoke_operator_key(tx, key_id=key.key_id)
+        await audit_key(tx, key, command="billing keys revoke-operator", is_revoked=True)
 
 
 async def first_operator_key(installed: Installation) -> StartKeys:
@@ -53,13 +96,15 @@ async def first_operator_key(installed: Installation) -> StartKeys:
     return StartKeys(operator_key=issued.secret)
 
 
-async def audit_key(tx: Tx, issued: api_keys.IssuedOperatorKey, *, command: str, is_revoked: bool = False) -> None:
+async def audit_key(
+    tx: Tx, key: api_keys.IssuedOperatorKey | api_keys.OperatorKey, *, command: str, is_revoked: bool = False
+) -> None:
     """Take down in the audit trail that a command made or revoked an operator's key; last in its transaction."""
     action = audit.Action(
         actor=audit.Actor.program(command),
         action="key.revoked" if is_revoked else "key.created",
-        objects={"key_id": ids.encode("op", issued.key_id)},
-        details={"name": issued.name, "scopes": issued.scopes},
+        objects={"key_id": _shown_id(key)},
+        details={"name": key.name, "scopes": key.scopes},
     )
     await audit.write(tx, action)
 
@@ -72,6 +117,15 @@ def write_private(path: Path, members: dict[str, str | None]) -> None:
         json.dump({name: value for name, value in members.items() if value is not None}, file, indent=2)
         file.write("\n")
     fresh.replace(path)
+
+
+def _shown_id(key: api_keys.IssuedOperatorKey | api_keys.OperatorKey) -> str:
+    """As the audit trail names it."""
+    return ids.encode("op", key.key_id)
+
+
+def _day(instant: datetime | None) -> str:
+    return "" if instant is None else f"{instant:%Y-%m-%d}"
 
 
 async def _lock(tx: Tx) -> None:
