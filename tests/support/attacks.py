@@ -241,6 +241,7 @@ def unreadable_bodies() -> Iterator[Attack]:
     for content in (
         b"",
         b"   ",
+        b"\x0b\x0c",  # white space to Python, and none to JSON
         b"{",
         b"[",
         b'{"a": 1,}',

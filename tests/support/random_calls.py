@@ -30,8 +30,11 @@ RULES = (
     r"must not be after to_date",
     r"is a (date|time) that does not exist",
     r".* cursor.*",
-    r"must be a known service.*",
+    r"must be a known (service|meter).*",
+    r"must be a type of events",
     r"must name either a plan or a meter",
+    r"is not a model for a (plan|meter)",
+    r"must be above 0 and at most \d+",  # decimals come as texts too
     r"must be a month.*",
     r"is not another line of this invoice",
     # What a price's model asks of its members.
@@ -55,9 +58,9 @@ RULES = (
     r"is named twice",
     r"is not an account's id",
     r"must be a key's id or one of .*",
-    r"cannot be switched off",  # of e-mail, which has the members of text messages
     r"has \d+ more faults",  # after a hundred
     r"is no PNG or JPEG in base64",
+    r"has more than [\d,]+ bytes",
 )
 
 

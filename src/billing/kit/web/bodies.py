@@ -13,7 +13,7 @@ import msgspec
 from billing.core.errors import Fault, InvalidParameter
 from billing.kit.web.card_numbers import CardNumberRefused, card_number_paths, may_hold_card_number
 from billing.kit.web.errors import PayloadTooLarge, UnsupportedMediaType
-from billing.kit.web.reading import Members, read_json
+from billing.kit.web.reading import Members, is_blank, read_json
 from billing.kit.web.schemas import INVALID, UNDECLARED, Declared, Faults, struct_reader
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class RawBody:
     @property
     def is_empty(self) -> bool:
         """Whether nothing was sent."""
-        return not self.content.strip()
+        return is_blank(self.content)
 
     def read(self, schema: type[Schema], *, optional: bool = False) -> Schema:
         """The body as a schema. With `optional` no body at all counts as `{}`.

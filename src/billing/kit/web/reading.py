@@ -47,9 +47,14 @@ _decoder = json.JSONDecoder(
 )
 
 
+def is_blank(content: bytes) -> bool:
+    """Whether there is nothing in a body, or nothing but what JSON takes for white space: fewer bytes than Python does."""
+    return not content.strip(b" \t\r\n")
+
+
 def read_json(content: bytes) -> object:
     """The tree of a JSON text. Raises InvalidParameter for anything that is not one, or is nested deeper than 32."""
-    if not content.strip():
+    if is_blank(content):
         raise _unreadable("must be JSON, but the body is empty")
     if is_too_deep(content):
         raise _unreadable(f"is nested deeper than {DEPTH_MAX} levels")

@@ -29,9 +29,10 @@ _ATTEMPT = {
 def _switches() -> dict[str, Member]:
     found: dict[str, Member] = {}
     for name, says in _CATEGORIES.items():
-        always = " Always true: it cannot be switched off." if name in _ALWAYS else ""
-        found[f"EmailSettings.{name}"] = M(f"{says}, by e-mail.{always}", True)
-        found[f"EmailSwitches.{name}"] = M(f"{says}, by e-mail.{always}", True)
+        by_email = M(f"{says}, by e-mail.", True)
+        if name in _ALWAYS:
+            by_email = M(f"{says}, by e-mail. Always true: it cannot be switched off.", True, {"const": True})
+        found[f"EmailSettings.{name}"] = found[f"EmailSwitches.{name}"] = by_email
         found[f"SmsSettings.{name}"] = M(f"{says}, by text message.", False)
         found[f"SmsSwitches.{name}"] = M(f"{says}, by text message.", False)
     return found
