@@ -74,6 +74,9 @@ class TestServer:
                 assert is_closed, name
                 assert len(statuses) <= 1, (name, statuses)
                 assert set(statuses) <= expected, (name, statuses)
+            for hosts in (b"Host: y\r\n", b"Host: x\r\n"):
+                assert answer_to(server, GET + hosts + b"Connection: close\r\n\r\n") == ([400], True), hosts
+            assert answer_to(server, GET + b"Connection: close\r\n\r\n") == ([200], True)
             with server.operator() as operator:
                 assert operator.get("/accounts").json()["meta"]["total"] == 0
 

@@ -125,9 +125,12 @@ class HttpApp(Litestar):
     def _route(self, scope: HTTPScope) -> Endpoint:
         """The endpoint of a request, its path's parameters read. Raises the router's errors."""
         scope["path"] = path = routed_path(scope)
+        is_told = False
         for name, value in scope["headers"]:
-            if name == b"host" and _HOST.fullmatch(value) is None:
-                raise ClientException
+            if name == b"host":
+                if is_told or _HOST.fullmatch(value) is None:  # with two, a proxy may look at the other one
+                    raise ClientException
+                is_told = True
         routing = self.asgi_router.handle_routing(path=path, method=scope["method"])
         _, handler, scope["path"], parameters, scope["path_template"] = routing
         scope["path_params"] = read_parameters(parameters)
