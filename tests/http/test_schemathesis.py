@@ -39,6 +39,7 @@ def test_answers_are_as_described_whatever_is_sent(
     is_nightly = bool(pytestconfig.getoption("--nightly"))
     report = call_at_random(server, plane=plane, seed=seed, is_nightly=is_nightly, folder=tmp_path)
     assert report.returncode == 0, told(report)
+    sys.stdout.write(f"seed {seed}, {plane}: {' '.join(report.stdout.partition('Test cases:')[2].split()[:2])}\n")
     with server.operator() as operator:
         assert operator.get("/check").json()["ok"] is True
 

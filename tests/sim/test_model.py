@@ -7,6 +7,7 @@ shrinks what goes wrong to the fewest steps. It all happens in one transaction t
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Coroutine
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -302,4 +303,5 @@ class TestMoney:
     def test_is_the_models(self, shared_dsn: str, seed: int, pytestconfig: pytest.Config) -> None:
         is_nightly = bool(pytestconfig.getoption("--nightly"))
         examples, steps = (EXAMPLES_NIGHTLY, 2 * STEPS) if is_nightly else (EXAMPLES, STEPS)
+        sys.stdout.write(f"seed {seed}: {examples} accounts, {steps} steps each\n")
         live(Till, shared_dsn, seed=seed, examples=examples, steps=steps)

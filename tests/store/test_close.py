@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -384,6 +385,7 @@ class TestPdf:
             found = [await reading.get_whole(tx, **dict(key), lines_max=None) for key in keys]
         assert {whole.invoice.parties["template_version"] for whole in found} == {pdf.TEMPLATE_VERSION}
         assert [pdf.render(documents.document_of(whole)) for whole in found] == [one.content for one in before]
+        sys.stdout.write(f"{len(before)} invoices printed again, 0 differ\n")
 
     async def test_is_the_accounts_own(self, cloud: Cloud) -> None:
         await cloud.publish(ONE_EACH)

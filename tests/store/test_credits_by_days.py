@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -149,6 +150,7 @@ class TestReserve:
             await cloud.close(period)
         taken = {account_id: before[account_id] - await self._cash(cloud, account_id) for account_id in residents}
         assert taken == reserved
+        sys.stdout.write(f"{account_total} accounts, {sum(taken.values())} minor units taken as was reserved\n")
         assert {minor > 0 for minor in taken.values()} == {True, False}
 
     async def _stock(self, cloud: Cloud) -> None:

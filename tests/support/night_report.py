@@ -10,7 +10,7 @@ from typing import Any
 from tests.support.documents import tables
 
 _OF_NIGHT = re.compile(r"\bN\b")
-FIGURES_MOST = 6
+FIGURES_MOST, LONGEST_MOST = 6, 40
 _REPLAY = ".venv/bin/python -m pytest -n 0 --nightly --seed {seed} '{test}'"
 
 
@@ -38,9 +38,9 @@ def page(night: dict[str, Any], promises: str) -> str:
         "|---|---|---|---|---|---|",
     ]
     lines += [_row(row, tests) for row in _rows(promises)]
-    longest = sorted(tests, key=lambda name: -tests[name]["seconds"])[:30]
+    longest = sorted(tests, key=lambda name: -tests[name]["seconds"])[:LONGEST_MOST]
     lines += ["", "## What took longest", "", "| test | seconds |", "|---|---|"]
-    lines += [f"| `{name}` | {tests[name]['seconds']} |" for name in longest]
+    lines += [f"| `{name}` | {tests[name]['seconds']:.0f} |" for name in longest if tests[name]["seconds"] >= 1]
     return "\n".join(lines) + "\n"
 
 
