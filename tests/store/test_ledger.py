@@ -82,7 +82,7 @@ class TestPost:
 
     async def test_again_with_the_same_content_changes_nothing(self, tx: Tx) -> None:
         await opened(tx.connection)
-        await post(tx.connection, payment(1))
+        await post(tx.connection, payment(1), replace(payment(1), template="another", amount_minor=7))
         before = await ledger.list_transfers(tx.connection, account_id=ONE, limit=9)
         again = replace(payment(1), effective_at=AT + MICROSECOND)  # a retry comes later
         assert not await ledger.post(tx.connection, again, recorded_at=AT + MICROSECOND)

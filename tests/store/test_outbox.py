@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest_asyncio
+from structlog.testing import capture_logs
 
 from billing.kit import outbox
 from billing.kit.db import Database, open_pool
@@ -80,7 +81,11 @@ class TestRelay:
         assert isinstance(clock, Clock)
         await publish(database, "a", "poison", "b")
         before, reader = Reading(), Reading("poison")
-        assert await outbox.relay(database, readers=[before, reader]) == 2
+        with capture_logs() as logs:
+            assert await outbox.relay(database, readers=[before, reader]) == 2
+        assert [(log["event"], log["log_level"], log["type"]) for log in logs] == [
+            ("event_refused", "error", "x.happened")
+        ]
         assert reader.told == ["a", "b"]
         await publish(database, "c")
         assert await outbox.relay(database, readers=[before, reader]) == 1  # the poison waits
