@@ -58,9 +58,9 @@ class TestLong:
         named = [name.split("::") for name in (*night.LONG, *night.ALONE)]
         assert not [names for names in named if not exists(names[0], names[1:])]
 
-    def test_is_given_three_times_as_long(self) -> None:
+    def test_is_given_ten_minutes_and_twice_as_long(self) -> None:
         name, seconds = max(night.LONG.items(), key=lambda item: item[1])
-        assert night.bound_of(f"{name}[a]") == 3 * seconds
+        assert night.bound_of(f"{name}[a]") == 600 + 2 * seconds
         assert night.bound_of(f"{name}x") == night.BOUND_LEAST_S
 
 
