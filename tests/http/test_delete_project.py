@@ -359,6 +359,7 @@ class TestRestoreProject:
         house.clock.advance(HOUR)
         assert (await restore(house, project_id)).body["project"]["resource_count"] == 1
         assert [await status_of(house, jane, name) for name in ("vps_1", "vps_2")] == ["deleted", "stopped"]
+        assert await events(house, "resource.deletion_withdrawn") == ["vps_2"]
 
     async def test_may_come_before_the_job(self, house: House, jane: Resident, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr("billing.projects.operations.deleting.STOPPED_AT_ONCE", 0)
