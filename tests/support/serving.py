@@ -60,7 +60,7 @@ def serving(folder: Path, *arguments: str, **variables: str) -> Iterator[Serving
     ready_file = folder / "ready.json"
     ready_file.unlink(missing_ok=True)
     command = [BILLING, "serve", "--port", "0", "--ready-file", ready_file, *arguments]
-    output = folder / "output.log"  # a file: a pipe that nobody reads would stop the program once it is full
+    output = folder / "output.log"  # a file, so that a failed start can be told with what it said
     with output.open("wb") as file:
         process = subprocess.Popen(command, env=environment(**variables), stdout=file, stderr=subprocess.STDOUT)
     try:
