@@ -7,13 +7,13 @@ import json
 import re
 import secrets
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 from bench import driving, serving
-from bench.measuring import Rate, Row, compare, row_of
+from bench.measuring import PAIRS, Rate, Row, compare, row_of
 from bench.serving import Estate, Process
 from bench.world import PROGRAMS, World, open_world
 from billing import payments, wallets
@@ -22,6 +22,8 @@ from billing.kit.db import open_pool
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+T = TypeVar("T")
 
 ACCOUNTS = 64
 CONNECTIONS = 32
@@ -114,6 +116,11 @@ async def _on_one_wallet(world: World, estates: Sequence[Estate]) -> Row:
     return row_of(found, id="G4", operation="posts on one hot wallet", unit="posts", bounds=(0.7, 0.95, 1))
 
 
+def _prepared(make: Callable[[], T]) -> list[T]:
+    """What is sent in each turn, made before any of them: only what is measured happens in one."""
+    return [make() for _ in range(PAIRS + 1)]
+
+
 def _wanted(estate: Estate) -> payments.TopUp:
     account_id, method_id = ids.decode("acc", estate.account), ids.decode("pm", estate.method)
     if account_id is None or method_id is None:
@@ -136,9 +143,10 @@ async def _top_ups(world: World, ours: Process, estates: Sequence[Estate], *, ca
             Idempotency_Key=secrets.token_hex(8),
         )
 
+    turns = _prepared(lambda: [asked(number) for number in range(calls)])
+
     async def top_up() -> int:
-        sent = [asked(number) for number in range(calls)]
-        answered = await driving.closed_loop(ours.port, sent, connections=callers)
+        answered = await driving.closed_loop(ours.port, turns.pop(), connections=callers)
         answered.require(201)
         p99s_ms.append(answered.percentile_ms(0.99))
         return calls
@@ -203,9 +211,10 @@ def _batch(ours: Process, estates: Sequence[Estate], *, size: int, start: int) -
 async def _single_events(world: World, ours: Process, bare: Process, estates: Sequence[Estate]) -> Row:
     plain = driving.request("GET", "/row")
 
+    turns = _prepared(lambda: [_batch(ours, estates, size=1, start=number) for number in range(EVENTS)])
+
     async def ingest() -> int:
-        sent = [_batch(ours, estates, size=1, start=number) for number in range(EVENTS)]
-        (await driving.closed_loop(ours.port, sent, connections=CONNECTIONS)).require(200)
+        (await driving.closed_loop(ours.port, turns.pop(), connections=CONNECTIONS)).require(200)
         return EVENTS
 
     async def yardstick() -> int:
@@ -229,25 +238,31 @@ async def _single_events(world: World, ours: Process, bare: Process, estates: Se
 
 
 async def _batches(world: World, ours: Process, estates: Sequence[Estate]) -> Row:
+    turns = _prepared(lambda: [_batch(ours, estates, size=BATCH, start=number * 17) for number in range(BATCHES)])
+
     async def ingest() -> int:
-        sent = [_batch(ours, estates, size=BATCH, start=number * 17) for number in range(BATCHES)]
-        (await driving.closed_loop(ours.port, sent, connections=BATCH_CONNECTIONS)).require(200)
+        (await driving.closed_loop(ours.port, turns.pop(), connections=BATCH_CONNECTIONS)).require(200)
         return BATCHES * BATCH
 
     columns = ("account_id", "source", "event_id", "resource_id", "meter", "quantity", "occurred_at", "recorded_at")
     accounts = [account for estate in estates if (account := ids.decode("acc", estate.account)) is not None]
 
-    async def copy(number: int) -> None:
+    def records(start: int) -> list[tuple[object, ...]]:
         moment = datetime.now(UTC)
+        return [_record(accounts, start + index, moment) for index in range(BATCH)]
+
+    copied = _prepared(lambda: [records(number * 17) for number in range(BATCHES)])
+
+    async def copy(batches: Sequence[list[tuple[object, ...]]]) -> None:
         async with world.pool.acquire() as connection:
-            for _ in range(BATCHES // BATCH_CONNECTIONS):
-                records = [_record(accounts, number + index, moment) for index in range(BATCH)]
+            for batch in batches:
                 await connection.copy_records_to_table(
-                    "events", schema_name="yardstick", records=records, columns=columns
+                    "events", schema_name="yardstick", records=batch, columns=columns
                 )
 
     async def yardstick() -> int:
-        await asyncio.gather(*(copy(number) for number in range(BATCH_CONNECTIONS)))
+        turn = copied.pop()
+        await asyncio.gather(*(copy(turn[number::BATCH_CONNECTIONS]) for number in range(BATCH_CONNECTIONS)))
         return BATCHES * BATCH
 
     found = await compare(ingest, yardstick, postmaster=world.postmaster, servers=(ours.pid,))
