@@ -161,6 +161,17 @@ class TestReportResource:
         assert (answer.status, answer.code) == (422, "price_missing")
         assert (await listed(house, resident)).body["meta"]["total"] == 0
 
+    async def test_refuses_a_plan_that_only_another_accounts_contract_prices(self, house: House):
+        resident, other = await house.open_account(), await house.open_account()
+        price = catalog.PriceDefinition(service="compute", plan="theirs", model="flat", amount=Decimal(9))
+        async with house.database.transaction() as tx:
+            await catalog.publish_rate_card(
+                tx, name="Contract", currency="USD", valid_from=JANUARY, account_id=other.account_id, prices=[price]
+            )
+        assert (await report(house, other, plan="theirs")).status == 201
+        answer = await report(house, resident, plan="theirs")
+        assert (answer.status, answer.code) == (422, "price_missing")
+
     async def test_takes_a_resource_without_a_plan(self, house: House):
         resident = await house.open_account()
         answer = await report(house, resident, plan=..., service="storage", type="object_storage")

@@ -26,6 +26,18 @@ T_KEYS = "tests/unit/test_keys.py"
 
 INVOICED = [
     (
+        "sql/functions/metering.sql",
+        "wanted.meter\n            AND NOT EXISTS (\n                SELECT FROM counted",
+        "day_rows.meter\n            AND NOT EXISTS (\n                SELECT FROM counted",
+        "tests/store/test_outside_life.py::TestAnEndThatComesLater::test_takes_no_other_usage_of_its_day_along",
+    ),
+    (
+        "metering/store/states.py",
+        "AND prices.account_id = $1 AND prices.region IS NULL",
+        "AND prices.region IS NULL",
+        "tests/http/test_resources.py::TestReportResource::test_refuses_a_plan_that_only_another_accounts_contract_prices",
+    ),
+    (
         "sql/functions/ledger.sql",
         "AND template = p_template AND reference",
         "AND reference",

@@ -78,6 +78,22 @@ class TestAnEndThatComesLater:
         assert await open_quarantine(tx, account_id) == {}
         assert await ingest(tx, sent) == [("duplicate", None)]
 
+    @pytest.mark.parametrize("meter", ["m", "disk"])
+    async def test_takes_no_other_usage_of_its_day_along(self, tx: Tx, meter: str) -> None:
+        """A day row goes with the last of its events: that resource's and meter's alone."""
+        account_id = await prepared(tx)
+        await report(tx, account_id, "other")
+        kept = [
+            event(account_id, "m", resource_id="other", occurred_at=at("01-15")),
+            event(account_id, "disk", meter="disk", resource_id="other", occurred_at=at("01-15")),
+            event(account_id, "peak", meter="peak", occurred_at=at("01-15")),
+        ]
+        await ingest(tx, *kept)
+        before = await day_rows(tx.connection, account_id)
+        await ingest(tx, event(account_id, "wrong", meter=meter, occurred_at=at("01-15")))
+        await metering.void(tx, account_id=account_id, source="test", event_id="wrong")
+        assert await day_rows(tx.connection, account_id) == before
+
     async def test_gives_back_what_a_closed_month_had_billed_for_it(self, cloud: Cloud) -> None:
         account_id = await cloud.open_account()
         await cloud.report(account_id)
