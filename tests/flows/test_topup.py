@@ -276,6 +276,15 @@ class TestTokens:
         assert await world.poll() == 1
         assert await world.wallet() == (10_000, 0)
 
+    async def test_that_are_pending_are_asked_for_ever_less_often(self, world: World) -> None:
+        await world.top_up("tok_pending")
+        for wait in (timedelta(minutes=5), timedelta(hours=1), timedelta(days=1), timedelta(days=1)):
+            async with world.database.reading() as reading:
+                due_at = await reading.connection.fetchval("SELECT next_check_at FROM payments")
+                assert due_at - reading.now == wait
+            world.clock.advance(seconds=wait.total_seconds())
+            assert await world.poll() == 0
+
     async def test_that_are_pending_can_fail(self, world: World) -> None:
         payment = await world.top_up("tok_pending")
         await world.gateway.fail(str(payment.payment_id))
