@@ -229,6 +229,7 @@ class TestPaymentMethods:
         method = reply.body["payment_method"]
         assert (reply.status, list(method)) == (201, METHOD)
         assert reply.headers["Location"] == f"{METHODS}/{method['id']}"
+        assert (await till.call("GET", reply.headers["Location"], key=jane.key)).body == reply.body
         assert method == {
             "id": method["id"],
             "type": "card",
@@ -243,6 +244,18 @@ class TestPaymentMethods:
         second = await till.call("POST", METHODS, key=jane.key, body={"type": "bank_account", "token": "ba_bank"})
         assert second.body["payment_method"]["bank_name"] == "Sandbox Bank"
         assert second.body["payment_method"]["is_default"] is False
+
+    async def test_are_read_by_their_account_until_they_are_deleted(self, till: Till, jane: Resident):
+        path, other = f"{METHODS}/{await till.add_method(jane)}", await till.open_account()
+        found = await till.call("GET", path, key=jane.key)
+        assert (found.status, found.body["payment_method"]["brand"]) == (200, "visa")
+        assert (
+            await till.call("GET", path, key=jane.key, headers={"If-None-Match": found.headers["ETag"]})
+        ).status == 304
+        assert (await till.call("GET", path, key=other.key)).status == 404
+        assert (await till.call("GET", f"{METHODS}/pm_nothing", key=jane.key)).status == 404
+        await till.call("DELETE", path, key=jane.key)
+        assert (await till.call("GET", path, key=jane.key)).status == 404
 
     async def test_are_added_once_per_key(self, till: Till, jane: Resident):
         headers = {"Idempotency-Key": "once"}

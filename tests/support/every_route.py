@@ -207,6 +207,7 @@ _PUBLIC = [
         body=lambda names: {**_MONEY, "payment_method": names["payment_method_id"]},
     ),
     _call("GET /account/payment-methods", query=PAGE),
+    _call("GET /account/payment-methods/{payment_method_id:str}"),
     _call(
         "POST /account/payment-methods",
         schema=payment_schemas.PaymentMethodIn,

@@ -169,6 +169,24 @@ async def add_method(
     )
 
 
+@get(
+    "/account/payment-methods/{payment_method_id:str}",
+    opt={
+        "rate_class": "billing",
+        DESCRIBED: Described(summary="Get a payment method", section="Payment Methods", is_extension=True),
+    },
+)
+async def show_method(reader: Caller, payment_method_id: str, db: Database) -> PaymentMethodAnswer:
+    """One saved payment method."""
+    async with db.reading() as reading:
+        method = await store.get_method(
+            reading.connection,
+            account_id=reader.account_id,
+            payment_method_id=ids.expect("pm", payment_method_id),
+        )
+    return PaymentMethodAnswer(payment_method=schemas.show_method(method))
+
+
 @put(
     "/account/payment-methods/{payment_method_id:str}",
     opt={
@@ -231,4 +249,4 @@ async def take_gateway_notice(
 
 
 GATEWAY_HANDLERS = [take_gateway_notice]
-HANDLERS = [top_up, list_methods, add_method, make_default, delete_method]
+HANDLERS = [top_up, list_methods, show_method, add_method, make_default, delete_method]
