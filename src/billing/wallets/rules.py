@@ -40,17 +40,21 @@ def _currency_faults(*, currency: str) -> Iterator[Fault]:
 
 def amount_faults(*, amount: Decimal) -> Iterator[Fault]:
     """What is wrong with the body member `amount` in whatever currency: no amount of money is 0 or less."""
-    if not amount > 0:
+    if not _is_above_0(amount):
         yield Fault("body", "amount", "must be greater than 0")
 
 
 def _exactness_faults(*, amount: Decimal, currency: str) -> Iterator[Fault]:
     """What is wrong with an `amount` above 0 in its currency, where that is known."""
-    if amount > 0 and currency in money.DECIMALS:
+    if _is_above_0(amount) and currency in money.DECIMALS:
         try:
             money.to_minor(amount, currency)
         except money.NotAnAmount as error:
             yield Fault("body", "amount", str(error))
+
+
+def _is_above_0(amount: Decimal) -> bool:
+    return not amount.is_nan() and amount > 0  # NaN raises where it is ordered
 
 
 MONEY_CHECKS = (_currency_faults, amount_faults, _exactness_faults)
