@@ -76,7 +76,12 @@ class TestServer:
                 assert set(statuses) <= expected, (name, statuses)
             for hosts in (b"Host: y\r\n", b"Host: x\r\n"):
                 assert answer_to(server, GET + hosts + b"Connection: close\r\n\r\n") == ([400], True), hosts
-            assert answer_to(server, GET + b"Connection: close\r\n\r\n") == ([200], True)
+            close, nameless = b"Connection: close\r\n\r\n", GET.replace(b"Host: x\r\n", b"")
+            assert answer_to(server, nameless + close) == ([400], True)
+            assert answer_to(server, nameless.replace(b"/1.1", b"/1.0") + close) == ([200], True)
+            for size, status in ((30_000, 200), (70_000, 431)):
+                assert answer_to(server, GET + b"X-A: " + b"x" * size + b"\r\n" + close) == ([status], True), size
+            assert answer_to(server, GET + close) == ([200], True)
             with server.operator() as operator:
                 assert operator.get("/accounts").json()["meta"]["total"] == 0
 

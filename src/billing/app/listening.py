@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.net import SocketHolder  # pyright: ignore[reportPrivateImportUsage]  # its place is not
 from granian.server.embed import Server
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from billing.app.metrics import Served
 
 _BACKLOG = 1024
+_HEADERS_MAX_BYTES = 32 * 1024
+"""Of the first line and all headers of a call together, which are read in growing parts: beyond it, and at twice as many for sure,
+the answer is 431."""
 _OTHER_FILES = 256
 """That a process has open beside its connections: to the database, gateways and receivers of webhooks."""
 _STOP_LIMIT_S = 10.0
@@ -155,6 +159,7 @@ class _Listener(Server):
             interface=Interfaces.ASGI,
             http=HTTPModes.http1,
             websockets=False,
+            http1_settings=HTTP1Settings(max_buffer_size=_HEADERS_MAX_BYTES),
             backlog=_BACKLOG,
             backpressure=connections_max,
             log_level=LogLevels.error,

@@ -125,12 +125,14 @@ class HttpApp(Litestar):
     def _route(self, scope: HTTPScope) -> Endpoint:
         """The endpoint of a request, its path's parameters read. Raises the router's errors."""
         scope["path"] = path = routed_path(scope)
-        is_told = False
+        host: bytes | None = None
         for name, value in scope["headers"]:
             if name == b"host":
-                if is_told or _HOST.fullmatch(value) is None:  # with two, a proxy may look at the other one
+                if host is not None or _HOST.fullmatch(value) is None:  # with two, a proxy may look at the other one
                     raise ClientException
-                is_told = True
+                host = value
+        if not host and scope["http_version"] == "1.1":  # RFC 9112, 3.2; Granian shows none as an empty one
+            raise ClientException
         routing = self.asgi_router.handle_routing(path=path, method=scope["method"])
         _, handler, scope["path"], parameters, scope["path_template"] = routing
         scope["path_params"] = read_parameters(parameters)
