@@ -1,8 +1,8 @@
 """K1, K2, M3: real processes killed with SIGKILL at random instants under load. A client's own journal says what was acknowledged.
 
 `serve` and its worker die together and start anew on a database that stays; then the database itself dies, on a disk that it syncs.
-By default 2 kills of the server; `--nightly` 250, half of K1's figure, and 100 of the database: what a kill costs is the next
-start, so that the 100,000 top-ups of K1 would take another night.
+By default 2 kills of the server; `--nightly` 500, and 100 of the database: what a kill costs is the next start, so that the 100,000
+top-ups of K1 would take another night.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from billing.kit.embedded_postgres import processes
 from tests.support.serving import Serving, run, serving
 
 CLIENTS = 4
-KILLS, KILLS_NIGHTLY = 2, 250
+KILLS, KILLS_NIGHTLY = 2, 500
 DATABASE_KILLS = 100
 GIVE_UP_S = (
     600  # where starts take long, the server is there for a tenth of the time, and one of the clients may miss it often

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+import asyncpg
+import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
 
@@ -101,6 +104,31 @@ class TestRelay:
         assert before.told == ["poison"]
         assert reader.told == ["a", "b", "c", "poison"]
         assert await stuck(database) == 0
+
+    async def test_blames_no_event_for_a_database_that_takes_no_writes(self, database: Database) -> None:
+        """As after a failover: the batch began on the primary, and what is tried next hears that this is a standby."""
+        await publish(database, "a", "b")
+        reader = Reading()
+
+        async def fail_over(tx: Tx, events: Sequence[OutboxEvent]) -> None:
+            assert len(events) == 2
+            for _ in range(database.pool.get_max_size() - 1):
+                session = await held.enter_async_context(database.pool.acquire())
+                await session.execute("SET default_transaction_read_only = on")
+            await held.aclose()
+            await tx.connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+        async with AsyncExitStack() as held:
+            with capture_logs() as logs, pytest.raises(asyncpg.ReadOnlySQLTransactionError):
+                await outbox.relay(database, readers=[fail_over, reader])
+        assert logs == []
+        await database.pool.expire_connections()
+        async with AsyncExitStack() as held:
+            for _ in range(database.pool.get_max_size()):
+                session = await held.enter_async_context(database.pool.acquire())
+                await session.execute("SET default_transaction_read_only = off")
+        assert await outbox.relay(database, readers=[reader]) == 2
+        assert reader.told == ["a", "b"]
 
     async def test_shares_events_between_any_number(self, database: Database) -> None:
         await publish(database, *map(str, range(1_200)))

@@ -161,6 +161,7 @@ async def open_house(
     values: Mapping[str, object] | None = None,
     limited: Callable[[Clock], RateLimits] | None = None,
     calls_max: int | None = None,
+    reads_max: int | None = None,
 ) -> AsyncIterator[House]:
     """The application with some handlers over a database, as its own role; without rate limits unless `limited` makes some."""
     clock = Clock()
@@ -180,6 +181,7 @@ async def open_house(
             values={"intake": metering.Intake(database), **(values or {})},
             rate_limits=None if limited is None else limited(clock),
             calls_max=calls_max,
+            reads_max=reads_max,
         )
         transport = httpx2.ASGITransport(app=cast("Any", app), client=("127.0.0.1", 50_000))
         async with httpx2.AsyncClient(transport=transport, base_url="http://billing.test") as client:

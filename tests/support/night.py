@@ -22,8 +22,8 @@ import pytest
 Item = TypeVar("Item")
 # Seconds on two processors, where it is more than half a minute.
 LONG = {
+    "tests/chaos/test_kills.py::TestServer": 1100,
     "tests/flows/test_webhooks_sent.py::TestManyMessages::test_are_each_taken_once_however_many_attempts_and_processes_fail": 870,
-    "tests/chaos/test_kills.py::TestServer": 730,
     "tests/chaos/test_schedulers.py::TestSchedulers": 530,
     "tests/chaos/test_overload.py::TestOverload": 350,
     "tests/http/test_schemathesis.py::test_answers_are_as_described_whatever_is_sent": 300,

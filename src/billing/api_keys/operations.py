@@ -20,12 +20,13 @@ from billing.core.errors import Forbidden, InvalidParameter, IpNotAllowed, Unaut
 from billing.kit import outbox
 from billing.kit.auth import Caller, Operator, Permission
 from billing.kit.gathering import Gathered
+from billing.kit.sessions import OUT_OF_REACH
 
 if TYPE_CHECKING:
     from billing.kit.db import Database, Tx
 
 _NOTED_MAX = 10_000
-_DATABASE_AWAY = (asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError, asyncpg.InterfaceError, OSError)
+_UNNOTED = (*OUT_OF_REACH, asyncpg.InterfaceError, OSError)
 
 
 async def issue(
@@ -227,7 +228,7 @@ class Keyring:
 
     async def _store_note(self, mark: store.MarkUsed, digest: bytes, now: datetime) -> None:
         # A lost note costs nothing: the next use after a minute makes another.
-        with contextlib.suppress(*_DATABASE_AWAY):
+        with contextlib.suppress(*_UNNOTED):
             async with self._database.reading() as reading:
                 await mark(reading.connection, digest=digest, now=now)
 

@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from billing.kit.config import Plane
     from billing.kit.web.rate_limits import RateLimits
 
+_READS_A_SESSION = 2
+"""Reads under way for each session with the database: one has it, the other is read or written meanwhile."""
+
 PUBLIC = [
     *accounts_public.HANDLERS,
     *api_keys_public.HANDLERS,
@@ -121,5 +124,6 @@ def make_app(
         cors_origins=installed.settings.cors_origins,
         rate_limits=rate_limits,
         calls_max=installed.settings.calls_at_once,
+        reads_max=min(installed.settings.calls_at_once, _READS_A_SESSION * installed.settings.database_pool_size),
         wait_s=installed.settings.database_wait_s,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from decimal import Context, Decimal, localcontext
+from decimal import Context, Decimal
 
 # ISO 4217 list one: decimals of each active currency (CLDR's differ for 13 of them, so Babel is not asked).
 _TWO = (
@@ -55,10 +55,9 @@ def to_minor(value: Decimal, currency: str) -> int:
     if value.adjusted() > 20:
         raise NotAnAmount("is too large")
     decimals = decimals_of(currency)
-    with localcontext(_EXACT):
-        minor = value.scaleb(decimals)
-        if minor != minor.to_integral_value():
-            raise NotAnAmount(f"has more decimals than {currency} allows ({decimals})")
+    minor = _EXACT.scaleb(value, decimals)
+    if minor != minor.to_integral_value():
+        raise NotAnAmount(f"has more decimals than {currency} allows ({decimals})")
     if minor > MINOR_MAX:
         raise NotAnAmount("is too large")
     return int(minor)
@@ -66,8 +65,7 @@ def to_minor(value: Decimal, currency: str) -> int:
 
 def to_major(minor: int, currency: str) -> Decimal:
     """The amount with exactly the currency's decimals, such as Decimal('25.00')."""
-    with localcontext(_EXACT):
-        return Decimal(minor).scaleb(-decimals_of(currency))
+    return _EXACT.scaleb(Decimal(minor), -decimals_of(currency))
 
 
 def to_text(minor: int, currency: str) -> str:

@@ -122,7 +122,10 @@ class Settings(BaseSettings):
     )
 
     calls_at_once: int = Field(
-        default=512, ge=1, description="calls under way in a process; more wait for 1 s and are answered 503 then"
+        default=512,
+        ge=1,
+        description="calls under way in a process, of reads two for each of its database connections at most; more wait for 1 s "
+        "and are answered 503 then",
     )
     connections_at_once: int = Field(
         default=4096, ge=1, le=100_000, description="connections of a listener; more wait outside until one ends"

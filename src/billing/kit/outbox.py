@@ -12,14 +12,14 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TypeAlias
 from uuid import UUID
 
+import asyncpg
 import msgspec
 import structlog
 
 from billing.kit.checks import EVERYTHING, Check, Scope
+from billing.kit.sessions import NoAnswer, NoSession
 
 if TYPE_CHECKING:
-    import asyncpg
-
     from billing.kit.db import Connection, Database, Tx
 
 
@@ -28,6 +28,18 @@ NewEvent: TypeAlias = tuple[UUID, str, Mapping[str, object]]  # account, object,
 RELAYED_AT_ONCE = 500
 STUCK_AFTER_FAILURES = 5
 _PAUSE_MAX = timedelta(hours=1)
+# No event brings these about. A statement that takes too long, a deadlock or a lock that cannot be had may be an event's own.
+_DATABASE_AWAY = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.DiskFullError,
+    asyncpg.TooManyConnectionsError,
+    NoAnswer,
+    NoSession,
+)
 
 _log = structlog.get_logger("billing.outbox")
 
@@ -109,7 +121,8 @@ async def relay(database: Database, *, readers: Sequence[Reader]) -> int:
     """Hand every event that was not relayed to all readers, in the transaction that marks it; returns how many were taken.
 
     Any number may run at once and be killed: an event is taken by all readers once, or stays. If a batch is refused, each of its
-    events is tried alone; one that is refused again waits (1 s, doubled each time, at most an hour) and holds up nobody.
+    events is tried alone; one that is refused again waits (1 s, doubled each time, at most an hour) and holds up nobody. Raises
+    what keeps the database from taking any: no event is to blame for that, and all are tried again by the next run.
     """
     relayed = 0
     while True:
@@ -135,6 +148,8 @@ async def _relay_alone(database: Database, event: OutboxEvent, readers: Sequence
             if is_mine:
                 await _tell(tx, [event], readers)
             return is_mine
+    except _DATABASE_AWAY:
+        raise
     except Exception as error:
         _log.exception("event_refused", event_id=str(event.event_id), type=event.type, reason=repr(error))
         async with database.transaction() as tx:

@@ -42,6 +42,24 @@ class NoAnswer(OSError):
     """
 
 
+OUT_OF_REACH = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.ObjectNotInPrerequisiteStateError,  # a lock that cannot be had, also on a standby
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.IdleInTransactionSessionTimeoutError,  # this process stood still
+    asyncpg.TransactionTimeoutError,
+    asyncpg.InvalidCachedStatementError,  # a migration went by
+    asyncpg.PostgresSystemError,
+    asyncpg.InternalClientError,  # what the driver says when the server dies under a statement
+    NoSession,
+    NoAnswer,
+)
+"""What a caller did not bring about, and who comes again may be spared: the database is away, busy, or takes no writes."""
+
+
 class SessionPool(_Pool):
     """Sessions, lent one at a time; who finds none waits in line."""
 

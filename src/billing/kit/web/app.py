@@ -44,6 +44,7 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9_-]{1,64}")
 _HOST = re.compile(rb"[0-9A-Za-z!$&'()*+,;=._~:\[\]@%-]*")
 _IDS_DRAWN = 64
 _ALWAYS = "/livez"  # whoever is too busy is still alive
+_READS = frozenset({"GET", "HEAD"})
 _ON_EVERY_ANSWER = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 _OUTWARD_MAX = 256  # calls that may wait for the outside world where those under way have no bound
 _TOLD_EVERY_S = 10.0
@@ -55,14 +56,16 @@ _log = structlog.get_logger("billing.web")
 class HttpApp(Litestar):
     """Endpoints behind Litestar's router, with a request id and safe headers on every answer, those of unknown paths too.
 
-    As many calls are under way at once as `turnstile` lets in; others are turned away. A call waits for `wait_s` for its
-    database.
+    As many calls are under way at once as `turnstile` lets in, of reads as `reads` does; others are turned away. Reads have
+    few places: they are short, and each of hundreds under way makes all others dearer (docs/performance.md). A call waits for
+    `wait_s` for its database.
 
     The router's own way to a handler and back (dependencies, parameters, a Response) is not gone: endpoints read the request
     themselves, and it would cost a tenth of a read (docs/performance.md).
     """
 
     turnstile: Turnstile | None = None
+    reads: Turnstile | None = None
     wait_s: float | None = None
     cors_origins: Collection[str] = ()
     _told_at_s = -_TOLD_EVERY_S
@@ -76,16 +79,17 @@ class HttpApp(Litestar):
             return
         scope = cast("HTTPScope", scope)  # websockets are not served
         receive, send = cast("Receive", receive), cast("Send", send)
-        if self.turnstile is None or scope["path"] == _ALWAYS:
+        turnstile = self.reads if scope["method"] in _READS else self.turnstile
+        if turnstile is None or scope["path"] == _ALWAYS:
             await self._serve(scope, receive, send)
-        elif self.turnstile.take() or await self.turnstile.wait():
+        elif turnstile.take() or await turnstile.wait():
             try:
                 await self._serve(scope, receive, send)
             finally:
-                self.turnstile.leave()
+                turnstile.leave()
         else:
             scope["state"] = {REQUEST_ID: _request_id(scope["headers"])}
-            await self._send(self._turn_away(self.turnstile), scope, send)
+            await self._send(self._turn_away(turnstile), scope, send)
 
     async def _serve(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
         request_id = _request_id(scope["headers"])
@@ -152,15 +156,15 @@ def build_app(
     rate_limits: RateLimits | None = None,
     cors_origins: Collection[str] = (),
     calls_max: int | None = None,
+    reads_max: int | None = None,
     wait_s: float | None = None,
 ) -> Litestar:
     """The application, to be made inside the event loop that serves it.
 
-    Public handlers are served below /v1, operator handlers below /operator/v1, plain ones (no key) at the root.
-    `values` are given to handlers by parameter name. Without `rate_limits` nobody is limited; pages of `cors_origins` may
-    call from browsers. Calls beyond `calls_max` at once, all but `/livez`, wait in line and are turned away; one that waited
-    for the database for `wait_s` in all hears 503. Raises TypeError for a handler without a guard, or that asks for what nobody
-    gives.
+    Public handlers are served below /v1, operator handlers below /operator/v1, plain ones (no key) at the root; `values` are
+    given to them by parameter name. Without `rate_limits` nobody is limited; pages of `cors_origins` may call from browsers.
+    Reads beyond `reads_max` at once and other calls beyond `calls_max`, all but `/livez`, wait in line and are turned away; one
+    that waited for the database for `wait_s` in all hears 503. Raises TypeError without a guard, or for what nobody gives.
     """
     if rate_limits is not None:
         read_caller = rate_limits.attempts.watching(read_caller)
@@ -186,7 +190,7 @@ def build_app(
         debug=False,
     )
     app.cors_origins = frozenset(cors_origins)
-    app.turnstile = None if calls_max is None else Turnstile(calls_max)
+    app.turnstile, app.reads = (None if most is None else Turnstile(most) for most in (calls_max, reads_max))
     app.wait_s = wait_s
     return app
 

@@ -21,7 +21,7 @@ from billing.core.errors import (
     Unavailable,
 )
 from billing.kit.gathering import GatheredTimeout
-from billing.kit.sessions import NoAnswer, NoSession
+from billing.kit.sessions import OUT_OF_REACH
 from billing.kit.web.answers import Answer
 
 _log = structlog.get_logger("billing.web")
@@ -74,22 +74,7 @@ _STATUSES: tuple[tuple[type[BillingError], int], ...] = (
     (Unavailable, 503),
 )
 
-_OUT_OF_REACH = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.TransactionRollbackError,
-    asyncpg.ObjectNotInPrerequisiteStateError,  # a lock that cannot be had, also on a standby
-    asyncpg.ReadOnlySQLTransactionError,
-    asyncpg.IdleInTransactionSessionTimeoutError,  # this process stood still
-    asyncpg.TransactionTimeoutError,
-    asyncpg.InvalidCachedStatementError,  # a migration went by
-    asyncpg.PostgresSystemError,
-    asyncpg.InternalClientError,  # what the driver says when the server dies under a statement
-    NoSession,
-    NoAnswer,
-    GatheredTimeout,
-)
+_OUT_OF_REACH = (*OUT_OF_REACH, GatheredTimeout)
 
 
 def status_of(error: BillingError) -> int:

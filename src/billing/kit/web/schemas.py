@@ -119,7 +119,7 @@ def struct_reader(schema: type[msgspec.Struct]) -> Reader:
         names={field.encode_name: field.name for field in fields},
         required=tuple(field.encode_name for field in fields if field.required),
         accepts_unknown=bool(getattr(schema, ACCEPTS_UNKNOWN, False)),
-        checks={check: _members_of(check, schema) for check in _checks_of(schema)},
+        checks=[(check, _members_of(check, schema)) for check in _checks_of(schema)],
         defaults={field.name: _default_of(field) for field in fields if not field.required},
     )
 
@@ -129,9 +129,10 @@ def _default_of(field: inspect.Field) -> object:
 
 
 def _checks_of(schema: type[msgspec.Struct]) -> list[Check]:
-    """The checks of a schema and of those that it extends, in that order."""
+    """The checks of a schema and of those that it extends, in that order, but what depends on the instant at last."""
     given = (vars(one).get(CHECKS, ()) for one in reversed(schema.__mro__))
-    return [check for checks in given for check in cast("tuple[Check, ...]", checks)]
+    found = [check for checks in given for check in cast("tuple[Check, ...]", checks)]
+    return sorted(found, key=lambda check: NOW in signature(check).parameters)
 
 
 def _members_of(check: Check, schema: type[msgspec.Struct]) -> tuple[str, ...]:
@@ -334,7 +335,7 @@ class _StructReader:
     names: dict[str, str]
     required: tuple[str, ...]
     accepts_unknown: bool
-    checks: dict[Check, tuple[str, ...]]
+    checks: list[tuple[Check, tuple[str, ...]]]
     defaults: dict[str, object]
 
     def __call__(self, value: object, path: str, faults: Faults) -> object:
@@ -360,7 +361,7 @@ class _StructReader:
         if not self.checks:
             return is_valid
         known = {**self.defaults, **read}
-        for check, members in sorted(self.checks.items(), key=lambda one: NOW in one[1]):
+        for check, members in self.checks:
             if NOW in members:
                 if is_valid or faults.now is None:
                     continue
