@@ -14,6 +14,7 @@ import structlog
 from billing.app import health
 from billing.app.metrics import Measured
 from billing.kit import log
+from billing.kit.web import ANSWERED
 from tests.support import databases, postgres
 from tests.support.house import House, open_house
 
@@ -115,13 +116,10 @@ class TestMetrics:
     async def test_count_answers_by_route_and_not_by_path(self, house: House) -> None:
         async def app(scope: Any, receive: Any, send: Any) -> None:
             scope["path_template"] = "/v1/projects/{project_id}"
-            await send({"type": "http.response.start", "status": 201})
-
-        async def send(_message: object) -> None:
-            pass
+            scope[ANSWERED] = 201
 
         for method in ("GET", "GET", "EVIL"):
-            await Measured(app)({"type": "http", "method": method}, None, send)
+            await Measured(app)({"type": "http", "method": method}, None, None)
         seen = await figures(house)
         route = 'route="/v1/projects/{project_id}",status="201"'
         assert seen[f'lineserve_http_responses_total{{method="GET",{route}}}'] == 2

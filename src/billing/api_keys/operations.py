@@ -215,9 +215,9 @@ class Keyring:
 
     def _note(self, key: store.PresentedKey | store.PresentedOperatorKey | None, now: datetime) -> None:
         assert key is not None
-        noted = max(filter(None, (key.last_used_at, self._noted.get(key.digest))), default=None)
-        if noted is not None and now - noted < store.USE_NOTED_EVERY:
-            return
+        for noted in (key.last_used_at, self._noted.get(key.digest)):
+            if noted is not None and now - noted < store.USE_NOTED_EVERY:
+                return
         if len(self._noted) >= _NOTED_MAX:
             self._noted.clear()
         self._noted[key.digest] = now

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 from uuid import UUID
 
 from billing.api_keys import rules
@@ -29,8 +28,7 @@ class MarkUsed(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class PresentedKey:
+class PresentedKey(NamedTuple):
     """A key as authentication needs it, with the state of its account."""
 
     digest: bytes
@@ -44,8 +42,7 @@ class PresentedKey:
     currency: str
 
 
-@dataclass(frozen=True, slots=True)
-class PresentedOperatorKey:
+class PresentedOperatorKey(NamedTuple):
     """An operator's key as authentication needs it."""
 
     digest: bytes

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from billing.kit.web import ANSWERED
+
 if TYPE_CHECKING:
-    from litestar.types import LifeSpanReceive, LifeSpanScope, LifeSpanSend, Message, Receive, Scope, Send
+    from litestar.types import LifeSpanReceive, LifeSpanScope, LifeSpanSend, Receive, Scope, Send
 
     from billing.kit.db import Connection, Pool
 
@@ -72,20 +74,12 @@ class Measured:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        status = 500
         start = time.perf_counter()
-
-        async def noting(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
         try:
-            await self._app(scope, receive, noting)
+            await self._app(scope, receive, send)
         finally:
             _SECONDS.observe(time.perf_counter() - start)
-            self._count(scope, status)
+            self._count(scope, scope.get(ANSWERED, 500))
 
     def _count(self, scope: Mapping[str, Any], status: int) -> None:
         labels = (scope["method"] if scope["method"] in _METHODS else "other", scope.get("path_template", ""), status)

@@ -1,6 +1,6 @@
 """The edge of HTTP: strict reading, one shape of errors, exact numbers, commands that happen once."""
 
-from billing.kit.web.answers import Answer, encode
+from billing.kit.web.answers import ANSWERED, Answer, encode
 from billing.kit.web.app import build_app, unguarded_routes
 from billing.kit.web.bodies import BatchItem, RawBody
 from billing.kit.web.commands import Command
@@ -12,6 +12,7 @@ from billing.kit.web.schemas import Check
 from billing.kit.web.values import DateFilter, window_faults, window_of
 
 __all__ = [
+    "ANSWERED",
     "DESCRIBED",
     "LIMITS_SIGNATURES",
     "Answer",

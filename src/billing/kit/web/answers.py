@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
@@ -26,6 +26,8 @@ _OTHER_TIME = re.compile(rb'"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?!Z")')
 # How a Decimal with an exponent is written, such as 1E-7 or 1E+2; somebody's text may hold that too. That the pattern begins
 # with a letter makes the search ten times as fast.
 _EXPONENT = re.compile(rb"E[+-]\d")
+ANSWERED = "answered"
+"""Under this name a scope holds the status of its answer."""
 _BODILESS = frozenset({204, 304})
 
 
@@ -87,6 +89,7 @@ class Answer:
         headers += beside
         if origins:
             headers += cors_headers(origins, method=scope["method"], asked=scope["headers"], answer=headers)
+        cast("dict[str, Any]", scope)[ANSWERED] = sent.status
         await send({"type": "http.response.start", "status": sent.status, "headers": headers})
         body = b"" if scope["method"] == "HEAD" else sent.body
         await send({"type": "http.response.body", "body": body, "more_body": False})

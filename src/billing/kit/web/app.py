@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import structlog
-from litestar import Litestar, Request
+from litestar import Litestar
 from litestar.exceptions import ClientException
 from litestar.handlers import HTTPRouteHandler
 from prometheus_client import Counter
@@ -22,6 +22,7 @@ from billing.kit.held_keys import HeldKeys
 from billing.kit.web.answers import Answer
 from billing.kit.web.endpoints import (
     BASES,
+    ENDPOINT,
     GUARD,
     LOGGED,
     RATE_HEADERS,
@@ -121,7 +122,7 @@ class HttpApp(Litestar):
 
     async def _answer(self, scope: HTTPScope, receive: Receive, request_id: str) -> Answer:
         try:
-            return await self._route(scope)(Request(scope, receive))
+            return await self._route(scope)(scope, receive)
         except Exception as error:  # each has its answer
             with structlog.contextvars.bound_contextvars(**scope["state"].get(LOGGED, {})):
                 return answer_of_error(error, request_id=request_id)
@@ -140,7 +141,7 @@ class HttpApp(Litestar):
         routing = self.asgi_router.handle_routing(path=path, method=scope["method"])
         _, handler, scope["path"], parameters, scope["path_template"] = routing
         scope["path_params"] = read_parameters(parameters)
-        return cast("Endpoint", handler.fn)
+        return cast("Endpoint", handler.opt[ENDPOINT])
 
 
 def build_app(

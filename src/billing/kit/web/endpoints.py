@@ -9,14 +9,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 from uuid import UUID
 
 import msgspec
-from litestar import Request
 from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
-from litestar.types import Method
 
 from billing.core import ids
 from billing.core.errors import NotFound
@@ -40,9 +38,10 @@ from billing.kit.web.turnstile import Turnstile
 from billing.kit.web.values import text_fault
 
 if TYPE_CHECKING:
-    from litestar.types import HTTPScope, Receive, Scope
+    from litestar.types import HTTPScope, Method, Receive, Scope
 
 BASES: dict[Plane, str] = {"public": "/v1", "operator": "/operator/v1", "plain": ""}
+ENDPOINT = "endpoint"  # under this name a registered handler's `opt` holds what is called in its place
 GUARD = "guard"  # under this name a registered handler's `opt` says which parameter guards it
 SUSPENDED_OK = "suspended_ok"
 AUDITED = "audited"
@@ -84,7 +83,7 @@ class Call:
     body: RawBody | None = None
 
 
-Endpoint = Callable[[Request[Any, Any, Any]], Awaitable[Answer]]
+Endpoint = Callable[["HTTPScope", "Receive"], Awaitable[Answer]]
 Source = Callable[[Call], object]  # what waits for something gives an awaitable
 
 
@@ -112,10 +111,9 @@ def make_endpoint(handler: HTTPRouteHandler, *, plane: Plane, edge: Edge) -> HTT
     if "POST" in handler.http_methods and "body" not in sources:
         sources[NO_MEMBERS] = _no_members_source(plane)
 
-    async def endpoint(request: Request[Any, Any, Any]) -> Answer:
-        scope = request.scope
+    async def endpoint(scope: HTTPScope, receive: Receive) -> Answer:
         ip = _client_address(scope, edge)
-        call = Call(scope, request.receive, edge, ip, audited, described, limits)
+        call = Call(scope, receive, edge, ip, audited, described, limits)
         scope["state"][LOGGED] = {"method": scope["method"], "route": scope["path_template"], "ip": ip}
         arguments = dict[str, object](constants)
         if guard is not None:
@@ -133,20 +131,24 @@ def make_endpoint(handler: HTTPRouteHandler, *, plane: Plane, edge: Edge) -> HTT
         *sorted(handler.http_methods),
         *([HttpMethod.HEAD] if "GET" in handler.http_methods else []),
     ]
-    registered = HTTPRouteHandler(paths, http_method=methods, opt={GUARD: guard, AUDITED: audited}, status_code=200)
+    opt: dict[str, object] = {ENDPOINT: endpoint, GUARD: guard, AUDITED: audited}
     if edge.rate_limits is not None and handler.opt.get(LIMITS_SIGNATURES):
-        return registered(_proving(endpoint, edge, edge.rate_limits.attempts))
-    return registered(endpoint)
+        opt[ENDPOINT] = _proving(endpoint, edge, edge.rate_limits.attempts)
+    return HTTPRouteHandler(paths, http_method=methods, opt=opt, status_code=200)(_routed)
+
+
+async def _routed() -> bytes:
+    """Stands in the router for an endpoint."""
+    raise AssertionError("endpoints are called in its place")
 
 
 def _proving(endpoint: Endpoint, edge: Edge, attempts: Attempts) -> Endpoint:
     """An endpoint whose callers prove by a signature who they are: who failed to too often is refused before his body is read."""
 
-    async def proving(request: Request[Any, Any, Any]) -> Answer:
-        scope = request.scope
+    async def proving(scope: HTTPScope, receive: Receive) -> Answer:
         ip = _client_address(scope, edge)
         scope["state"][LOGGED] = {"method": scope["method"], "route": scope["path_template"], "ip": ip}
-        return await attempts.counting(ip, lambda: endpoint(request))
+        return await attempts.counting(ip, lambda: endpoint(scope, receive))
 
     return proving
 
@@ -167,10 +169,10 @@ def options_endpoints(endpoints: list[HTTPRouteHandler]) -> list[HTTPRouteHandle
 
 
 def _options_endpoint(path: str, allowed: str) -> HTTPRouteHandler:
-    async def options(request: Request[Any, Any, Any]) -> Answer:  # noqa: ARG001 as every endpoint
+    async def options(scope: HTTPScope, receive: Receive) -> Answer:  # noqa: ARG001 as every endpoint
         return Answer(status=204, headers={"Allow": allowed})
 
-    return HTTPRouteHandler(path, http_method=HttpMethod.OPTIONS, status_code=200)(options)
+    return HTTPRouteHandler(path, http_method=HttpMethod.OPTIONS, opt={ENDPOINT: options}, status_code=200)(_routed)
 
 
 def _described(handler: HTTPRouteHandler, names: list[str]) -> Described | None:

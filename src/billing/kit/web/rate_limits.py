@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol, TypeVar
 from uuid import UUID
 
@@ -148,14 +149,18 @@ def header_lines(verdict: Verdict) -> HeaderLines:
     """The headers that tell what is left: of the scarcest limit in the old form, of all in that of the IETF's draft 10."""
     scarcest = verdict.scarcest
     left = ", ".join(f'"{one.limit.name}";r={one.remaining};t={one.resets_in_s}' for one in verdict.quotas)
-    policy = ", ".join(f'"{one.limit.name}";q={one.limit.calls};w={WINDOW_S}' for one in verdict.quotas)
     return [
         (b"x-ratelimit-limit", b"%d" % scarcest.limit.calls),
         (b"x-ratelimit-remaining", b"%d" % scarcest.remaining),
         (b"x-ratelimit-reset", b"%d" % (verdict.now_s + scarcest.resets_in_s)),
         (b"ratelimit", left.encode()),
-        (b"ratelimit-policy", policy.encode()),
+        (b"ratelimit-policy", _policy(tuple(one.limit for one in verdict.quotas))),
     ]
+
+
+@lru_cache
+def _policy(limits: tuple[Limit, ...]) -> bytes:
+    return ", ".join(f'"{limit.name}";q={limit.calls};w={WINDOW_S}' for limit in limits).encode()
 
 
 def _neighbourhood(ip: str) -> str:
