@@ -15,6 +15,7 @@ import pytest_asyncio
 import structlog
 
 from billing.core.errors import Fault, Unavailable
+from billing.kit import log
 from billing.kit.db import Database, open_pool
 from billing.kit.web import Check, unguarded_routes
 from billing.kit.web.errors import translate
@@ -359,7 +360,7 @@ class TestPermissions:
         assert answer.status_code == 200
 
     async def test_leaves_a_line_when_it_is_denied(self, client: httpx2.AsyncClient):
-        with structlog.testing.capture_logs([structlog.contextvars.merge_contextvars]) as lines:
+        with structlog.testing.capture_logs([log.merge_context]) as lines:
             await client.put("/v1/things/secret-id", headers=key("ls_test_reads", **{"X-Request-Id": "r1"}))
         assert lines == [
             {

@@ -45,10 +45,12 @@ def say(numbers: range) -> None:
 
 class TestLines:
     def test_hold_what_is_bound(self, stream: io.StringIO) -> None:
-        with structlog.contextvars.bound_contextvars(request_id="r1"):
+        set_before = log.REQUEST_ID.set("r1")
+        with structlog.contextvars.bound_contextvars(job="j1"):
             structlog.get_logger("billing.x").info("said", amount_minor=5)
+        log.REQUEST_ID.reset(set_before)
         (line,) = lines(stream)
-        assert (line["event"], line["request_id"], line["amount_minor"]) == ("said", "r1", 5)
+        assert (line["event"], line["request_id"], line["job"], line["amount_minor"]) == ("said", "r1", "j1", 5)
 
     def test_take_in_what_libraries_say(self, stream: io.StringIO) -> None:
         logging.getLogger("asyncio").warning("slow %s", "thing")

@@ -37,6 +37,11 @@ class TestReading:
         receive = receiving(part(b"ab", more=True), part(b"", more=True), part(b"c", more=False))
         assert await bodies.read_content(SCOPE, receive, watch=Watch()) == b"abc"
 
+    async def test_waits_for_no_more_than_was_announced(self):
+        scope: Any = {"headers": [(b"content-length", b"3")]}
+        receive = receiving(part(b"ab", more=True), part(b"c", more=True))
+        assert await bodies.read_content(scope, receive, watch=Watch()) == b"abc"
+
     async def test_gives_up_a_sender_who_takes_too_long(self, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr(bodies, "BODY_TIMEOUT_S", 0)
         with pytest.raises(InvalidParameter) as caught:

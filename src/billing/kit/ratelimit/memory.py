@@ -139,13 +139,13 @@ class MemoryWindows:
     def judge(self, holder: str, limits: Sequence[Limit], *, counts: bool) -> Verdict:
         """`take` or `peek`, at once."""
         now_us = microseconds(self._clock())
-        windows = [self._window(holder, limit, now_us) for limit in limits]
-        is_admitted = all(calls.used < limit.calls for calls, limit in zip(windows, limits, strict=True))
+        windows = [(limit, self._window(holder, limit, now_us)) for limit in limits]
+        is_admitted = not [True for limit, calls in windows if calls.used >= limit.calls]
         if is_admitted and counts:
-            for calls, limit in zip(windows, limits, strict=True):
+            for limit, calls in windows:
                 calls.add(_marked_us(limit, now_us))
-        quotas = [_quota(limit, calls, now_us) for calls, limit in zip(windows, limits, strict=True)]
-        return Verdict(is_admitted, tuple(quotas), now_us // 1_000_000)
+        quotas = tuple([_quota(limit, calls, now_us) for limit, calls in windows])
+        return Verdict(is_admitted, quotas, now_us // 1_000_000)
 
     def _window(self, holder: str, limit: Limit, now_us: int) -> _Calls:
         """The calls of the last hour."""

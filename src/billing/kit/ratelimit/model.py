@@ -41,6 +41,8 @@ class Verdict(NamedTuple):
     @property
     def scarcest(self) -> Quota:
         """The quota with the least remaining, of several the one that is so for longest."""
+        if len(self.quotas) == 1:
+            return self.quotas[0]
         return min(self.quotas, key=lambda quota: (quota.remaining, -quota.resets_in_s))
 
 

@@ -15,7 +15,7 @@ from litestar.handlers import HTTPRouteHandler
 from prometheus_client import Counter
 
 from billing.core.errors import Unavailable
-from billing.kit import patience
+from billing.kit import log, patience
 from billing.kit.auth import Authenticator, CallerReader, Headers, OperatorReader, read_networks
 from billing.kit.db import Database
 from billing.kit.held_keys import HeldKeys
@@ -95,13 +95,13 @@ class HttpApp(Litestar):
     async def _serve(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
         request_id = _request_id(scope["headers"])
         scope["state"] = {REQUEST_ID: request_id}
-        bound = structlog.contextvars.bind_contextvars(request_id=request_id)
+        set_before = log.REQUEST_ID.set(request_id)
         try:
             with patience.within(self.wait_s):
                 answer = await self._answer(scope, receive, request_id)
             await self._send(answer, scope, send)
         finally:
-            structlog.contextvars.reset_contextvars(**bound)
+            log.REQUEST_ID.reset(set_before)
 
     async def _send(self, answer: Answer, scope: HTTPScope, send: Send) -> None:
         state: dict[str, Any] = scope["state"]

@@ -143,12 +143,15 @@ class RawBody:
 async def read_content(scope: Scope, receive: Receive, *, watch: Watch) -> bytes:
     """The bytes of a body. Raises PayloadTooLarge beyond 1 MB, once a sender that is not much beyond has finished."""
     announced = [value.decode("latin-1") for name, value in scope["headers"] if name == b"content-length"]
-    if announced and announced[0].isdigit() and (len(announced[0]) > 9 or int(announced[0]) > DRAINED_MAX_BYTES):
-        raise PayloadTooLarge
+    size = None
+    if announced and announced[0].isdigit():
+        size = int(announced[0]) if len(announced[0]) <= 9 else DRAINED_MAX_BYTES + 1
+        if size > DRAINED_MAX_BYTES:
+            raise PayloadTooLarge
     receiving = _Receiving()
     watch.add(receiving, until_s=asyncio.get_running_loop().time() + BODY_TIMEOUT_S)
     try:
-        return await _receive_all(receive)
+        return await _receive_all(receive, size)
     except asyncio.CancelledError:
         if receiving.is_given_up():
             raise InvalidParameter.one("body", "", f"was not sent within {BODY_TIMEOUT_S} seconds") from None
@@ -157,7 +160,8 @@ async def read_content(scope: Scope, receive: Receive, *, watch: Watch) -> bytes
         watch.discard(receiving)
 
 
-async def _receive_all(receive: Receive) -> bytes:
+async def _receive_all(receive: Receive, size: int | None) -> bytes:
+    """All of a body; once as much is there as was announced, nothing is waited for that says so."""
     content = bytearray()
     received_bytes = 0
     while True:
@@ -167,9 +171,10 @@ async def _receive_all(receive: Receive) -> bytes:
         received_bytes += len(message["body"])
         if received_bytes <= BODY_MAX_BYTES:
             content += message["body"]
-        if received_bytes > DRAINED_MAX_BYTES or (not message["more_body"] and received_bytes > BODY_MAX_BYTES):
+        is_all = not message["more_body"] or received_bytes == size
+        if received_bytes > DRAINED_MAX_BYTES or (is_all and received_bytes > BODY_MAX_BYTES):
             raise PayloadTooLarge
-        if not message["more_body"]:
+        if is_all:
             return bytes(content)
 
 

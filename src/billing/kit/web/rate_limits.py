@@ -148,13 +148,15 @@ def refusal(verdict: Verdict) -> RateLimited:
 def header_lines(verdict: Verdict) -> HeaderLines:
     """The headers that tell what is left: of the scarcest limit in the old form, of all in that of the IETF's draft 10."""
     scarcest = verdict.scarcest
-    left = ", ".join(f'"{one.limit.name}";r={one.remaining};t={one.resets_in_s}' for one in verdict.quotas)
+    left = ", ".join(
+        [f'"{limit.name}";r={remaining};t={resets_in_s}' for limit, remaining, resets_in_s in verdict.quotas]
+    )
     return [
         (b"x-ratelimit-limit", b"%d" % scarcest.limit.calls),
         (b"x-ratelimit-remaining", b"%d" % scarcest.remaining),
         (b"x-ratelimit-reset", b"%d" % (verdict.now_s + scarcest.resets_in_s)),
         (b"ratelimit", left.encode()),
-        (b"ratelimit-policy", _policy(tuple(one.limit for one in verdict.quotas))),
+        (b"ratelimit-policy", _policy(tuple([limit for limit, _, _ in verdict.quotas]))),
     ]
 
 
