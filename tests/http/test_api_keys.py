@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from billing.accounts import routes as account_routes
-from billing.api_keys import routes, rules
+from billing.api_keys import operations, routes, rules
 from tests.support.house import START, House, Resident, open_house
 
 LISTED = ["id", "name", "prefix", "permissions", "last_used", "created_at", "expires_at", "ip_whitelist"]
@@ -188,6 +188,22 @@ class TestCreateKey:
         assert (await create(house, resident, key=own, **allowed)).status == 201
         answer = await create(house, resident, key=own, **{**allowed, **members})
         assert (answer.status, answer.code) == (403, "forbidden")
+
+    async def test_allows_two_hundred_at_a_time(self, house: House):
+        jane = await house.open_account()
+        month = (house.clock.now + timedelta(days=30)).isoformat()
+        async with house.database.transaction() as tx:
+            for _ in range(196):
+                await operations.issue(tx, account_id=jane.account_id, name="k", permissions=["read"])
+        members = [{"expires_at": month}, *[{}] * 4]
+        replies = await asyncio.gather(*(create(house, jane, **one) for one in members))
+        assert sorted(reply.status for reply in replies) == [201] * 3 + [422] * 2
+        refused = next(reply for reply in replies if reply.status == 422)
+        assert (refused.code, refused.body["error"]["details"]) == ("too_many_keys", {"limit": 200})
+        made = next(reply.body["api_key"]["id"] for reply in replies if reply.status == 201)
+        assert (await house.call("DELETE", f"/v1/account/api-keys/{made}", key=jane.key)).status == 204
+        assert [(await create(house, jane)).status for _ in range(2)] == [201, 422]
+        assert (await create(house, await house.open_account())).status == 201
 
     async def test_is_closed_to_a_suspended_account(self, house: House):
         resident = await house.open_account()

@@ -22,7 +22,7 @@ from billing.invoices import routes as invoices_public
 from billing.metering import operator_routes as metering_operator
 from billing.onboarding import operator_routes as onboarding_operator
 from billing.onboarding import routes as onboarding_public
-from billing.projects import operations
+from billing.projects import operations, store
 from billing.projects import operator_routes as projects_operator
 from billing.projects import routes as projects_public
 from tests.support.house import House, Reply, Resident, open_house
@@ -226,6 +226,21 @@ class TestDeleteProject:
         assert await operations.stop_asked(house.database) == 0
         assert await usage(house, jane) == Decimal("0.50")
         assert len(await events(house, "resource.deletion_requested")) == 5
+
+    async def test_stops_the_others_while_one_is_held(
+        self, house: House, jane: Resident, monkeypatch: pytest.MonkeyPatch
+    ):
+        monkeypatch.setattr("billing.projects.operations.deleting.STOPPED_AT_ONCE", 0)
+        project_id = await make(house, jane)
+        for name in ("vps_1", "vps_2", "vps_3"):
+            await report(house, jane, name, project_id=project_id)
+        await remove(house, jane, project_id)
+        async with house.database.transaction() as other:
+            held = await store.claim_unstopped(other.connection)
+            assert held is not None
+            async with asyncio.timeout(5):
+                assert await operations.stop_asked(house.database) == 2
+        assert await operations.stop_asked(house.database) == 1
 
     async def test_happens_once_with_50_at_the_same_time(self, house: House, jane: Resident):
         project_id = await make(house, jane)

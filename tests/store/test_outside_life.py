@@ -61,6 +61,16 @@ class TestAnEndThatComesLater:
         assert after == before
         assert await find_broken(tx) == []
 
+    async def test_cuts_the_level_of_its_own_day(self, tx: Tx) -> None:
+        account_id = await prepared(tx)
+        levels = [event(account_id, day, 8, meter="disk", occurred_at=at(f"01-{day}")) for day in ("14", "15")]
+        await ingest(tx, *levels)
+        whole = await day_rows(tx.connection, account_id)
+        await report(tx, account_id, status="deleting", effective_at=at("01-15 12:00"))
+        cut = await day_rows(tx.connection, account_id)
+        assert [cut[key][0] / whole[key][0] for key in sorted(whole)] == [1, Decimal("0.5")]
+        assert await find_broken(tx) == []
+
     async def test_answers_for_such_an_event_as_if_it_had_come_first(self, tx: Tx) -> None:
         account_id = await prepared(tx)
         sent = event(account_id, 1, occurred_at=at("01-20"))

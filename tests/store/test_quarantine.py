@@ -145,6 +145,8 @@ class TestJob:
         cloud.wait(seconds=10)
         async with cloud.database.transaction() as tx:
             assert await operations.replay_turn(tx, account_id=account_id, tried_before=tx.now) == 1
+            async with cloud.database.transaction() as other:
+                assert await operations.replay_turn(other, account_id=account_id, tried_before=tx.now) == 0
             await metering.replay_waiting(cloud.database)
         assert len(await cloud.fetch("SELECT FROM quarantined_events WHERE tried_at = $1", cloud.clock.now)) == 1
 

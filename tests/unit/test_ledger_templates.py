@@ -106,6 +106,13 @@ def test_leave_out_the_parts_of_a_document_that_are_0(template: str, sign: int) 
     assert ("tax:B" in (tax.source, tax.destination), tax.ordinal, tax.amount_minor) == (True, 2, 7)
 
 
+def test_leave_out_the_parts_of_a_credit_note_that_are_0() -> None:
+    note: dict[str, Any] = {**OF, "credit_note_id": OBJECT}
+    assert rules.credit_note_issued(**note, net_minor=0, taxes_minor={"VAT": 0}) == []
+    (tax,) = rules.credit_note_issued(**note, net_minor=0, taxes_minor={"A": 0, "B": 7})
+    assert (tax.source, tax.ordinal, tax.amount_minor) == ("tax:B", 2, 7)
+
+
 @pytest.mark.parametrize(("cash_minor", "owed_minor", "sources"), [(5, 0, ["wallet:cash"]), (0, 5, ["owed"])])
 def test_leave_out_the_parts_of_a_chargeback_that_are_0(cash_minor: int, owed_minor: int, sources: list[str]) -> None:
     parts = rules.chargeback_taken(

@@ -7,12 +7,21 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
+from billing.core.errors import Refused
 from billing.kit.auth import Permission
 
 Scope = Literal["accounts", "catalog", "metering", "billing", "payments", "audit", "*"]
 
 PUBLIC_PREFIX = "ls_prod_"
 OPERATOR_PREFIX = "ls_op_"
+KEYS_MAX = 200
+"""Keys that an account may make and hold: each has calls of its own an hour, which nobody multiplies at will."""
+
+
+class TooManyKeys(Refused):
+    """The account has as many keys as it may."""
+
+    message = f"An account has at most {KEYS_MAX} API keys; revoke one first"
 
 
 @dataclass(frozen=True, slots=True)

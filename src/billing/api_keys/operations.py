@@ -14,7 +14,16 @@ from uuid import UUID
 import asyncpg
 
 from billing.api_keys import rules, store
-from billing.api_keys.model import OPERATOR_PREFIX, PUBLIC_PREFIX, ApiKey, IssuedKey, IssuedOperatorKey, Scope
+from billing.api_keys.model import (
+    KEYS_MAX,
+    OPERATOR_PREFIX,
+    PUBLIC_PREFIX,
+    ApiKey,
+    IssuedKey,
+    IssuedOperatorKey,
+    Scope,
+    TooManyKeys,
+)
 from billing.core import ids
 from billing.core.errors import Forbidden, InvalidParameter, IpNotAllowed, Unauthorized
 from billing.kit import outbox
@@ -70,7 +79,7 @@ async def mint(
     """Make a key on behalf of another key of the account, which is held unrevoked meanwhile.
 
     Raises Forbidden when the new key would have rights, lifetime or IP ranges beyond its own, InvalidParameter for
-    an expiry in the past.
+    an expiry in the past, TooManyKeys.
     """
     if rules.has_expired(expires_at, now=tx.now):
         raise InvalidParameter.one("body", "expires_at", "must be in the future")
@@ -87,6 +96,9 @@ async def mint(
     )
     if excess is not None:
         raise Forbidden(f"A key cannot make one whose {excess} go beyond its own", details={"member": excess})
+    await store.lock_account(tx.connection, account_id=account_id)
+    if await store.count_keys(tx.connection, account_id=account_id, now=tx.now) >= KEYS_MAX:
+        raise TooManyKeys(details={"limit": KEYS_MAX})
     return await issue(
         tx, account_id=account_id, name=name, permissions=permissions, expires_at=expires_at, ip_whitelist=ip_whitelist
     )

@@ -8,6 +8,7 @@ import msgspec
 from litestar import delete, get, post
 
 from billing.api_keys import operations, schemas, store
+from billing.api_keys.model import TooManyKeys
 from billing.api_keys.schemas import KeyAnswer, KeyCreate, KeyIssuedAnswer, KeysAnswer
 from billing.core import ids
 from billing.kit.auth import Caller
@@ -49,6 +50,7 @@ async def show_key(reader: Caller, key_id: str, db: Database) -> KeyAnswer:
             answer=KeyIssuedAnswer,
             statuses=(201,),
             body=KeyCreate,
+            errors=(TooManyKeys,),
             located=True,
         ),
         "audited": "key.created",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from billing.kit.db import Connection
 
+_LOCK = 7_302_646_011_935  # of the advisory locks: keys of an account are made one at a time
 USE_NOTED_EVERY = timedelta(minutes=1)
 
 
@@ -51,6 +52,23 @@ class PresentedOperatorKey(NamedTuple):
     scopes: tuple[Scope, ...]
     expires_at: datetime | None
     last_used_at: datetime | None
+
+
+async def lock_account(connection: Connection, *, account_id: UUID) -> None:
+    """Hold the making of the account's keys until the transaction ends, so that their count holds."""
+    await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1::uuid::text, $2))", account_id, _LOCK)
+
+
+async def count_keys(connection: Connection, *, account_id: UUID, now: datetime) -> int:
+    """How many keys of the account let somebody in."""
+    return await connection.fetchval(
+        """
+        SELECT count(*) FROM api_keys
+        WHERE account_id = $1 AND revoked_at IS NULL AND coalesce(expires_at, 'infinity') > $2
+        """,
+        account_id,
+        now,
+    )
 
 
 async def insert_key(connection: Connection, *, key: ApiKey, digest: bytes) -> None:

@@ -58,6 +58,7 @@ FAILURES: dict[str, Failure] = {
     "period_open": _said(period="2024-02", ends_at="2024-03-01T00:00:00Z"),
     "price_exists": _said("There is already a price with this start", prices=[{"plan": "vps-2", "region": None}]),
     "price_missing": _said("No price is in force for this plan or meter", plan="vps-9"),
+    "too_many_keys": _said(limit=200),
     "too_many_webhooks": _said(limit=20),
     "rate_limited": _said(limit=100, **{"class": "billing"}, retry_after_s=1200),
     "refund_declined": _said(reason="card_expired", refund_id=example_id("ref")),
