@@ -1,8 +1,8 @@
 """K1, K2, M3: real processes killed with SIGKILL at random instants under load. A client's own journal says what was acknowledged.
 
 `serve` and its worker die together and start anew on a database that stays; then the database itself dies, on a disk that it syncs.
-By default 2 kills of the server; `--nightly` 500, and 100 of the database: what a kill costs is the next start, so that the 100,000
-top-ups of K1 would take another night.
+By default 2 kills of the server; `--nightly` 500, with 8 clients, and 100 of the database. What a kill costs is the next start, so
+that the 100,000 top-ups of K1 would take another night.
 """
 
 from __future__ import annotations
@@ -30,12 +30,13 @@ import pytest
 from billing.kit.embedded_postgres import processes
 from tests.support.serving import Serving, run, serving
 
-CLIENTS = 4
+CLIENTS, CLIENTS_NIGHTLY = 4, 8
 KILLS, KILLS_NIGHTLY = 2, 500
 DATABASE_KILLS = 100
 GIVE_UP_S = (
     600  # where starts take long, the server is there for a tenth of the time, and one of the clients may miss it often
 )
+PAUSE_S = 0.05
 AMOUNT = "1.25"
 ASKED_S = 60
 CAUGHT_UP_S = 180.0  # by then each job has run again: one that a killed process had begun is taken over by the next
@@ -99,13 +100,13 @@ class Client:
                 answer = self.http.post(self.base + path, content=json.dumps(body), headers=headers)
             except httpx2.HTTPError as error:
                 heard = repr(error)
-                time.sleep(0.02)
+                time.sleep(PAUSE_S)
                 continue
             if answer.status_code in {200, 201}:
                 return answer.json()
             heard = answer.text
             assert answer.status_code in {409, 503}, heard  # under way at the one that died, or nobody is there
-            time.sleep(0.02)
+            time.sleep(PAUSE_S)
         raise AssertionError(f"{name} was not answered in {GIVE_UP_S} s; at last: {heard}")
 
 
@@ -136,7 +137,7 @@ class Load:
         return [told[what] for told in map(json.loads, lines) if what in told]
 
 
-def open_accounts(server: Serving, folder: Path) -> Load:
+def open_accounts(server: Serving, folder: Path, *, clients: int = CLIENTS) -> Load:
     """Accounts with a card and a sender of messages that cost a cent."""
     operator_key, names = server.ready["operator_key"], count(1)
     with server.operator() as operator:
@@ -149,8 +150,8 @@ def open_accounts(server: Serving, folder: Path) -> Load:
 
         price = {"service": "messaging", "meter": "sms", "model": "per_unit", "unit_price": 0.01}
         ask("POST", "/rate-cards", {"name": "C", "currency": "USD", "valid_from": "2024-01-01", "prices": [price]})
-        clients: list[Client] = []
-        for number in range(CLIENTS):
+        opened_for: list[Client] = []
+        for number in range(clients):
             opened = ask("POST", "/accounts", {"email": f"c{number}@example.com", "name": "C", "currency": "USD"})
             account_id, key = opened["account"]["id"], opened["api_key"]["key"]
             state = {"type": "sms", "service": "messaging", "name": "S", "region": "nairobi", "status": "running"}
@@ -162,8 +163,8 @@ def open_accounts(server: Serving, folder: Path) -> Load:
                 trust_env=False,
             ).json()
             method = added["payment_method"]["id"]
-            clients.append(Client(number, folder / f"journal-{number}", key, account_id, method, operator_key))
-    return Load(clients)
+            opened_for.append(Client(number, folder / f"journal-{number}", key, account_id, method, operator_key))
+    return Load(opened_for)
 
 
 async def hear_of_charges(connection: asyncpg.Connection[asyncpg.Record]) -> None:
@@ -219,8 +220,8 @@ def unexpected_in(server: Serving) -> list[str]:
 
 
 @contextlib.contextmanager
-def under_load(server: Serving, folder: Path) -> Iterator[Load]:
-    load = open_accounts(server, folder)
+def under_load(server: Serving, folder: Path, *, clients: int = CLIENTS) -> Iterator[Load]:
+    load = open_accounts(server, folder, clients=clients)
     load.point_to(server)
     load.start()
     try:
@@ -244,14 +245,15 @@ class TestServer:
     def test_killed_at_random_loses_and_doubles_nothing(
         self, database_dsn: str, tmp_path: Path, seed: int, pytestconfig: pytest.Config
     ) -> None:
-        kills = KILLS_NIGHTLY if pytestconfig.getoption("--nightly") else KILLS
+        is_nightly = pytestconfig.getoption("--nightly")
+        kills, clients = (KILLS_NIGHTLY, CLIENTS_NIGHTLY) if is_nightly else (KILLS, CLIENTS)
         rng = random.Random(seed)
         settings = {"DATABASE_URL": database_dsn, "LINESERVE_HOME": str(tmp_path), **NO_LIMITS}
         with contextlib.ExitStack() as stack:
             server = stack.enter_context(serving(tmp_path, **settings))
-            load = stack.enter_context(under_load(server, tmp_path))
+            load = stack.enter_context(under_load(server, tmp_path, clients=clients))
             for _ in range(kills):
-                time.sleep(rng.uniform(0.1, 0.5))
+                time.sleep(rng.uniform(0.1, 1.0))
                 server.process.kill()
                 server.process.wait()
                 server = stack.enter_context(serving(tmp_path, **settings))
