@@ -6,6 +6,7 @@ It is loaded by the runs that tests/http/test_schemathesis.py starts.
 from __future__ import annotations
 
 import re
+from itertools import count
 from typing import Any
 
 import schemathesis
@@ -62,6 +63,7 @@ RULES = (
     r"is no PNG or JPEG in base64",
     r"has more than [\d,]+ bytes",
 )
+_CHAINED = count(1)
 
 
 schemathesis.openapi.format("iana-time-zone", strategies.sampled_from(["UTC", "Africa/Nairobi", "Europe/Paris"]))
@@ -69,6 +71,15 @@ schemathesis.openapi.format("ip-range", strategies.sampled_from(["192.0.2.1", "1
 
 # Nothing listens there, and no name is looked up; the server is told that it may.
 schemathesis.openapi.format("webhook-url", strategies.just("https://127.0.0.1:65000/hooks"))
+
+
+@schemathesis.hook
+def before_call(_ctx: Any, case: Any, _kwargs: Any) -> None:
+    """A chain of calls makes things anew: with the key of an earlier chain it would hear of what that one made, and removed."""
+    key = (case.headers or {}).get("Idempotency-Key")
+    is_in_chain = case.meta is not None and case.meta.phase.name == "stateful"
+    if is_in_chain and isinstance(key, str) and re.fullmatch(r"[!-~]{1,255}", key):
+        case.headers["Idempotency-Key"] = f"chain-{next(_CHAINED)}"
 
 
 @schemathesis.check
