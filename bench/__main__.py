@@ -48,7 +48,7 @@ def main(wanted: list[str]) -> int:
     _keep(rows, partly=bool(wanted or failed))
     if failed:
         print(f"could not be measured: {', '.join(failed)}", file=sys.stderr)
-    return 0 if not failed and all(row.is_met(row.bounds[0]) for row in rows) else 1
+    return 0 if not failed and all(row.met[0] for row in rows) else 1
 
 
 async def _measure(name: str) -> list[Row]:
@@ -59,7 +59,7 @@ async def _measure(name: str) -> list[Row]:
 def _table(rows: list[Row]) -> str:
     lines = ["| " + " | ".join(_HEADERS) + " |", "|" + "---|" * len(_HEADERS)]
     for row in rows:
-        marks = [f"{'✓' if row.is_met(bound) else '✗'} {bound:g}" for bound in row.bounds]
+        marks = [f"{'✓' if is_met else '✗'} {bound:g}" for is_met, bound in zip(row.met, row.bounds, strict=True)]
         spread = f"{row.spread[0]:.2f}–{row.spread[1]:.2f}"
         cells = [row.id, row.operation, row.ours, row.yardstick, f"{row.ratio:.2f}", spread, *marks]
         lines.append("| " + " | ".join(cells) + " |")
@@ -79,9 +79,7 @@ def _keep(rows: list[Row], *, partly: bool) -> None:
             "yardstick": row.yardstick,
             "ratio": round(row.ratio, 3),
             "spread": [round(bound, 3) for bound in row.spread],
-            "floor_met": row.is_met(row.bounds[0]),
-            "target_met": row.is_met(row.bounds[1]),
-            "moonshot_met": row.is_met(row.bounds[2]),
+            **dict(zip(("floor_met", "target_met", "moonshot_met"), row.met, strict=True)),
             **row.figures,
         }
     ordered = sorted(known.values(), key=lambda row: int(row["id"][1:].partition("-")[0]))

@@ -67,11 +67,19 @@ class Row:
     bounds: tuple[float, float, float]
     """Floor, target and moonshot."""
     better: Literal["more", "less"] = "more"
+    target_by: float | None = None
+    """What is held against the target, where that asks about something else than floor and moonshot do."""
     figures: dict[str, Any] = field(default_factory=dict[str, Any])
 
-    def is_met(self, bound: float) -> bool:
-        """Whether the ratio is as good as a bound asks for."""
-        return self.ratio >= bound if self.better == "more" else self.ratio <= bound
+    @property
+    def met(self) -> tuple[bool, bool, bool]:
+        """Whether it is as good as each bound asks for."""
+        judged = (self.ratio, self.ratio if self.target_by is None else self.target_by, self.ratio)
+        floor, target, moonshot = (
+            one >= bound if self.better == "more" else one <= bound
+            for one, bound in zip(judged, self.bounds, strict=True)
+        )
+        return floor, target, moonshot
 
 
 async def compare(
