@@ -37,6 +37,7 @@ APART = "tests/store/test_accounts_apart.py"
 # before are not read again. The test that notices.
 KILLERS = {
     "analytics/store/explaining.py is_known": "tests/http/test_explain.py",
+    "api_keys/store.py count_keys": KEYS,
     "api_keys/store.py get_key": KEYS,
     "api_keys/store.py find_key_for_share": KEYS,
     "api_keys/store.py list_keys": KEYS,

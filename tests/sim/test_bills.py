@@ -269,7 +269,7 @@ class Bills(Till):
     def pay(self, data: st.DataObject, token: str) -> None:
         """Credit and cash, and a card for the rest."""
         bill_id = self.draw_bill(data)
-        bill, method = self.books.bills[bill_id], self.methods[token]
+        bill, method = self.books.bills[bill_id], self.here.methods[token]
         if bill.due == 0:
             assert self.refusal(self._pay(bill_id, method)) == "invoice_not_payable"
             return

@@ -1,6 +1,6 @@
-"""An account's money against a model of a few numbers: top-ups, holds, refunds, chargebacks and time, in any order.
+"""Money of wallets against a model of a few numbers: top-ups, holds, refunds, chargebacks and time, in any order.
 
-The model knows nothing of transfers. After every step the wallet shows what the model has, and every invariant holds. Hypothesis
+The model knows nothing of transfers. After every step each wallet shows what the model has, and every invariant holds. Hypothesis
 shrinks what goes wrong to the fewest steps. It all happens in one transaction that is rolled back.
 """
 
@@ -10,7 +10,7 @@ import asyncio
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
 from uuid import UUID
@@ -39,7 +39,7 @@ GOOD, PENDING, LOST, DECLINED, NO_REFUNDS = "tok_visa", "tok_pending", "tok_lost
 
 @dataclass
 class Model:
-    """What an account has, in minor units."""
+    """What a wallet has, in minor units."""
 
     cash: int = 0
     owed: int = 0
@@ -71,8 +71,18 @@ class Model:
         return sum(amount for amount, _ in self.holds.values())
 
 
+@dataclass
+class Purse:
+    """A wallet, by whose counter it is used, and what it has."""
+
+    counter: Counter
+    methods: dict[str, UUID]
+    currency: str = "USD"
+    model: Model = field(default_factory=Model)
+
+
 class Till(RuleBasedStateMachine):
-    """An account with every kind of card."""
+    """An account with every kind of card, and the wallet that is used now."""
 
     dsn = ""
     country: str | None = None
@@ -80,10 +90,16 @@ class Till(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
-        self.model = Model()
         self.payments: dict[UUID, tuple[Payment, str]] = {}
-        self.methods: dict[str, UUID] = {}
         self._do(self._begin())
+
+    @property
+    def model(self) -> Model:
+        return self.here.model
+
+    @property
+    def counter(self) -> Counter:
+        return self.here.counter
 
     def _do(self, work: Coroutine[Any, Any, Any]) -> Any:
         return self.runner.run(work)
@@ -93,18 +109,24 @@ class Till(RuleBasedStateMachine):
         self.transaction = self.connection.transaction()
         await self.transaction.start()
         await self.connection.execute("SET LOCAL ROLE lineserve_app")
-        stage = Stage(lambda: nullcontext(self.connection), None)
-        self.clock = stage.clock
-        gateway = FaultyGateway(payments.SandboxGateway(cast("Any", _OneConnection(self.connection)), self.clock))
-        async with stage.transaction() as tx:
+        self.stage = Stage(lambda: nullcontext(self.connection), None)
+        self.clock = self.stage.clock
+        self.gateway = FaultyGateway(payments.SandboxGateway(cast("Any", _OneConnection(self.connection)), self.clock))
+        self.here = await self._open_account()
+        self.purses = [self.here]
+
+    async def _open_account(self) -> Purse:
+        async with self.stage.transaction() as tx:
             account = await accounts.open_account(
                 tx, email="a@example.org", name="A", currency="USD", country=self.country
             )
             await ledger.open_head(tx.connection, account_id=account.account_id)
-        self.counter = Counter(cast("Any", stage), self.clock, gateway, account.account_id, account.account_id)
+        counter = Counter(cast("Any", self.stage), self.clock, self.gateway, account.account_id, account.account_id)
+        methods: dict[str, UUID] = {}
         for token in (GOOD, PENDING, LOST, DECLINED, NO_REFUNDS):
-            await self.counter.attach(token)
-            self.methods[token] = self.counter.payment_method_id
+            await counter.attach(token)
+            methods[token] = counter.payment_method_id
+        return Purse(counter, methods)
 
     def teardown(self) -> None:
         self._do(self._end())
@@ -116,8 +138,8 @@ class Till(RuleBasedStateMachine):
 
     @rule(amount=AMOUNTS, token=st.sampled_from((GOOD, GOOD, PENDING, LOST, DECLINED, NO_REFUNDS)))
     def top_up(self, amount: int, token: str) -> None:
-        self.counter.payment_method_id = self.methods[token]
-        payment = self._do(self.counter.top_up(amount))
+        self.counter.payment_method_id = self.here.methods[token]
+        payment = self._do(self.counter.top_up(amount, currency=self.here.currency))
         self.payments[payment.payment_id] = (payment, token)
         if token in {PENDING, LOST}:
             self.model.pending[payment.payment_id] = amount
@@ -147,8 +169,15 @@ class Till(RuleBasedStateMachine):
     def _look_after(self, hours: int) -> None:
         """So many hours later the worker looks; what was pending may have arrived, or never will."""
         self.clock.advance(timedelta(hours=hours))
-        self.model.expire(self.clock.now)
         self._do(self.counter.poll())
+        here = self.here
+        for purse in self.purses:
+            self.here = purse
+            self.model.expire(self.clock.now)
+            self._hear_of_pending(hours)
+        self.here = here
+
+    def _hear_of_pending(self, hours: int) -> None:
         for payment_id, amount in list(self.model.pending.items()):
             status = self._do(self._status(payment_id))
             assert (status == "pending") <= (hours < 60 or self.payments[payment_id][1] == PENDING)
@@ -178,7 +207,7 @@ class Till(RuleBasedStateMachine):
                 tx,
                 account_id=self.counter.account_id,
                 own_currency="USD",
-                currency="USD",
+                currency=self.here.currency,
                 amount_minor=amount,
                 reference=str(tx.new_id()),
                 expires_at=until,
@@ -250,16 +279,17 @@ class Till(RuleBasedStateMachine):
             return None
 
     @invariant()
-    def wallet_is_the_models(self) -> None:
-        wallet = self._do(self._wallet())
-        shown = (wallet.available_minor, wallet.pending_minor, wallet.reserved_minor)
-        assert shown == (self.model.cash, sum(self.model.pending.values()), self.model.held)
+    def wallets_are_the_models(self) -> None:
+        for purse in self.purses:
+            wallet, model = self._do(self._wallet(purse)), purse.model
+            shown = (wallet.available_minor, wallet.pending_minor, wallet.reserved_minor)
+            assert shown == (model.cash, sum(model.pending.values()), model.held)
 
-    async def _wallet(self) -> Wallet:
+    async def _wallet(self, purse: Purse) -> Wallet:
         return await wallets.get_wallet(
             self.connection,
-            account_id=self.counter.account_id,
-            currency="USD",
+            account_id=purse.counter.account_id,
+            currency=purse.currency,
             own_currency="USD",
             now=self.clock.now,
             reserve=wallets.nothing_reserved,
@@ -272,6 +302,20 @@ class Till(RuleBasedStateMachine):
     async def _broken(self) -> Any:
         async with self.counter.database.snapshot() as tx:
             return await find_broken(tx)
+
+
+class Neighbours(Till):
+    """Two wallets of an account, and one of another: what happens to one of them happens to no other."""
+
+    async def _begin(self) -> None:
+        await super()._begin()
+        other_currency = replace(self.here, currency="EUR", model=Model())
+        self.purses += [other_currency, await self._open_account()]
+
+    @rule(data=st.data())
+    def turn_to(self, data: st.DataObject) -> None:
+        """Use another wallet from now on."""
+        self.here = self.purses[data.draw(st.integers(0, len(self.purses) - 1))]
 
 
 class _OneConnection:
@@ -304,4 +348,4 @@ class TestMoney:
         is_nightly = bool(pytestconfig.getoption("--nightly"))
         examples, steps = (EXAMPLES_NIGHTLY, 2 * STEPS) if is_nightly else (EXAMPLES, STEPS)
         sys.stdout.write(f"seed {seed}: {examples} accounts, {steps} steps each\n")
-        live(Till, shared_dsn, seed=seed, examples=examples, steps=steps)
+        live(Neighbours, shared_dsn, seed=seed, examples=examples, steps=steps)
