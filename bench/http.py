@@ -37,6 +37,10 @@ BATCH = 1_000
 BATCH_CONNECTIONS = 4
 TPS = re.compile(r"tps = ([0-9.]+)")
 EVENT_P99_LIMIT_MS = 25
+READ_P99_TIMES = 2
+OPEN_LOOPS = 5
+OPEN_S = 3
+OPEN_CONNECTIONS = 64
 _OPEN_SHARE = 0.4  # of the closed loop's rate: a server that is not overloaded, whose latency says something
 
 
@@ -71,21 +75,29 @@ async def _reads(world: World, ours: Process, bare: Process, estates: Sequence[E
 
     found = await compare(read, yardstick, postmaster=world.postmaster, servers=(ours.pid, bare.pid))
     per_s = _OPEN_SHARE * _median_per_s(found.ours)
-    sent = [asked[number % ACCOUNTS] for number in range(int(per_s * 3))]
-    our_p99_ms = (await driving.open_loop(ours.port, sent, per_s=per_s, connections=64)).percentile_ms(0.99)
-    plain_p99_ms = (await driving.open_loop(bare.port, [plain] * len(sent), per_s=per_s, connections=64)).percentile_ms(
-        0.99
-    )
+    sent = [asked[number % ACCOUNTS] for number in range(int(per_s * OPEN_S))]
+    our_p99s_ms: list[float] = []
+    plain_p99s_ms: list[float] = []
+    for _ in range(OPEN_LOOPS):
+        our_p99s_ms.append(await _open_p99_ms(ours, sent, per_s=per_s))
+        plain_p99s_ms.append(await _open_p99_ms(bare, [plain] * len(sent), per_s=per_s))
+    our_p99_ms, plain_p99_ms = statistics.median(our_p99s_ms), statistics.median(plain_p99s_ms)
     return row_of(
         found,
         id="G1",
         operation="authenticated read",
         unit="reads",
         bounds=(0.35, 0.45, 0.60),
+        also=(True, our_p99_ms <= READ_P99_TIMES * plain_p99_ms, True),
         p99_ms=round(our_p99_ms, 2),
         yardstick_p99_ms=round(plain_p99_ms, 2),
         open_loop_per_s=round(per_s),
     )
+
+
+async def _open_p99_ms(server: Process, sent: Sequence[bytes], *, per_s: float) -> float:
+    """The p99 of requests that come at their times, in milliseconds."""
+    return (await driving.open_loop(server.port, sent, per_s=per_s, connections=OPEN_CONNECTIONS)).percentile_ms(0.99)
 
 
 async def _on_one_wallet(world: World, estates: Sequence[Estate]) -> Row:
@@ -223,16 +235,20 @@ async def _single_events(world: World, ours: Process, bare: Process, estates: Se
 
     found = await compare(ingest, yardstick, postmaster=world.postmaster, servers=(ours.pid, bare.pid))
     per_s = _OPEN_SHARE * _median_per_s(found.ours)
-    sent = [_batch(ours, estates, size=1, start=number) for number in range(int(per_s * 3))]
-    p99_ms = (await driving.open_loop(ours.port, sent, per_s=per_s, connections=64)).percentile_ms(0.99)
+    p99s_ms: list[float] = []
+    for _ in range(OPEN_LOOPS):
+        sent = [_batch(ours, estates, size=1, start=number) for number in range(int(per_s * OPEN_S))]
+        p99s_ms.append(await _open_p99_ms(ours, sent, per_s=per_s))
+    p99_ms = statistics.median(p99s_ms)
     return row_of(
         found,
         id="G6",
         operation="one event per POST",
         unit="events",
         bounds=(0.25, 0.4, 0.6),
+        also=(p99_ms <= EVENT_P99_LIMIT_MS, True, True),
         p99_ms=round(p99_ms, 2),
-        p99_floor_met=p99_ms <= EVENT_P99_LIMIT_MS,
+        p99_spread_ms=[round(min(p99s_ms), 2), round(max(p99s_ms), 2)],
         open_loop_per_s=round(per_s),
     )
 

@@ -69,6 +69,8 @@ class Row:
     better: Literal["more", "less"] = "more"
     target_by: float | None = None
     """What is held against the target, where that asks about something else than floor and moonshot do."""
+    also: tuple[bool, bool, bool] = (True, True, True)
+    """What else each bound asks for."""
     figures: dict[str, Any] = field(default_factory=dict[str, Any])
 
     @property
@@ -76,8 +78,8 @@ class Row:
         """Whether it is as good as each bound asks for."""
         judged = (self.ratio, self.ratio if self.target_by is None else self.target_by, self.ratio)
         floor, target, moonshot = (
-            one >= bound if self.better == "more" else one <= bound
-            for one, bound in zip(judged, self.bounds, strict=True)
+            also and (one >= bound if self.better == "more" else one <= bound)
+            for one, bound, also in zip(judged, self.bounds, self.also, strict=True)
         )
         return floor, target, moonshot
 
@@ -105,7 +107,14 @@ async def measure(work: Work, *, postmaster: int | None, servers: Sequence[int] 
 
 
 def row_of(
-    compared: Compared, *, id: str, operation: str, unit: str, bounds: tuple[float, float, float], **figures: object
+    compared: Compared,
+    *,
+    id: str,
+    operation: str,
+    unit: str,
+    bounds: tuple[float, float, float],
+    also: tuple[bool, bool, bool] = (True, True, True),
+    **figures: object,
 ) -> Row:
     """The line of a comparison of rates."""
     ours, yardstick = (statistics.median(rate.per_s for rate in side) for side in (compared.ours, compared.yardstick))
@@ -120,6 +129,7 @@ def row_of(
         ratio=compared.ratio,
         spread=(min(compared.ratios), max(compared.ratios)),
         bounds=bounds,
+        also=also,
         figures={"cpu_us": cpu_us, "yardstick_cpu_us": yardstick_cpu_us, **figures},
     )
 
