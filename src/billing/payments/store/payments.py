@@ -208,7 +208,9 @@ async def mark_completed(
         """
         UPDATE payments SET status = 'completed', completed_at = $3, next_check_at = NULL
         FROM unnest(ARRAY(SELECT unnest($1::uuid[])), ARRAY(SELECT unnest($2::uuid[]))) AS wanted (account_id, payment_id)
-        WHERE payments.account_id = wanted.account_id AND payments.payment_id = wanted.payment_id AND status = 'pending'
+        -- still pending, in words for which the index of all that is pending is no use: each is looked up by its key
+        WHERE payments.account_id = wanted.account_id AND payments.payment_id = wanted.payment_id
+            AND completed_at IS NULL AND failure_reason IS NULL
         RETURNING payments.account_id, payments.payment_id, kind, payment_method_id, gateway, currency, amount_minor, status,
             failure_reason, description, reference, invoice_id, created_at, received_at, completed_at
         """,
@@ -252,12 +254,12 @@ async def list_due(connection: Connection, *, now: datetime, limit: int) -> list
 
 
 async def update_next_checks(connection: Connection, due: Sequence[tuple[UUID, UUID, datetime]]) -> None:
-    """Put off the next check of pending payments: (account, payment, when)."""
+    """Put off the next check of pending payments that are locked: (account, payment, when)."""
     await connection.execute(
         """
         UPDATE payments SET next_check_at = due.next_check_at, checks = checks + 1
         FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) AS due (account_id, payment_id, next_check_at)
-        WHERE payments.account_id = due.account_id AND payments.payment_id = due.payment_id AND status = 'pending'
+        WHERE payments.account_id = due.account_id AND payments.payment_id = due.payment_id
         """,
         [account_id for account_id, _, _ in due],
         [payment_id for _, payment_id, _ in due],

@@ -205,12 +205,12 @@ async def list_refunds_due(connection: Connection, *, now: datetime, limit: int)
 
 
 async def update_next_refund_checks(connection: Connection, due: Sequence[tuple[UUID, UUID, datetime]]) -> None:
-    """Put off the next check of pending refunds: (account, refund, when)."""
+    """Put off the next check of pending refunds that are locked: (account, refund, when)."""
     await connection.execute(
         """
         UPDATE refunds SET next_check_at = due.next_check_at, checks = checks + 1
         FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) AS due (account_id, refund_id, next_check_at)
-        WHERE refunds.account_id = due.account_id AND refunds.refund_id = due.refund_id AND status = 'pending'
+        WHERE refunds.account_id = due.account_id AND refunds.refund_id = due.refund_id
         """,
         [account_id for account_id, _, _ in due],
         [refund_id for _, refund_id, _ in due],
