@@ -20,6 +20,7 @@ from bench.world import World
 BILLING = Path(sys.executable).parent / "billing"
 _READY_LIMIT_S = 60
 _UNLIMITED = 1_000_000_000
+_CALLS_AT_ONCE = 1_024  # twice as many as ask, for half of them may wait for a gateway
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +56,14 @@ def settings(*, home: Path, **more: str) -> dict[str, str]:
     """The environment of a program of ours, with none of this process's settings."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("LINESERVE_", "DATABASE_URL"))}
     limits = {f"LINESERVE_RATE_LIMIT_{name}": str(_UNLIMITED) for name in ("GENERAL", "BILLING", "PROJECT", "OPERATOR")}
-    return {**kept, **limits, "LINESERVE_HOME": str(home), "LINESERVE_LOG_LEVEL": "warning", **more}
+    return {
+        **kept,
+        **limits,
+        "LINESERVE_HOME": str(home),
+        "LINESERVE_LOG_LEVEL": "warning",
+        "LINESERVE_CALLS_AT_ONCE": str(_CALLS_AT_ONCE),
+        **more,
+    }
 
 
 @asynccontextmanager

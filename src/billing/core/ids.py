@@ -6,6 +6,7 @@ The alphabet is Crockford's in lower case, so that ids sort as text in the order
 from __future__ import annotations
 
 from datetime import datetime
+from functools import lru_cache
 from uuid import UUID
 
 from billing.core.errors import NotFound
@@ -15,6 +16,7 @@ _PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]  # of 10 bits: 
 _DIGITS = str.maketrans(_ALPHABET, "0123456789abcdefghijklmnopqrstuv")  # what int() reads to the base of 32
 _SYMBOLS = frozenset(_ALPHABET)
 _UUID_SYMBOLS = 26
+_KEPT = 16_384  # ids at hand in each direction, a few megabytes: those of a call are written several times
 
 
 def uuid7(now: datetime, random_bits: int) -> UUID:
@@ -25,6 +27,7 @@ def uuid7(now: datetime, random_bits: int) -> UUID:
     return UUID(int=milliseconds << 80 | 0x7 << 76 | random_a << 64 | 0b10 << 62 | random_b)
 
 
+@lru_cache(_KEPT)
 def encode(prefix: str, identifier: UUID) -> str:
     """The wire form, such as `acc_01h2…`."""
     return f"{prefix}_{_to_base32(identifier.int, _UUID_SYMBOLS)}"
@@ -32,6 +35,11 @@ def encode(prefix: str, identifier: UUID) -> str:
 
 def decode(prefix: str, text: str) -> UUID | None:
     """The UUID of a wire form, or None if it is not one of this prefix."""
+    return _decode(prefix, text) if len(text) == len(prefix) + 1 + _UUID_SYMBOLS else None
+
+
+@lru_cache(_KEPT)
+def _decode(prefix: str, text: str) -> UUID | None:
     value = _from_base32(prefix, text, _UUID_SYMBOLS)
     return UUID(int=value) if value is not None and value < 1 << 128 else None
 
