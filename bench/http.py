@@ -27,14 +27,14 @@ T = TypeVar("T")
 
 ACCOUNTS = 64
 CONNECTIONS = 32
-READS = 3_000
+READS = 12_000
 TOP_UPS = 1_000
 TOP_UPS_OF_MANY = 8_000
 CALLERS = 512
 INSERTS_EACH = (
     1_000  # a second: pgbench begins with sessions that have nothing at hand, and of 100 inserts a fifth pays for that
 )
-EVENTS = 1_000
+EVENTS = 4_000
 BATCHES = 20
 BATCH = 1_000
 BATCH_CONNECTIONS = 4

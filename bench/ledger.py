@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from billing.ledger import Transfer
 
 ACCOUNTS = 1_000
-POSTS = 400
+POSTS = 4_000
 ARRAY = 100
 CLIENTS = 8
 
