@@ -118,10 +118,13 @@ async def _on_one_wallet(world: World, estates: Sequence[Estate]) -> Row:
                     raise RuntimeError("a top-up was left out")
                 payment = started.payment
                 ended = await top_ups.charge(
-                    account_id=payment.account_id, payment_id=payment.payment_id, started=started
+                    account_id=payment.account_id,
+                    own_currency=payment.currency,
+                    payment_id=payment.payment_id,
+                    started=started,
                 )
-                if ended.status != "completed":
-                    raise RuntimeError(f"a top-up is {ended.status}")
+                if ended.payment.status != "completed":
+                    raise RuntimeError(f"a top-up is {ended.payment.status}")
 
         async def post(chosen: Sequence[Estate]) -> int:
             await asyncio.gather(*(caller(chosen, number) for number in range(CONNECTIONS)))

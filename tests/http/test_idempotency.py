@@ -19,6 +19,7 @@ from billing.kit import idempotency
 from billing.kit.db import Database, open_pool, system_clock
 from billing.kit.idempotency import Attempt
 from tests.support.sample_api import ONE, Gateway, make_app, served
+from tests.support.watching import until_idle
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -69,6 +70,14 @@ async def send(
         headers["Idempotency-Key"] = key
     content = body if body is not None else json.dumps({"name": "A thing", "amount": 100, **members}).encode()
     return await client.post(path, content=content, headers=headers)
+
+
+async def take_key(dsn: str, key: str) -> asyncpg.Connection[asyncpg.Record]:
+    """A session, as of another process, that holds the lock of a thing's key."""
+    holder = await asyncpg.connect(dsn)
+    attempt = Attempt(account_id=ONE, route="POST /v1/things", key=key, fingerprint=b"")
+    assert [is_mine for is_mine, _ in await idempotency.hold(holder, [(attempt, True)], given_back=[])] == [True]
+    return holder
 
 
 async def effects(database: Database, kind: str = "created") -> int:
@@ -188,9 +197,7 @@ class TestRun:
         self, client: httpx2.AsyncClient, database: Database, module_dsn: str, key: str
     ):
         """The holder is another process that took the lock and was killed."""
-        attempt = Attempt(account_id=ONE, route="POST /v1/things", key=key, fingerprint=b"")
-        holder = await asyncpg.connect(module_dsn)
-        assert await idempotency.change_locks(holder, [(attempt, True)]) == [True]
+        holder = await take_key(module_dsn, key)
         assert code(await send(client, key)) == (409, "idempotency_in_progress")
         owner = await asyncpg.connect(module_dsn)
         await owner.execute("SELECT pg_terminate_backend($1, 5000)", holder.get_server_pid())
@@ -198,8 +205,21 @@ class TestRun:
         await owner.close()
         holder.terminate()
 
+    async def test_replays_what_is_kept_while_its_lock_is_held(
+        self, client: httpx2.AsyncClient, module_dsn: str, key: str
+    ):
+        """The answer is kept before the lock is given back, and the caller does not wait for that."""
+        first = await send(client, key)
+        holder = await take_key(module_dsn, key)
+        again = await send(client, key)
+        assert (again.status_code, again.json()["id"]) == (201, first.json()["id"])
+        assert again.headers["Idempotent-Replayed"] == "true"
+        assert code(await send(client, key, name="another")) == (422, "idempotency_key_reused")
+        await holder.close()
+
     async def test_leaves_no_lock_behind(self, client: httpx2.AsyncClient, database: Database, key: str):
         await asyncio.gather(*(send(client, key, name=name) for name in ("a", "refused", "broken") * 5))
+        await until_idle(database.pool)
         async with database.reading() as reading:
             # The server is shared with other tests' databases.
             held = await reading.connection.fetchval(

@@ -12,9 +12,11 @@ from uuid import UUID
 import asyncpg
 import pytest_asyncio
 
+from billing import payments
 from billing.core import ids
 from tests.support.cloud import find_broken
 from tests.support.till import Till, open_till
+from tests.support.watching import until_idle
 
 if TYPE_CHECKING:
     from billing.payments import Charge, ChargeRequest
@@ -153,6 +155,28 @@ class TestCallsAtOnce:
         assert (await till.wallets(payer.resident))[0]["available_balance"] == 80
         assert await is_sound(till)
 
+    async def test_are_refused_when_they_had_failed_before_the_money_came(self, till: Till, owner: asyncpg.Connection):
+        payer, slow = await settle(till), Slow(till)
+        call = asyncio.create_task(top_up(till, payer, "late"))
+        await slow.asked.wait()
+        payment_id: UUID = await owner.fetchval("SELECT payment_id FROM payments")
+        async with till.database.transaction() as tx:
+            await payments.fail(tx, account_id=payer.resident.account_id, payment_id=payment_id, reason="cancelled")
+        slow.may_answer.set()
+        assert (await call).code == "payment_declined"
+        assert (await top_up(till, payer, "late")).code == "payment_declined"
+        assert (await till.wallets(payer.resident))[0]["total_balance"] == 0
+
+    async def test_are_answered_with_what_is_kept(self, till: Till, owner: asyncpg.Connection):
+        """Each by its own key, in the transaction that settles it."""
+        payer = await settle(till)
+        keys = [f"k{number}" for number in range(CALLERS)]
+        said = await asyncio.gather(*(top_up(till, payer, key) for key in keys))
+        assert await owner.fetchval("SELECT count(*) FROM idempotency_keys WHERE status IS NULL") == 0
+        again = [await top_up(till, payer, key) for key in keys]
+        assert [reply.text for reply in again] == [reply.text for reply in said]
+        assert {reply.headers["Idempotent-Replayed"] for reply in again} == {"true"}
+
     async def test_with_one_key_are_one(self, till: Till, owner: asyncpg.Connection):
         payer = await settle(till)
         replies = await asyncio.gather(*(top_up(till, payer, "same") for _ in range(CALLERS)))
@@ -178,6 +202,7 @@ class TestKeys:
         assert (await till.wallets(payers[0].resident))[0]["pending_balance"] == 10
         slow.may_answer.set()
         assert {reply.status for reply in await asyncio.gather(*calls)} == {201}
+        await until_idle(till.database.pool)
         assert await keys_held(owner) == []
 
     async def test_of_a_session_that_ended_let_a_retry_go_on_beside_the_call(

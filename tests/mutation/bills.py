@@ -6,6 +6,7 @@ from tests.mutation.mutant import Mutant
 
 LOCK = "    await ledger.lock_head(tx.connection, account_id=account_id)\n"
 ONCE = "kit/idempotency.py"
+HOLDING = "sql/functions/idempotency.sql"
 COMMANDS = "kit/web/commands.py"
 HELD = "kit/held_keys.py"
 COLLECT = "invoices/operations/collecting.py"
@@ -211,8 +212,8 @@ ONE_TIME = [
     ),
     (
         HELD,
-        "            held.is_mine = is_taken and is_done\n",
-        "            held.is_mine = is_taken\n",
+        "self._locked.setdefault(lock_id, held) is held\n",
+        "self._locked.setdefault(lock_id, held) is not None\n",
         f"{T_ONCE}::TestRun",
     ),
     (
@@ -235,7 +236,7 @@ ONE_TIME = [
     ),
     (COMMANDS, "TRIES = 5", "TRIES = 1", f"{T_ONCE}::TestRun::test_does_the_work_again_when_the_database_gives_up"),
     (
-        ONCE,
+        HOLDING,
         "WHERE idempotency_keys.account_id = asked.account_id AND idempotency_keys.route = asked.route\n",
         "WHERE idempotency_keys.account_id = asked.account_id\n",
         f"{T_ONCE}::TestRun::test_keeps_accounts_and_routes_apart",
@@ -248,10 +249,16 @@ ONE_TIME = [
         f"{T_ONCE}::TestRun::test_knows_the_same_values_in_other_words",
     ),
     (
-        ONCE,
-        "ELSE pg_advisory_unlock(lock_id) END",
-        "ELSE false END",
+        HOLDING,
+        "PERFORM pg_advisory_unlock(lock_id) FROM",
+        "PERFORM lock_id FROM",
         f"{T_ONCE}::TestRun::test_leaves_no_lock_behind",
+    ),
+    (
+        HOLDING,
+        "coalesce(asked.is_mine, false)",
+        "true",
+        f"{T_ONCE}::TestRun::test_waits_for_a_holder_and_not_for_a_dead_one",
     ),
 ]
 OPENED = [

@@ -42,6 +42,18 @@ PAID_IN = [
     ),
     (
         TOP_UPS,
+        "                answers.append(turn.keep(payment, wallet))",
+        "                turn.keep(payment, wallet)",
+        f"{T_TOGETHER}::TestCallsAtOnce::test_are_answered_with_what_is_kept",
+    ),
+    (
+        TOP_UPS,
+        '            if payment.status != "completed":',
+        "            if False:",
+        f"{T_TOGETHER}::TestCallsAtOnce::test_are_refused_when_they_had_failed_before_the_money_came",
+    ),
+    (
+        TOP_UPS,
         "beside=[one.transfer for one in started.values()]",
         "beside=()",
         f"{T_TOGETHER}::TestCallsAtOnce::test_share_transactions_and_are_answered_each_for_itself",

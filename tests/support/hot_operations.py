@@ -12,6 +12,7 @@ from billing.kit import outbox, touches
 from billing.ledger import rules as transfers
 from tests.support.every_route import EVENTS, STATE, event, fresh
 from tests.support.sink import StubSender
+from tests.support.watching import until_idle
 
 if TYPE_CHECKING:
     from tests.support.house import Reply
@@ -75,6 +76,7 @@ class HotOperations:
         key = house.operator_key if path.startswith("/operator") else self.world.jane.key
         reply = await house.call(method, path, key=key, body=body, headers=headers)
         assert reply.status < 300, (path, reply.text)
+        await until_idle(house.database.pool)
         return reply
 
     def _get(self, path: str) -> Awaitable[Reply]:

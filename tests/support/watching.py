@@ -145,6 +145,12 @@ class Watch:
         self._sent.append((session, Statement(query)))
 
 
+async def until_idle(pool: Pool) -> None:
+    """Wait until no session of a pool is lent: what calls left to be done after their answers is done, such as giving back keys."""
+    while pool.get_idle_size() < pool.get_size():  # noqa: ASYNC110  the pool tells nobody
+        await asyncio.sleep(0)
+
+
 async def _settle() -> None:
     for _ in range(3):  # what asyncpg tells is told in the loop's next rounds
         await asyncio.sleep(0)

@@ -71,11 +71,7 @@ class Gathered(Generic[K, V]):
     async def get(self, key: K) -> V | None:
         """What the function gives for a key, or None."""
         future: asyncio.Future[V | None] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(key, []).append(future)
-        if not self._at_work:
-            self._open_lane()
-        elif self._late is None and len(self._at_work) < self._lanes:
-            self._late = asyncio.get_running_loop().call_later(_LATE_S, self._look_after, self._begun)
+        self._line_up(key).append(future)
         patient = patience.current()
         if patient is None:
             return await future
@@ -86,6 +82,18 @@ class Gathered(Generic[K, V]):
         finally:
             self._watch.discard(wait)
             patient.end(loop.time())
+
+    def leave(self, key: K) -> None:
+        """Have the function do something for a key that nobody waits for; an error of it is not heard."""
+        self._line_up(key)
+
+    def _line_up(self, key: K) -> list[asyncio.Future[V | None]]:
+        waiting = self._waiting.setdefault(key, [])
+        if not self._at_work:
+            self._open_lane()
+        elif self._late is None and len(self._at_work) < self._lanes:
+            self._late = asyncio.get_running_loop().call_later(_LATE_S, self._look_after, self._begun)
+        return waiting
 
     def _open_lane(self) -> None:
         task = asyncio.create_task(self._work_off(), context=Context())  # it is no single caller's

@@ -29,11 +29,12 @@ _LOST = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
 @dataclass(slots=True, eq=False)
 class HeldKey:
-    """A call's key: what was kept under it, and the answer to keep when the call ends."""
+    """A call's key: what was kept under it, and the answer to keep when the call ends, unless its answer is kept already."""
 
     attempt: Attempt
     kept: Kept | None = None
     answer: KeptAnswer | None = None
+    is_answered: bool = False
     is_mine: bool = False
 
     def require_usable(self) -> None:
@@ -69,6 +70,8 @@ class HeldKeys:
     async def hold(self, attempt: Attempt) -> AsyncIterator[HeldKey]:
         """Hold a key for the block; its answer, if the block sets one, is kept before the lock is given back.
 
+        A call whose answer is kept already does not wait until the lock is given back: a retry is answered beside it.
+
         Raises IdempotencyKeyReused, IdempotencyInProgress, and what keeps the session from being used.
         """
         held = HeldKey(attempt)
@@ -84,16 +87,17 @@ class HeldKeys:
         except BaseException:
             await self._end(held)
             raise
-        await self._turns.get(_Ending(held))
+        if held.is_answered:
+            self._turns.leave(_Ending(held))
+        else:
+            await self._turns.get(_Ending(held))
 
     async def _end(self, held: HeldKey) -> None:
         with suppress(*_LOST):  # what cannot be given back has gone with its session
             await self._turns.get(_Ending(held))
 
     async def _do(self, turns: Sequence[_Taking | _Ending]) -> dict[_Taking | _Ending, None]:
-        """Answers first, for a lock is given back after its answer is kept; then locks, then what is kept: a look-up in the
-        statement that locks would see what was there before.
-        """
+        """Answers first, for a lock is given back after its answer is kept."""
         try:
             session = await self._get_session()
             answers = [
@@ -104,11 +108,6 @@ class HeldKeys:
             if answers:
                 await idempotency.update_answers(session, answers)
             await self._change_locks(session, turns)
-            taking = [turn.held for turn in turns if isinstance(turn, _Taking)]
-            if taking:
-                kept = await idempotency.find_all(session, attempts=[held.attempt for held in taking])
-                for held, found in zip(taking, kept, strict=True):
-                    held.kept = found
         except BaseException:
             await self._lose_session()
             raise
@@ -118,21 +117,25 @@ class HeldKeys:
 
     async def _change_locks(self, session: Connection, turns: Sequence[_Taking | _Ending]) -> None:
         """In their order. PostgreSQL would give a lock to its session again, so that two calls of ours are told apart here."""
-        changes: list[tuple[HeldKey, bool]] = []
+        taken: dict[HeldKey, bool] = {}
+        given_back: list[int] = []
         for turn in turns:
             held, lock_id = turn.held, turn.held.attempt.lock_id
-            if isinstance(turn, _Taking) and lock_id not in self._locked:
-                self._locked[lock_id] = held
-                changes.append((held, True))
-            elif isinstance(turn, _Ending) and self._locked.get(lock_id) is held:
+            if isinstance(turn, _Taking):
+                taken[held] = self._locked.setdefault(lock_id, held) is held
+            elif self._locked.get(lock_id) is held:
                 del self._locked[lock_id]
-                changes.append((held, False))
-        if not changes:
+                if taken.pop(held, None) is None:  # else it is neither taken nor given back
+                    given_back.append(lock_id)
+        if not (taken or given_back):
             return
-        done = await idempotency.change_locks(session, [(held.attempt, is_taken) for held, is_taken in changes])
-        for (held, is_taken), is_done in zip(changes, done, strict=True):
-            held.is_mine = is_taken and is_done
-            if is_taken and not is_done and self._locked.get(held.attempt.lock_id) is held:
+        found = await idempotency.hold(
+            session,
+            [(held.attempt, is_lock_wanted) for held, is_lock_wanted in taken.items()],
+            given_back=given_back,
+        )
+        for held, (held.is_mine, held.kept) in zip(taken, found, strict=True):
+            if taken[held] and not held.is_mine:
                 del self._locked[held.attempt.lock_id]
 
     async def _get_session(self) -> Connection:

@@ -106,37 +106,21 @@ def _canonical(value: object) -> object:
             return value
 
 
-async def change_locks(connection: Connection, changes: Sequence[tuple[Attempt, bool]]) -> list[bool]:
-    """Take (True) or give back the session locks of keys, in this order, waiting for none; says of each whether it was done."""
-    rows = await connection.fetch(
-        """
-        SELECT CASE WHEN is_taken THEN pg_try_advisory_lock(lock_id) ELSE pg_advisory_unlock(lock_id) END AS is_done
-        FROM unnest($1::bigint[], $2::boolean[]) AS change (lock_id, is_taken)
-        """,
-        [attempt.lock_id for attempt, _ in changes],
-        [is_taken for _, is_taken in changes],
-    )
-    return [row["is_done"] for row in rows]
+async def hold(
+    connection: Connection, taken: Sequence[tuple[Attempt, bool]], *, given_back: Sequence[int]
+) -> list[tuple[bool, Kept | None]]:
+    """Give back session locks by their ids, then take those of attempts where that is wanted (True), waiting for none.
 
-
-async def find_all(connection: Connection, *, attempts: Sequence[Attempt]) -> list[Kept | None]:
-    """What is kept under the key of each attempt, or None."""
+    Says of each attempt whether its lock was taken, and what is kept under its key after that.
+    """
+    attempts = [attempt for attempt, _ in taken]
     rows = await connection.fetch(
-        """
-        SELECT fingerprint, intent, status, body, headers
-        FROM unnest(ARRAY(SELECT unnest($1::uuid[])), ARRAY(SELECT unnest($2::text[])), ARRAY(SELECT unnest($3::text[])))
-            WITH ORDINALITY AS asked (account_id, route, key, position)
-        LEFT JOIN LATERAL (
-            SELECT fingerprint, intent, status, body, headers FROM idempotency_keys
-            WHERE idempotency_keys.account_id = asked.account_id AND idempotency_keys.route = asked.route
-                AND idempotency_keys.key = asked.key
-            OFFSET 0
-        ) AS found ON true
-        ORDER BY position
-        """,
+        "SELECT is_mine, fingerprint, intent, status, body, headers FROM hold_keys($1, $2, $3, $4, $5)",
+        given_back,
+        [attempt.lock_id if is_wanted else None for attempt, is_wanted in taken],
         *_columns(attempts),
     )
-    return [None if row["fingerprint"] is None else _kept(row) for row in rows]
+    return [(row["is_mine"], None if row["fingerprint"] is None else _kept(row)) for row in rows]
 
 
 async def insert_answer(

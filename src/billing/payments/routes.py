@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -14,18 +15,32 @@ from billing.core.errors import NotFound
 from billing.kit.auth import Caller, Headers
 from billing.kit.db import Database
 from billing.kit.idempotency import Attempt
-from billing.kit.web import DESCRIBED, LIMITS_SIGNATURES, Answer, Command, Described, PageQuery, RawBody, RawQuery, meta
+from billing.kit.web import (
+    DESCRIBED,
+    LIMITS_SIGNATURES,
+    Answer,
+    Command,
+    Described,
+    Keeping,
+    PageQuery,
+    RawBody,
+    RawQuery,
+    meta,
+)
 from billing.payments import operations, rules, schemas, store
 from billing.payments.model import (
     AmountOutOfRange,
+    AmountRange,
+    Gateway,
     InvalidPaymentMethod,
     NotifyingGateway,
+    Payment,
     PaymentDeclined,
     PaymentMethodInUse,
     PaymentSettings,
     TopUp,
 )
-from billing.payments.operations import Started, TopUps
+from billing.payments.operations import Keep, Started, TopUps
 from billing.payments.schemas import (
     PaymentMethodAnswer,
     PaymentMethodChange,
@@ -73,37 +88,70 @@ async def top_up(
         currency=wanted.currency,
         amount_minor=amount_minor,
     )
-    started: Started | None = None
-
-    async def together(attempt: Attempt | None) -> dict[str, Any] | None:
-        nonlocal started
-        rules.require_in_range(asked.amount_minor, currency=asked.currency, allowed=allowed[asked.currency])
-        started = await topups.start(asked, attempt=attempt)
-        return None if started is None else {"payment_id": str(started.payment.payment_id)}
-
-    async def start(tx: Tx) -> dict[str, Any]:
-        payment = await operations.start_topup(
-            tx, gateway=payment_settings.gateway, wanted=asked, allowed=allowed[asked.currency]
-        )
-        return {"payment_id": str(payment.payment_id)}
-
-    async def finish(intent: dict[str, Any]) -> TopUpAnswer:
-        payment = await topups.charge(
-            account_id=writer.account_id, payment_id=UUID(intent["payment_id"]), started=started
-        )
-        if payment.status == "failed":
-            raise PaymentDeclined(details={"reason": payment.failure_reason, "transaction_id": payment.transaction_id})
-        wallet = await topups.get_wallet(
-            account_id=writer.account_id, own_currency=writer.currency, currency=payment.currency
-        )
-        return TopUpAnswer(transaction=schemas.show_transaction(payment), wallet=wallets.show_wallet(wallet))
-
+    call = _TopUpCall(writer, asked, allowed[asked.currency], payment_settings.gateway, topups)
     return await command.run_staged(
-        start=start,
-        finish=finish,
-        together=together,
+        start=call.start,
+        finish=call.finish,
+        together=call.start_together,
         location=lambda answer: f"/account/transactions/{answer.transaction.id}",
     )
+
+
+class _TopUpCall:
+    """A top-up on its way: its intent, then its outcome; where both are shared with other calls, its answer is kept there."""
+
+    def __init__(self, writer: Caller, asked: TopUp, allowed: AmountRange, gateway: Gateway, topups: TopUps) -> None:
+        self._writer = writer
+        self._asked = asked
+        self._allowed = allowed
+        self._gateway = gateway
+        self._topups = topups
+        self._started: Started | None = None
+        self._keep: Keep | None = None
+        self._answer: Answer | None = None
+
+    async def start_together(self, keeping: Keeping[TopUpAnswer]) -> dict[str, Any] | None:
+        """The intent, kept with those of others; None when it has to be kept alone."""
+        rules.require_in_range(self._asked.amount_minor, currency=self._asked.currency, allowed=self._allowed)
+        if keeping.attempt is not None:
+            self._keep = partial(self._make_answer, keeping, keeping.attempt)
+        self._started = await self._topups.start(self._asked, attempt=keeping.attempt)
+        return None if self._started is None else {"payment_id": str(self._started.payment.payment_id)}
+
+    async def start(self, tx: Tx) -> dict[str, Any]:
+        """The intent of this call alone."""
+        payment = await operations.start_topup(tx, gateway=self._gateway, wanted=self._asked, allowed=self._allowed)
+        return {"payment_id": str(payment.payment_id)}
+
+    async def finish(self, intent: dict[str, Any]) -> TopUpAnswer | Answer:
+        """What became of the intent: an Answer if it is kept already."""
+        outcome = await self._topups.charge(
+            account_id=self._writer.account_id,
+            own_currency=self._writer.currency,
+            payment_id=UUID(intent["payment_id"]),
+            started=self._started,
+            keep=self._keep,
+        )
+        payment, wallet = outcome.payment, outcome.wallet
+        if payment.status == "failed":
+            raise PaymentDeclined(details={"reason": payment.failure_reason, "transaction_id": payment.transaction_id})
+        if wallet is not None and self._answer is not None:
+            return self._answer
+        if wallet is None:
+            wallet = await self._topups.get_wallet(
+                account_id=self._writer.account_id, own_currency=self._writer.currency, currency=payment.currency
+            )
+        return _show_topup(payment, wallet)
+
+    def _make_answer(
+        self, keeping: Keeping[TopUpAnswer], attempt: Attempt, payment: Payment, wallet: wallets.Wallet
+    ) -> tuple[Attempt, Answer]:
+        self._answer = keeping.answer_of(_show_topup(payment, wallet))
+        return attempt, self._answer
+
+
+def _show_topup(payment: Payment, wallet: wallets.Wallet) -> TopUpAnswer:
+    return TopUpAnswer(transaction=schemas.show_transaction(payment), wallet=wallets.show_wallet(wallet))
 
 
 @get(

@@ -3,7 +3,7 @@
 from billing.kit.web.answers import ANSWERED, Answer, encode
 from billing.kit.web.app import build_app, unguarded_routes
 from billing.kit.web.bodies import BatchItem, RawBody
-from billing.kit.web.commands import Command
+from billing.kit.web.commands import Command, Keeping
 from billing.kit.web.openapi import DESCRIBED, Batch, Described, Media
 from billing.kit.web.paging import Meta, PageQuery, meta
 from billing.kit.web.queries import RawQuery
@@ -22,6 +22,7 @@ __all__ = [
     "Command",
     "DateFilter",
     "Described",
+    "Keeping",
     "Media",
     "Meta",
     "PageQuery",

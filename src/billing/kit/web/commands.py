@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Intent = dict[str, Any]
 Work = Callable[[Tx], Awaitable[T]]
-Together = Callable[["Attempt | None"], Awaitable[Intent | None]]
 
 TRIES = 5
 _AGAIN = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError, asyncpg.InvalidCachedStatementError)
@@ -53,6 +52,21 @@ class _Shape(Generic[T]):
             if self.stored is None
             else Answer.of(self.stored(result), status=self.status, headers=answer.headers)
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping(Generic[T]):
+    """The key of a staged call, if it carries one, and how its answer is shown: for who keeps intent and answer himself."""
+
+    attempt: Attempt | None
+    _shape: _Shape[T]
+
+    def answer_of(self, result: T) -> Answer:
+        """The answer to give, and to keep under the key."""
+        return self._shape.answer(result)
+
+
+Together = Callable[[Keeping[T]], Awaitable[Intent | None]]
 
 
 class Command:
@@ -130,14 +144,16 @@ class Command:
         if attempt is None:
             return await self._transact(once)
         async with self._held_keys.hold(attempt) as held:
-            return await self._transact(once) if held.kept is None else _replay(held.kept)
+            answer = await self._transact(once) if held.kept is None else _replay(held.kept)
+            held.is_answered = True
+            return answer
 
     async def run_staged(
         self,
         *,
         start: Work[Intent],
-        finish: Callable[[Intent], Awaitable[T]],
-        together: Together | None = None,
+        finish: Callable[[Intent], Awaitable[T | Answer]],
+        together: Together[T] | None = None,
         status: int = 201,
         location: Callable[[T], str] | None = None,
         stored: Callable[[T], object] | None = None,
@@ -147,8 +163,9 @@ class Command:
         `finish` opens its own transactions and must bear being called again with the same intent: a retry does so when
         the first call died, or ended in Unavailable or an unexpected error. Any other error is an answer, and replayed.
         `together` may commit the intent, and keep it for the attempt it is given, in a transaction that other calls share; when
-        it gives None it has done nothing. The audit trail holds the intent: its record has no status. Raises Unavailable when
-        too many calls wait for the outside world already.
+        it gives None it has done nothing. A `finish` that gives an Answer has kept it for that attempt, beside its effect. The
+        audit trail holds the intent: its record has no status. Raises Unavailable when too many calls wait for the outside
+        world already.
         """
         if not (self._outward.take() or await self._outward.wait()):
             raise Unavailable("Too many calls wait for a gateway; try again soon")
@@ -160,30 +177,33 @@ class Command:
     async def _stage(
         self,
         start: Work[Intent],
-        finish: Callable[[Intent], Awaitable[T]],
-        together: Together | None,
+        finish: Callable[[Intent], Awaitable[T | Answer]],
+        together: Together[T] | None,
         shape: _Shape[T],
     ) -> Answer:
         if self._key is None:
-            return shape.answer(await finish(await self._commit_intent(start, together, None)))
+            result = await finish(await self._commit_intent(start, together, Keeping(None, shape)))
+            return result if isinstance(result, Answer) else shape.answer(result)
         attempt = self._make_attempt(self._key)
         async with self._held_keys.hold(attempt) as held:
             if held.kept is not None and held.kept.status is not None:
+                held.is_answered = True
                 return _replay(held.kept)
             intent = None if held.kept is None else held.kept.intent
             if intent is None:
-                intent = await self._commit_intent(start, together, attempt)
+                intent = await self._commit_intent(start, together, Keeping(attempt, shape))
             answer, held.answer = await self._finish(finish, intent, shape)
+            held.is_answered = held.answer is None
             return answer
 
-    async def _commit_intent(self, start: Work[Intent], together: Together | None, attempt: Attempt | None) -> Intent:
-        if together is not None and self._make_action is None and (intent := await together(attempt)) is not None:
+    async def _commit_intent(self, start: Work[Intent], together: Together[T] | None, keeping: Keeping[T]) -> Intent:
+        if together is not None and self._make_action is None and (intent := await together(keeping)) is not None:
             return intent
 
         async def once(tx: Tx) -> Intent:
             intent = await start(tx)
-            if attempt is not None:
-                await idempotency.insert_intents(tx.connection, [(attempt, intent)], now=tx.now)
+            if keeping.attempt is not None:
+                await idempotency.insert_intents(tx.connection, [(keeping.attempt, intent)], now=tx.now)
             await self._audit(tx, None)
             return intent
 
@@ -199,9 +219,9 @@ class Command:
         await audit.write(tx, action, status=None if answer is None else answer.status)
 
     async def _finish(
-        self, finish: Callable[[Intent], Awaitable[T]], intent: Intent, shape: _Shape[T]
-    ) -> tuple[Answer, Answer]:
-        """What is said now, and what is kept for a retry."""
+        self, finish: Callable[[Intent], Awaitable[T | Answer]], intent: Intent, shape: _Shape[T]
+    ) -> tuple[Answer, Answer | None]:
+        """What is said now, and what is yet to be kept for a retry."""
         try:
             result = await finish(intent)
         except Unavailable:
@@ -209,6 +229,8 @@ class Command:
         except BillingError as error:
             answer = answer_of_error(error, request_id=self.request_id)
             return answer, answer
+        if isinstance(result, Answer):
+            return result, None
         answer = shape.answer(result)
         return answer, shape.kept(result, answer)
 

@@ -14,9 +14,10 @@ from billing.payments.operations.charging_back import charge_back
 from billing.payments.operations.methods import attach_method, delete_method, make_default, tell_expiring
 from billing.payments.operations.noticing import prune_notices, take_notice
 from billing.payments.operations.refunding import check_refund, check_refunds_due, refund, start_refund, start_refunds
-from billing.payments.operations.topping_up import Started, TopUps, start_topup
+from billing.payments.operations.topping_up import Keep, Started, TopUps, start_topup
 
 __all__ = [
+    "Keep",
     "Started",
     "TopUps",
     "attach_method",

@@ -6,10 +6,10 @@ nobody hears of another's fault.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, TypeAlias
 from uuid import UUID
 
 from billing import ledger, rating, wallets
@@ -22,10 +22,21 @@ from billing.payments.operations import charging
 
 if TYPE_CHECKING:
     from billing.kit.db import Database, Tx
-    from billing.kit.idempotency import Attempt
+    from billing.kit.idempotency import Attempt, KeptAnswer
 
+
+Keep: TypeAlias = "Callable[[Payment, wallets.Wallet], tuple[Attempt, KeptAnswer]]"
+"""Makes the answer to a top-up, and says under which key it is kept."""
 
 _LANES = 2  # no account's books are wanted by both
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a top-up; its wallet, if it was read in the transaction that settled it, which kept the answer too."""
+
+    payment: Payment
+    wallet: wallets.Wallet | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +117,17 @@ class _Intent:
         return self.wanted.account_id
 
 
-class _Arrived(NamedTuple):
-    """A payment whose money has arrived."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Arrived:
+    """A payment whose money has arrived, and what is to be kept with it once the wallet is known."""
 
-    account_id: UUID
-    payment_id: UUID
+    payment: Payment
+    own_currency: str
+    keep: Keep | None
+
+    @property
+    def account_id(self) -> UUID:
+        return self.payment.account_id
 
 
 def _account_of(turn: _Intent | _Arrived) -> UUID:
@@ -138,21 +155,34 @@ class TopUps:
         """
         with suppress(_NothingDone):
             started = await get_soon(self._turns, _Intent(wanted, attempt))
-            assert not isinstance(started, Payment)
+            assert not isinstance(started, Outcome)
             return started
         return None
 
-    async def charge(self, *, account_id: UUID, payment_id: UUID, started: Started | None) -> Payment:
-        """Ask the gateway for a top-up and take down its answer, as `charge` does; `started` saves reading its intent."""
+    async def charge(
+        self,
+        *,
+        account_id: UUID,
+        own_currency: str,
+        payment_id: UUID,
+        started: Started | None,
+        keep: Keep | None = None,
+    ) -> Outcome:
+        """Ask the gateway for a top-up and take down its answer, as `charge` does; `started` saves reading its intent.
+
+        What `keep` makes is kept only where the outcome has a wallet.
+        """
         if started is None:
-            return await charging.charge(self._database, self._gateway, account_id=account_id, payment_id=payment_id)
+            return Outcome(
+                await charging.charge(self._database, self._gateway, account_id=account_id, payment_id=payment_id)
+            )
         answer = await charging.ask(self._gateway, started.request)
         if answer is not None and answer.status == "succeeded" and rules.is_answer_to(answer, started.payment):
             with suppress(Exception):  # it may have been another's, and settling again is harmless
-                settled = await get_soon(self._turns, _Arrived(account_id, payment_id))
-                if isinstance(settled, Payment):
+                settled = await get_soon(self._turns, _Arrived(started.payment, own_currency, keep))
+                if isinstance(settled, Outcome):
                     return settled
-        return await charging.take_whatever(self._database, started.payment, answer)
+        return Outcome(await charging.take_whatever(self._database, started.payment, answer))
 
     async def get_wallet(self, *, account_id: UUID, own_currency: str, currency: str) -> wallets.Wallet:
         """The wallet as it is after what was committed before this call."""
@@ -171,7 +201,7 @@ class TopUps:
 
     async def _take_turns(
         self, turns: Sequence[_Intent | _Arrived]
-    ) -> dict[_Intent | _Arrived, Started | Payment | Later]:
+    ) -> dict[_Intent | _Arrived, Started | Outcome | Later]:
         """One transaction for the intents of some and the outcomes of others, but for accounts whose books are held."""
         async with self._database.transaction() as tx:
             try:
@@ -180,11 +210,36 @@ class TopUps:
                 mine = [turn for turn in turns if turn.account_id in free]
                 started = await self._begin_kept(tx, [turn for turn in mine if isinstance(turn, _Intent)])
                 arrived = [turn for turn in mine if isinstance(turn, _Arrived)]
-                settled = await charging.settle_held(tx, arrived, beside=[one.transfer for one in started.values()])
+                settled = await self._settle_kept(tx, arrived, beside=[one.transfer for one in started.values()])
             except Exception as error:
                 raise _NothingDone from error
         held = dict.fromkeys((turn for turn in turns if turn.account_id not in free), Later())
-        return {**held, **started, **{turn: settled[turn] for turn in arrived}}
+        return {**held, **started, **settled}
+
+    async def _settle_kept(
+        self, tx: Tx, arrived: Sequence[_Arrived], *, beside: Sequence[ledger.Transfer]
+    ) -> dict[_Arrived, Outcome]:
+        """The outcomes, posted; the wallets are read while their books are held, so that answers are kept with what they tell."""
+        settled = await charging.settle_held(
+            tx, [(turn.account_id, turn.payment.payment_id) for turn in arrived], beside=beside
+        )
+        if not arrived:
+            return {}
+        found = await self._list_wallets(tx, {turn.account_id: turn.own_currency for turn in arrived})
+        outcomes: dict[_Arrived, Outcome] = {}
+        answers: list[tuple[Attempt, KeptAnswer]] = []
+        for turn in arrived:
+            payment = settled[turn.account_id, turn.payment.payment_id]
+            if payment.status != "completed":
+                outcomes[turn] = Outcome(payment)
+                continue
+            wallet = wallets.of_currency(found[turn.account_id], payment.currency)
+            outcomes[turn] = Outcome(payment, wallet)
+            if turn.keep is not None:
+                answers.append(turn.keep(payment, wallet))
+        if answers:
+            await idempotency.update_answers(tx.connection, answers)
+        return outcomes
 
     async def _begin_kept(self, tx: Tx, intents: Sequence[_Intent]) -> dict[_Intent, Started]:
         if not intents:
@@ -202,7 +257,10 @@ class TopUps:
 
     async def _read_all(self, wanted: Sequence[tuple[UUID, str]]) -> dict[tuple[UUID, str], list[wallets.Wallet]]:
         async with self._database.snapshot() as tx:
-            found = await wallets.list_wallets_of(
-                rating.Reading(tx.connection), own_currencies=dict(wanted), now=tx.now, reserve=self._reserve
-            )
+            found = await self._list_wallets(tx, dict(wanted))
         return {(account_id, currency): found[account_id] for account_id, currency in wanted}
+
+    async def _list_wallets(self, tx: Tx, own_currencies: Mapping[UUID, str]) -> dict[UUID, list[wallets.Wallet]]:
+        return await wallets.list_wallets_of(
+            rating.Reading(tx.connection), own_currencies=own_currencies, now=tx.now, reserve=self._reserve
+        )
