@@ -18,6 +18,7 @@ NOTES = "invoices/store/credit_notes.py"
 INVOICE_RULES = "invoices/rules.py"
 RATING_RULES = "rating/rules.py"
 KEYS = "api_keys/rules.py"
+T_RUNS = "tests/store/test_runs.py"
 T_ONCE = "tests/http/test_idempotency.py"
 T_PAY = "tests/http/test_pay_invoice.py"
 T_COLLECT = "tests/store/test_collecting.py"
@@ -233,6 +234,12 @@ ONE_TIME = [
         "        except Unavailable:\n            raise\n        except BillingError",
         "        except BillingError",
         f"{T_ONCE}::TestRunStaged",
+    ),
+    (
+        "invoices/store/runs.py",
+        "AND NOT earlier.dry_run AND earlier.period < runs.period",
+        "AND false",
+        f"{T_RUNS}::TestSideBySide::test_a_month_waits_for_what_another_worker_has_in_hand_of_the_one_before",
     ),
     (COMMANDS, "TRIES = 5", "TRIES = 1", f"{T_ONCE}::TestRun::test_does_the_work_again_when_the_database_gives_up"),
     (

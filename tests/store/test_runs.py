@@ -16,7 +16,7 @@ import pytest_asyncio
 from billing import invoices, metering
 from billing.core.period import Period
 from billing.invoices.operations import closing
-from billing.invoices.store import runs
+from billing.invoices.store import runs, worklist
 from tests.support.cloud import FEBRUARY, JANUARY, Cloud, event, open_account, open_cloud, price, report
 
 MANY = closing.CHUNK + 60  # two chunks, of those with something to bill too
@@ -237,6 +237,20 @@ class TestSideBySide:
             assert (await invoices.advance(cloud.database, run_id=run_id)).status == "completed"
         await expect_one_each(cloud, MANY)
         assert await outcome(cloud, numbered=False) == _without_owners(await _uninterrupted(cloud))
+
+    async def test_a_month_waits_for_what_another_worker_has_in_hand_of_the_one_before(self, cloud: Cloud) -> None:
+        await fill(cloud, 20)
+        cloud.advance_to(FEBRUARY.end)
+        january, february = await cloud.request(JANUARY), await cloud.request(FEBRUARY)
+        await advance_and_die(cloud, january, 1)
+        async with cloud.database.transaction() as other:
+            await worklist.claim_chunks(other.connection, run_id=january, state="queued", limit=1)
+            assert await closing.advance_all(cloud.database, grace=timedelta(0)) == 0
+        assert await closing.advance_all(cloud.database, grace=timedelta(0)) == 2
+        for run_id in (january, february):
+            async with cloud.database.transaction() as tx:
+                assert (await closing.get_run(tx, run_id=run_id)).status == "completed"
+            assert (await cloud.progress(run_id)).accounts_parked == 0
 
     async def test_a_run_takes_over_what_another_left(self, cloud: Cloud) -> None:
         account_ids = await fill(cloud, 20)

@@ -39,6 +39,7 @@ CHUNK = 250
 DRAFTED_AT_ONCE = 4  # chunks: who drafts holds nothing that others wait for
 ISSUED_AT_ONCE = 2  # chunks: who issues holds the books of their accounts
 _PAUSE = timedelta(milliseconds=100)
+_ENDED = {"completed", "failed"}
 
 
 async def request_run(
@@ -68,15 +69,20 @@ async def get_run(tx: Tx, *, run_id: UUID) -> Run:
 
 
 async def advance_all(database: Database, *, grace: timedelta, lanes: int = 1) -> int:
-    """Carry every unfinished run whose month's grace is over to its end; returns how many there were.
+    """Carry every unfinished run whose month's grace is over to its end; returns how many ended.
 
-    `lanes` as `advance` has them.
+    A month waits for an earlier one that another worker has in hand: its accounts would be parked for that. `lanes` as `advance`
+    has them.
     """
-    async with database.reading() as tx:
-        startable = await runs.list_startable_runs(tx.connection, ended_before=tx.now - grace)
-    for run_id in startable:
-        await advance(database, run_id=run_id, lanes=lanes)
-    return len(startable)
+    ended = 0
+    while True:
+        async with database.reading() as tx:
+            startable = await runs.list_startable_runs(tx.connection, ended_before=tx.now - grace)
+        carried = [await advance(database, run_id=run_id, lanes=lanes) for run_id in startable]
+        newly_ended = sum(run.status in _ENDED for run in carried)
+        if not newly_ended:
+            return ended
+        ended += newly_ended
 
 
 async def advance(
@@ -104,7 +110,7 @@ async def complete(
     """Carry a run to its end and wait for what other workers have in hand of it."""
     while True:
         run = await advance(database, run_id=run_id, lanes=lanes, on_step=on_step)
-        if run.status in {"completed", "failed"}:
+        if run.status in _ENDED:
             return run
         await asyncio.sleep(_PAUSE.total_seconds())
 

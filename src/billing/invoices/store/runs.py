@@ -121,11 +121,15 @@ async def list_runs(connection: Connection, *, page: PageRequest) -> Page[Run]:
 
 
 async def list_startable_runs(connection: Connection, *, ended_before: datetime) -> list[UUID]:
-    """Unfinished runs whose month ended before an instant (now less the grace), oldest month first."""
+    """Unfinished runs whose month ended before an instant (now less the grace), but for those that wait for an earlier month's."""
     rows = await connection.fetch(
         """
         SELECT run_id FROM runs
         WHERE status IN ('queued', 'running') AND (period + interval '1 month') AT TIME ZONE 'UTC' <= $1
+            AND NOT EXISTS (
+                SELECT FROM runs AS earlier
+                WHERE earlier.status IN ('queued', 'running') AND NOT earlier.dry_run AND earlier.period < runs.period
+            )
         ORDER BY period, created_at, run_id
         """,
         ended_before,
